@@ -1,0 +1,60 @@
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The stamps are written last, so a half-finished installation does not count as installed.
+INSTALLED := $(VENV)/.installed
+TEST_INSTALLED := $(VENV)/.test-installed
+
+# An interpreter is tried by running it: version managers leave commands on the PATH that do not run.
+FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+	"$$python" -c "$(FITS)" >/dev/null 2>&1 && echo "$$python" && break; done)
+
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+SOURCES := sentispark tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint format options clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Set up .venv with the pinned packages and sentispark itself (PYTHON=... picks the interpreter)
+
+demo: $(INSTALLED)  ## Run the whole way on generated reviews, report in demo/ (DEMO_ARGS="...")
+	$(BIN)/sentispark demo --output demo $(DEMO_ARGS)
+
+test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(TEST_INSTALLED)  ## Check the code without changing it
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: $(TEST_INSTALLED)  ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+options: $(INSTALLED)  ## Write docs/options.md from the options' declarations
+	$(BIN)/python -m sentispark.jobs.options_page > docs/options.md
+
+clean:  ## Remove .venv and everything that was built
+	rm -rf $(VENV) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements/default.txt requirements/torch_runtime.py setup.cfg setup.py
+	@test -n "$(PYTHON)" || { echo "sentispark needs Python 3.10, 3.11 or 3.12 and none runs here: \
+	install one, or name it with 'make install PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(PIP) install --no-deps -r requirements/default.txt
+	$(BIN)/python requirements/torch_runtime.py > $(VENV)/torch-runtime.txt
+	test ! -s $(VENV)/torch-runtime.txt || \
+		$(PIP) install --constraint requirements/default.txt -r $(VENV)/torch-runtime.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST_INSTALLED): $(INSTALLED) requirements/test.txt
+	$(PIP) install --no-deps -r requirements/test.txt
+	@touch $@

@@ -1,0 +1,139 @@
+"""Folders on any file system that fsspec knows: read, list, and put a finished folder in its place at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Iterator
+
+import fsspec
+
+from sentispark.errors import DatasetError
+
+__all__ = ["Folder", "replaced_folder"]
+
+# Hadoop's names for file systems, and fsspec's for the same.
+_SCHEMES = {"s3a://": "s3://", "s3n://": "s3://", "dbfs:/": "/dbfs/"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """A folder at a path or URL; Hadoop's `s3a://` and `dbfs:/` are understood. Holds no connection; can be sent."""
+
+    url: str
+
+    @property
+    def _location(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        url = self.url
+        for hadoop, ours in _SCHEMES.items():
+            if url.startswith(hadoop):
+                url = ours + url.removeprefix(hadoop).lstrip("/")
+        return fsspec.core.url_to_fs(url)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder is on this machine's own file system."""
+        return "file" in self._location[0].protocol
+
+    @property
+    def absolute(self) -> str:
+        """The folder's full URL, `file://` where it is local."""
+        fs, path = self._location
+        return fs.unstrip_protocol(path)
+
+    def child(self, name: str) -> Folder:
+        """The folder below this one, `/` between the parts of its name."""
+        return Folder(f"{self.url.rstrip('/')}/{name}")
+
+    def path(self, name: str = "") -> str:
+        """The path of a file as its file system writes it, without the scheme."""
+        path = self._location[1]
+        return f"{path.rstrip('/')}/{name}" if name else path
+
+    def exists(self, name: str = "") -> bool:
+        """Whether the folder, or the file of that name in it, is there."""
+        fs, _ = self._location
+        fs.invalidate_cache()
+        return fs.exists(self.path(name))
+
+    def sizes(self) -> dict[str, int]:
+        """The names of the files right in the folder, and their sizes in bytes; empty where there is no folder."""
+        fs, path = self._location
+        fs.invalidate_cache()
+        if not fs.exists(path):
+            return {}
+        return {info["name"].rsplit("/", 1)[1]: info["size"] for info in fs.ls(path, detail=True)}
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises FileNotFoundError."""
+        return self._location[0].cat_file(self.path(name))
+
+    def open(self, name: str):
+        """A file open for reading, as a binary stream that can seek. Raises FileNotFoundError."""
+        return self._location[0].open(self.path(name), "rb")
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write a file so that under its name there is never a half of it."""
+        fs, _ = self._location
+        target = self.path(name)
+        fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        content = content.encode() if isinstance(content, str) else content
+        if not self.is_local:
+            fs.pipe_file(target, content)  # object stores show a file only once it is whole
+            return
+        draft = f"{target}.{uuid.uuid4().hex}.draft"
+        try:
+            fs.pipe_file(draft, content)
+            fs.mv(draft, target)
+        finally:
+            if fs.exists(draft):
+                fs.rm_file(draft)
+
+    def make(self) -> None:
+        """Make the folder and those above it, where they are not there yet."""
+        fs, path = self._location
+        fs.makedirs(path, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all it holds, if it is there."""
+        fs, path = self._location
+        fs.invalidate_cache()
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
+
+    def move_to(self, target: Folder) -> None:
+        """Give the folder another place on the same file system; on a local one that is a single step."""
+        fs, path = self._location
+        fs.invalidate_cache()
+        fs.mv(path, target.path(), recursive=True)
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwrite") -> Iterator[Folder]:
+    """A draft folder beside `target` that takes its place when the block ends well and vanishes when it does not.
+
+    An existing target stays as it is until then.
+
+    Raises
+    ------
+    DatasetError
+        Before anything is done, if the target is there and `overwrite` is false.
+    """
+    if target.exists() and not overwrite:
+        raise DatasetError(f"'{target.url}' must not exist yet. It does. Name another output or use {option}.")
+    suffix = uuid.uuid4().hex[:8]
+    draft, former = (Folder(f"{target.url.rstrip('/')}.{kind}-{suffix}") for kind in ("draft", "former"))
+    try:
+        yield draft
+        if target.exists():
+            target.move_to(former)
+        try:
+            draft.move_to(target)
+        except BaseException:
+            if former.exists():
+                former.move_to(target)
+            raise
+        former.remove()
+    finally:
+        draft.remove()

@@ -1,0 +1,149 @@
+"""Options declared once: a dataclass field with default, rule and doc; flags, Spark Params and the docs derive from it.
+
+An *options class* is a frozen dataclass whose fields are made by `option`. `check` holds the values against
+their rules; `sentispark.spark.params` turns the fields into Spark Params, `sentispark.jobs.flags` into
+command-line flags and `docs/options.md` is written from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sentispark.errors import OptionError
+
+__all__ = [
+    "Rule",
+    "any_of",
+    "anything",
+    "at_least",
+    "between",
+    "boolean",
+    "camel_case",
+    "check",
+    "flag_name",
+    "list_of",
+    "one_of",
+    "option",
+    "options_of",
+    "param_name",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must be, in words (`'batchSize' must be <words>`) and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def at_least(low: int) -> Rule:
+    """A whole number, `low` or more."""
+    return Rule(f"a whole number of at least {low}", lambda value: _is_whole(value) and value >= low)
+
+
+def between(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> Rule:
+    """A number from `low` to `high`; `open_low` and `open_high` leave that end out."""
+    left = f"above {low:g}" if open_low else f"of at least {low:g}"
+    right = "" if high == math.inf else f" and {'below' if open_high else 'at most'} {high:g}"
+
+    def holds(value: Any) -> bool:
+        if not _is_number(value):
+            return False
+        above = value > low if open_low else value >= low
+        return above and (value < high if open_high else value <= high)
+
+    return Rule(f"a number {left}{right}", holds)
+
+
+def one_of(*choices: str) -> Rule:
+    """One of the given words."""
+    return Rule("one of " + ", ".join(choices), lambda value: value in choices, choices)
+
+
+def boolean() -> Rule:
+    """True or false."""
+    return Rule("true or false", lambda value: isinstance(value, bool))
+
+
+def list_of(rule: Rule) -> Rule:
+    """A list in which every entry follows `rule`; the empty list does too."""
+    return Rule(
+        f"a list, each entry {rule.words}",
+        lambda value: isinstance(value, (list, tuple)) and all(map(rule.holds, value)),
+    )
+
+
+def any_of(*rules: Rule) -> Rule:
+    """A value that follows at least one of the rules."""
+    return Rule(" or ".join(rule.words for rule in rules), lambda value: any(rule.holds(value) for rule in rules))
+
+
+def anything() -> Rule:
+    """Any text."""
+    return Rule("a text", lambda value: isinstance(value, str))
+
+
+def option(default: Any, rule: Rule, doc: str, *, flag: str | None = None) -> Any:
+    """A dataclass field that carries its rule and its doc.
+
+    Parameters
+    ----------
+    default : immutable value
+    rule : Rule
+    doc : str
+        One line for `--help`, the Param's doc and the options page; it names the unit where there is one.
+    flag : str, optional
+        The command-line flag where it is not the field's name with dashes.
+    """
+    return dataclasses.field(default=default, metadata={"rule": rule, "doc": doc, "flag": flag})
+
+
+def options_of(options_class: type) -> Iterator[dataclasses.Field]:
+    """The fields of an options class that were made by `option`, in the order of their declaration."""
+    return (field for field in dataclasses.fields(options_class) if "rule" in field.metadata)
+
+
+def camel_case(name: str) -> str:
+    """`batch_size` → `batchSize`, the form of Spark's Params."""
+    return re.sub(r"_(\w)", lambda match: match.group(1).upper(), name)
+
+
+param_name = camel_case
+
+
+def flag_name(field: dataclasses.Field) -> str:
+    """`batch_size` → `--batch-size`, or the flag the option names."""
+    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
+
+
+def check(options: Any) -> None:
+    """Hold every value of an options object against its rule.
+
+    Raises
+    ------
+    OptionError
+        Names the first option that breaks its rule, the rule and the value.
+    """
+    for field in options_of(type(options)):
+        check_value(field, getattr(options, field.name), name=field.name)
+
+
+def check_value(field: dataclasses.Field, value: Any, *, name: str) -> None:
+    """Hold one value against its field's rule; `name` is what the user called it. Raises `OptionError`."""
+    rule: Rule = field.metadata["rule"]
+    if not rule.holds(value):
+        raise OptionError(f"'{name}' must be {rule.words}. Got {value!r}.")
