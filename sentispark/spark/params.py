@@ -1,0 +1,144 @@
+"""Spark Params made from options classes, and a keyword constructor for every stage that has them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+
+from sentispark.errors import InputError, OptionError
+from sentispark.options import camel_case, check_value, options_of
+
+__all__ = ["ColumnStage", "KeywordParams", "options_from", "params_from", "quoted", "require_columns"]
+
+Stage = TypeVar("Stage", bound=type)
+
+
+class KeywordParams(Params):
+    """A stage whose constructor and `setParams` take its Params by name; unknown names get a hint."""
+
+    _defaults: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed, by the decorator below
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__()
+        self._setDefault(**self._defaults)
+        self.setParams(**params)
+
+    def setParams(self, **params: Any) -> KeywordParams:
+        """Set several Params by name."""
+        for name in params:
+            if not self.hasParam(name):
+                close = difflib.get_close_matches(name, [param.name for param in self.params], n=1)
+                hint = f" Did you mean '{close[0]}'?" if close else ""
+                raise OptionError(f"'{name}' is no Param of {type(self).__name__}.{hint}")
+        return self._set(**params)
+
+
+class ColumnStage(KeywordParams, HasInputCol, HasOutputCol):
+    """A stage that reads one column and adds another."""
+
+    def setInputCol(self, value: str) -> ColumnStage:
+        """Name the column that is read."""
+        return self._set(inputCol=value)
+
+    def setOutputCol(self, value: str) -> ColumnStage:
+        """Name the column that is added."""
+        return self._set(outputCol=value)
+
+
+def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: Any) -> Callable[[Stage], Stage]:
+    """A class decorator: each option becomes a Param with getter and setter, camelCase, with rule and default.
+
+    Parameters
+    ----------
+    *options_classes : type
+        Dataclasses of options (see `sentispark.options`).
+    only : sequence of str
+        The options to take; all where none is named.
+    **defaults : Any
+        Defaults of Params that the class has from elsewhere, such as `inputCol`.
+    """
+
+    def decorate(stage_class: Stage) -> Stage:
+        stage_defaults = {**stage_class._defaults, **defaults}
+        for field in (field for options_class in options_classes for field in options_of(options_class)):
+            if not only or field.name in only:
+                name = camel_case(field.name)
+                _add_param(stage_class, field, name)
+                stage_defaults[name] = _plain(field.default)
+        stage_class._defaults = stage_defaults
+        stage_class.__signature__ = _signature(stage_class)
+        return stage_class
+
+    return decorate
+
+
+def options_from(stage: Params, options_class: type, **others: Any) -> Any:
+    """The options object that a stage's Params spell, with the given values for options that are no Params of it."""
+    values = {
+        field.name: _frozen(stage.getOrDefault(camel_case(field.name)))
+        for field in options_of(options_class)
+        if field.name not in others and stage.hasParam(camel_case(field.name))
+    }
+    return options_class(**values, **others)
+
+
+def quoted(column: str) -> str:
+    """The name of a column as Spark takes it literally, whatever characters are in it."""
+    return "`" + column.replace("`", "``") + "`"
+
+
+def require_columns(dataset, *columns: str, stage: Params) -> None:
+    """Raise `InputError` naming the first column that the DataFrame lacks."""
+    for column in columns:
+        if column not in dataset.columns:
+            raise InputError(
+                f"{type(stage).__name__} needs a column '{column}'. The DataFrame has {', '.join(dataset.columns)}."
+            )
+
+
+def _add_param(stage_class: type, field: Any, name: str) -> None:
+    def convert(value: Any) -> Any:
+        value = _plain(value)
+        if isinstance(field.default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        check_value(field, value, name=name)
+        return value
+
+    def get(self: Params) -> Any:
+        return self.getOrDefault(name)
+
+    def set_(self: Params, value: Any) -> Params:
+        return self._set(**{name: value})
+
+    capital = name[0].upper() + name[1:]
+    get.__doc__ = set_.__doc__ = field.metadata["doc"]
+    setattr(stage_class, name, Param(Params._dummy(), name, field.metadata["doc"], convert))
+    setattr(stage_class, f"get{capital}", get)
+    setattr(stage_class, f"set{capital}", set_)
+
+
+def _signature(stage_class: type) -> inspect.Signature:
+    names = sorted(name for name in dir(stage_class) if isinstance(getattr(stage_class, name), Param))
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=stage_class._defaults.get(name))
+            for name in names
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: NumPy numbers as Python's, tuples as lists."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,201 @@
+"""Whatever is set already → one SparkSession that works the first time and overrides nothing that somebody set.
+
+Spark itself is asked what is set: its JVM is started first, reads spark-defaults.conf, the environment and the command
+line as it always does, and only what is missing then is filled in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyspark
+from pyspark import SparkConf, SparkContext
+from pyspark.find_spark_home import _find_spark_home
+from pyspark.sql import SparkSession
+
+from sentispark.spark.java import ensure_java
+
+__all__ = ["driver_memory_mib", "get_spark", "is_local", "local_cores", "missing_defaults", "worker_python"]
+
+LOOPBACK = "127.0.0.1"
+QUIET_LOGGING = Path(__file__).with_name("log4j2.properties")
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+# What spark-submit fills in by itself when a Python process starts it: nobody's wish.
+SHELL_FILLS = {"spark.app.name": "pyspark-shell", "spark.ui.showConsoleProgress": "true"}
+
+_log = logging.getLogger(__name__)
+
+
+def get_spark(
+    app_name: str = "sentispark",
+    *,
+    master: str | None = None,
+    conf: Mapping[str, str] | None = None,
+) -> SparkSession:
+    """The active session as it is, or a new one in which everything that nobody has set is set sensibly.
+
+    Parameters
+    ----------
+    app_name : str
+        Used where neither `conf` nor spark-submit names the application.
+    master : str, optional
+        None means what spark-submit, spark-defaults.conf or the environment says, and `local[*]` when none does.
+    conf : mapping of str to str, optional
+        Spark settings; they win over everything else, like those of `SparkSession.builder.config`.
+
+    Returns
+    -------
+    SparkSession
+        Its Python workers run this interpreter in local mode, unless `PYSPARK_PYTHON` says otherwise.
+
+    Raises
+    ------
+    SetupError
+        No Java was found that the installed PySpark runs on.
+    """
+    active = _active_session()
+    if active is not None:
+        if master or conf:
+            _log.warning("A Spark session is active and is taken over as it is: 'master' and 'conf' are not applied.")
+        return active
+
+    asked = {key: str(value) for key, value in (conf or {}).items()}
+    if master:
+        asked["spark.master"] = master
+    already_set = {**_start_jvm(asked), **asked}
+    defaults = missing_defaults(already_set, app_name=app_name, machine_cores=_jvm_cores(), environ=os.environ)
+
+    python = worker_python({**defaults, **already_set}, os.environ, running=sys.executable)
+    if python:
+        os.environ["PYSPARK_PYTHON"] = python
+
+    builder = SparkSession.builder
+    for key, value in {**defaults, **asked}.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def missing_defaults(
+    already_set: Mapping[str, str],
+    *,
+    app_name: str,
+    machine_cores: int,
+    environ: Mapping[str, str],
+) -> dict[str, str]:
+    """Our settings, less those that somebody has set: always disjoint from `already_set`."""
+    master = already_set.get("spark.master", "local[*]")
+    defaults = {
+        "spark.app.name": app_name,
+        "spark.master": master,
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    if is_local(master):
+        defaults["spark.ui.enabled"] = "false"
+        defaults["spark.sql.shuffle.partitions"] = str(2 * local_cores(master, machine_cores))
+        # Host and bind address belong together: half of a pair of ours and half of somebody's would not connect.
+        address = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
+        if not (address.keys() & already_set.keys() or "SPARK_LOCAL_IP" in environ):
+            defaults.update(address)
+    return {key: value for key, value in defaults.items() if key not in already_set}
+
+
+def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, running: str) -> str | None:
+    """What `PYSPARK_PYTHON` must become, None to leave it alone.
+
+    Spark starts workers as `python3` when nobody says otherwise, and then misses a virtual environment's packages.
+    The running interpreter's path is given only where the workers are on this machine.
+    """
+    if "PYSPARK_PYTHON" in environ:
+        return None
+    if "spark.pyspark.python" in conf:
+        return conf["spark.pyspark.python"]
+    return running if is_local(conf["spark.master"]) else None
+
+
+def is_local(master: str) -> bool:
+    """Whether driver and workers share this machine: `local`, `local[…]` and `local-cluster[…]`."""
+    return re.match(r"local($|\[|-cluster\[)", master) is not None
+
+
+def local_cores(master: str, machine_cores: int) -> int:
+    """Tasks that a local master runs at once: `local[4]` 4, `local[*]` all cores, `local-cluster[2,3,1024]` 6."""
+    numbers = [int(number) for number in re.findall(r"\d+", master)]
+    if master.startswith("local-cluster["):
+        return numbers[0] * numbers[1]
+    if master.startswith("local[*"):
+        return machine_cores
+    return numbers[0] if numbers else 1
+
+
+def driver_memory_mib(total_mib: int) -> int:
+    """A quarter of the machine's memory, between 1 and 8 GiB: in local mode the driver does the executors' work too."""
+    return min(max(total_mib // 4, 1024), 8192)
+
+
+def set_by_somebody(conf: Mapping[str, str], *, written: str) -> dict[str, str]:
+    """`conf` without what spark-submit filled in by itself; `written` is all text in which a user could have set it."""
+    return {key: value for key, value in conf.items() if SHELL_FILLS.get(key) != value or key in written}
+
+
+def _active_session() -> SparkSession | None:
+    if SparkContext._active_spark_context is None:
+        return None
+    return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+
+
+def _start_jvm(asked: Mapping[str, str]) -> dict[str, str]:
+    """Start Spark's JVM, or connect to spark-submit's; returns the settings that somebody has made."""
+    launched_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+    conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))
+    if SparkContext._gateway is None and not launched_by_submit:
+        ensure_java(os.environ, pyspark.__version__)
+        with _environment(_launch_defaults(asked, conf_dir)):
+            SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
+    else:
+        SparkContext._ensure_initialized()
+
+    conf = dict(SparkConf().getAll())
+    if launched_by_submit:
+        return conf
+    defaults_file = conf_dir / "spark-defaults.conf"
+    written = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+    return set_by_somebody(conf, written=written + (defaults_file.read_text() if defaults_file.is_file() else ""))
+
+
+def _launch_defaults(asked: Mapping[str, str], conf_dir: Path) -> dict[str, str]:
+    """What a JVM must be told before it starts, as the variables to which Spark gives the lowest priority."""
+    defaults = {}
+    if is_local(asked.get("spark.master", "local")):
+        defaults["SPARK_DRIVER_MEMORY"] = f"{driver_memory_mib(_machine_memory_mib())}m"
+    if not (conf_dir / "log4j2.properties").exists():
+        defaults["SPARK_SUBMIT_OPTS"] = f"-Dlog4j2.configurationFile={QUIET_LOGGING.as_uri()}"
+    return {name: value for name, value in defaults.items() if name not in os.environ}
+
+
+@contextmanager
+def _environment(additions: Mapping[str, str]) -> Iterator[None]:
+    os.environ.update(additions)
+    try:
+        yield
+    finally:
+        for name in additions:
+            del os.environ[name]
+
+
+def _machine_memory_mib() -> int:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else ""
+    return min(total, int(limit) if limit.isdigit() else total) // 2**20
+
+
+def _jvm_cores() -> int:
+    return SparkContext._jvm.java.lang.Runtime.getRuntime().availableProcessors()
