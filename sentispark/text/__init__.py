@@ -1,0 +1,1 @@
+"""Text to words, words to token ids, ids to sequences of one length."""

@@ -1,0 +1,26 @@
+"""The options of the way from a text to its sequence, declared once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sentispark.options import at_least, one_of, option
+from sentispark.text.stopwords import STOP_WORDS_RULE
+
+__all__ = ["TextOptions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions:
+    """How texts become sequences."""
+
+    stop_words: str | tuple[str, ...] = option(
+        "none",
+        STOP_WORDS_RULE,
+        "words left out: none, english (negations stay in), reference (the reference system's list and letters-only "
+        "cleaning), or a list of words",
+    )
+    vocab_size: int = option(10_000, at_least(1), "words that get an id of their own: the most frequent ones")
+    min_count: int = option(1, at_least(1), "occurrences below which a word gets no id")
+    sequence_length: int = option(100, at_least(1), "token ids a review has; longer ones are cut, shorter ones padded")
+    truncate: str = option("tail", one_of("tail", "head"), "the end that a longer review loses")

@@ -1,0 +1,64 @@
+"""Token ids to sequences of one length, as a Spark ML stage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame
+from pyspark.sql.types import ArrayType, IntegerType, StructField
+
+from sentispark.spark.arrow import with_columns
+from sentispark.spark.params import ColumnStage, params_from, require_columns
+from sentispark.text.kernels import pad
+from sentispark.text.options import TextOptions
+
+__all__ = ["HasLengthCol", "SequencePadder", "padded_columns"]
+
+
+class HasLengthCol(Params):
+    """The column that says how many steps of a sequence are not padding."""
+
+    lengthCol = Param(
+        Params._dummy(), "lengthCol", "name of the column of valid steps a sequence has", TypeConverters.toString
+    )
+
+    def getLengthCol(self) -> str:
+        """The name of the column of lengths."""
+        return self.getOrDefault(self.lengthCol)
+
+    def setLengthCol(self, value: str) -> HasLengthCol:
+        """Name the column of lengths."""
+        return self._set(lengthCol=value)
+
+
+def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> list[pa.Array]:
+    """The columns `sequence` (list<int32>, each list L long) and `length` (int32) of lists of token ids."""
+    sequence, length = pad(ids, sequence_length, truncate=truncate)
+    offsets = np.arange(len(sequence) + 1, dtype=np.int32) * sequence_length
+    return [pa.ListArray.from_arrays(pa.array(offsets), pa.array(sequence.ravel())), pa.array(length)]
+
+
+@params_from(
+    TextOptions, only=["sequence_length", "truncate"], inputCol="ids", outputCol="sequence", lengthCol="length"
+)
+class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+    """Cuts and pads an array<int> column to `sequenceLength`, and adds the number of steps that are no padding."""
+
+    def _fields(self) -> list[StructField]:
+        return [
+            StructField(self.getOutputCol(), ArrayType(IntegerType())),
+            StructField(self.getLengthCol(), IntegerType()),
+        ]
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        require_columns(dataset, self.getInputCol(), stage=self)
+        sequence_length, truncate = self.getSequenceLength(), self.getTruncate()
+        return with_columns(
+            dataset,
+            [self.getInputCol()],
+            self._fields(),
+            lambda ids: padded_columns(ids.cast(pa.list_(pa.int32())), sequence_length, truncate),
+        )

@@ -1,0 +1,122 @@
+"""Words to a vocabulary and to token ids, as a Spark ML Estimator and its Model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.ml import Estimator, Model
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, IntegerType, StructField
+
+from sentispark.errors import InputError
+from sentispark.files import Folder
+from sentispark.spark.arrow import plainly_named, with_columns
+from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns
+from sentispark.spark.persistence import FilesReadable, FilesWritable
+from sentispark.text.kernels import count_words, encode
+from sentispark.text.options import TextOptions
+from sentispark.text.wordlist import FILE_NAME, WordList
+
+__all__ = ["VocabularyBuilder", "VocabularyModel", "WordListModel", "most_frequent_words"]
+
+
+def most_frequent_words(
+    dataset: DataFrame, column: str, words: Callable[[pa.Array], pa.ListArray], *, vocab_size: int, min_count: int
+) -> WordList:
+    """The most frequent words of a column, ties in alphabetical (code point) order.
+
+    The words are counted where they stand; only partial counts are shuffled, and `vocab_size` rows come back.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    column : str
+    words : callable
+        From the column's Arrow array to a list<string> array of the same length.
+    vocab_size : int
+        The number of words kept, at most.
+    min_count : int
+        Occurrences below which a word is left out.
+
+    Raises
+    ------
+    InputError
+        If not a single word is left.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for table in count_words(words(batch.column(0)) for batch in batches):
+            yield from table.to_batches()
+
+    counts = plainly_named(dataset.select(quoted(column))).mapInArrow(run, "word string, count long")
+    totals = counts.groupBy("word").agg(F.sum("count").alias("count")).where(F.col("count") >= min_count)
+    top = totals.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
+    if not top:
+        raise InputError(
+            f"Column '{column}' must hold a word that occurs at least {min_count} times. None does. "
+            "Check the column or lower the minimum count."
+        )
+    return WordList(tuple(row.word for row in top))
+
+
+class _Columns(ColumnStage):
+    """What the builder and its model share: words in, token ids out."""
+
+    def _ids_field(self) -> StructField:
+        return StructField(self.getOutputCol(), ArrayType(IntegerType()))
+
+
+class WordListModel(Model, FilesWritable, FilesReadable):
+    """A model that holds a vocabulary."""
+
+    word_list: WordList = WordList(())
+
+    @classmethod
+    def from_words(cls, words: WordList | Sequence[str], **params: Any) -> WordListModel:
+        """A model of a given vocabulary, most frequent word first; its Params by name."""
+        model = cls(**params)
+        model.word_list = words if isinstance(words, WordList) else WordList(tuple(words))
+        return model
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The known words; the word at place i has id i + 2."""
+        return list(self.word_list.words)
+
+    def _save_files(self, folder: Folder) -> None:
+        folder.write(FILE_NAME, self.word_list.to_json())
+
+    def _load_files(self, folder: Folder) -> None:
+        self.word_list = WordList.from_json(folder.read(FILE_NAME), source=folder.path(FILE_NAME))
+
+
+@params_from(TextOptions, only=["vocab_size", "min_count"], inputCol="words", outputCol="ids")
+class VocabularyBuilder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWritable):
+    """Learns the most frequent words of an array<string> column; ties go in alphabetical order."""
+
+    def _fit(self, dataset: DataFrame) -> VocabularyModel:
+        require_columns(dataset, self.getInputCol(), stage=self)
+        words = most_frequent_words(
+            dataset,
+            self.getInputCol(),
+            lambda column: column,
+            vocab_size=self.getVocabSize(),
+            min_count=self.getMinCount(),
+        )
+        return self._copyValues(VocabularyModel.from_words(words))
+
+
+@params_from(TextOptions, only=["vocab_size", "min_count"], inputCol="words", outputCol="ids")
+class VocabularyModel(_Columns, WordListModel):
+    """Adds an array<int> column of token ids: 1 for an unknown word, from 2 on for the known ones."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        require_columns(dataset, self.getInputCol(), stage=self)
+        vocabulary = self.word_list.array
+        return with_columns(
+            dataset, [self.getInputCol()], [self._ids_field()], lambda words: [encode(words, vocabulary)]
+        )

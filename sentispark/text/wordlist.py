@@ -1,0 +1,59 @@
+"""The words of a vocabulary in the order of their ids, as a value and as a JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from functools import cached_property
+
+import pyarrow as pa
+
+from sentispark.errors import DatasetError
+from sentispark.text.kernels import FIRST_WORD, PAD, UNKNOWN
+
+__all__ = ["FILE_NAME", "WordList"]
+
+FILE_NAME = "vocabulary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class WordList:
+    """The known words; the word at place i has token id i + 2, as 0 is padding and 1 any unknown word."""
+
+    words: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of token ids, padding and unknown included: what an embedding must have rows for."""
+        return len(self.words) + FIRST_WORD
+
+    @cached_property
+    def array(self) -> pa.StringArray:
+        """The words as the kernels take them."""
+        return pa.array(self.words, pa.string())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash that is equal for two vocabularies only if they give every word the same id."""
+        return hashlib.sha256(json.dumps(self.words, ensure_ascii=False).encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The text of `vocabulary.json`."""
+        content = {"pad": PAD, "unknown": UNKNOWN, "first_word": FIRST_WORD, "words": list(self.words)}
+        return json.dumps(content, ensure_ascii=False, indent=0)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str) -> WordList:
+        """The inverse of `to_json`. Raises `DatasetError`, naming `source`, for anything else."""
+        try:
+            content = json.loads(text)
+            numbering = (content["pad"], content["unknown"], content["first_word"])
+            words = tuple(content["words"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"'{source}' must be a vocabulary that sentispark wrote. It is damaged: {error}."
+            ) from error
+        if numbering != (PAD, UNKNOWN, FIRST_WORD) or len(set(words)) != len(words):
+            raise DatasetError(f"'{source}' numbers its words in another way. Prepare the dataset again.")
+        return cls(words)

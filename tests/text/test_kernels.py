@@ -1,0 +1,165 @@
+"""The kernels against plain Python loops, over texts with the odd characters that reviews hold."""
+
+import collections
+import html
+import re
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sentispark.text import kernels
+
+ODD_CHARACTERS = (
+    "aAbZ09 '’‘_-.,!?&;#<>/\"\\\t\n\r\0\u00a0\u2003\u200d\u0301éÉßñİçÑ"
+    "日本語한국اللغةעברית\U0001f600👍🏽ŒœΣσςДд٣Ⅷ\u0e33\u093f\ufeff"
+)
+texts = st.lists(
+    st.one_of(
+        st.none(),
+        st.text(ODD_CHARACTERS, max_size=40),
+        st.text(st.characters(codec="ascii"), max_size=40),
+        st.lists(st.sampled_from(["don't", "it", "'tis", "x''y", "a'", "<br />", "&amp;", "good", "not", "a" * 1500])).map(
+            " ".join
+        ),
+    ),
+    max_size=12,
+)
+
+
+def lower(character: str) -> str:
+    """One character's lower case where that is one character, as Unicode's simple mapping has it."""
+    return character.lower() if len(character.lower()) == 1 else character
+
+
+def words_of(text: str | None) -> list[str]:
+    """The definition of a word, character by character."""
+    spaced = "".join(
+        "'" if c in "'’‘ʼ＇" else lower(c) if unicodedata.category(c)[0] in "LMN" else " " for c in text or ""
+    )
+    return re.findall(r"[^ ']+(?:'[^ ']+)*", spaced)
+
+
+def reference_words_of(text: str | None) -> list[str]:
+    return re.sub("[^a-zA-Z' ]", "", text or "").lower().split()
+
+
+@given(texts)
+@example(["", None, "'", "a'", "'a"])
+@example(["a'", "'b"])
+@example(["no'", None, "'no"])
+def test_tokenize_gives_the_words_of_the_definition(rows):
+    # İ has no simple lower case of one character; Arrow's choice for it is its own.
+    rows = [row.replace("İ", "I") if row else row for row in rows]
+    assert kernels.tokenize(pa.array(rows, pa.string())).to_pylist() == [words_of(row) for row in rows]
+
+
+@given(texts)
+def test_tokenize_with_the_reference_cleaning_is_the_reference_mapper(rows):
+    given_words = kernels.tokenize(pa.array(rows, pa.string()), cleaning="reference").to_pylist()
+    assert given_words == [reference_words_of(row) for row in rows]
+
+
+@given(texts, st.integers(0, 5), st.integers(0, 5))
+def test_a_slice_of_the_input_gives_that_slice_of_the_output(rows, start, stop):
+    array = pa.array(rows, pa.string())
+    part = kernels.tokenize(array.slice(start, stop))
+    assert part.to_pylist() == kernels.tokenize(array).to_pylist()[start : start + stop]
+    assert kernels.encode(kernels.tokenize(array).slice(start, stop), pa.array(["good", "it"])).to_pylist() == [
+        [{"good": 2, "it": 3}.get(word, 1) for word in row] for row in part.to_pylist()
+    ]
+
+
+@given(texts)
+def test_stop_words_are_left_out_and_nothing_else(rows):
+    stop_words = ["it", "not", "don't"]
+    kept = kernels.tokenize(pa.array(rows, pa.string()), stop_words=pa.array(stop_words)).to_pylist()
+    all_words = kernels.tokenize(pa.array(rows, pa.string())).to_pylist()
+    assert kept == [[word for word in row if word not in stop_words] for row in all_words]
+
+
+word_lists = st.lists(st.one_of(st.none(), st.lists(st.sampled_from(["a", "b", "c", "ü", "x'y"]), max_size=8)), max_size=8)
+
+
+@given(word_lists)
+def test_encode_numbers_words_by_their_place_from_two_and_unknown_words_one(rows):
+    vocabulary = ["c", "ü", "a"]
+    ids = kernels.encode(pa.array(rows, pa.list_(pa.string())), pa.array(vocabulary))
+    assert ids.type == pa.list_(pa.int32())
+    assert ids.to_pylist() == [
+        [vocabulary.index(word) + 2 if word in vocabulary else 1 for word in row or []] for row in rows
+    ]
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.lists(st.integers(1, 9), max_size=9)), max_size=8),
+    st.integers(1, 6),
+    st.sampled_from(["tail", "head"]),
+)
+def test_pad_cuts_the_named_end_and_fills_the_other_with_zeros(rows, sequence_length, truncate):
+    sequence, length = kernels.pad(pa.array(rows, pa.list_(pa.int32())), sequence_length, truncate=truncate)
+    assert sequence.shape == (len(rows), sequence_length)
+    for row, filled, valid in zip(rows, sequence.tolist(), length.tolist(), strict=True):
+        row = row or []
+        kept = row[:sequence_length] if truncate == "tail" else row[-sequence_length:]
+        assert filled == kept + [0] * (sequence_length - len(kept))
+        assert valid == len(kept)
+
+
+@given(st.lists(word_lists, max_size=4), st.sampled_from([1, 3, 1_000_000]))
+@settings(max_examples=50)
+def test_partial_counts_add_up_to_the_counts_of_all_words(batches, words_held):
+    arrays = [pa.array(rows, pa.list_(pa.string())) for rows in batches]
+    held, kernels._COUNTED_WORDS_HELD = kernels._COUNTED_WORDS_HELD, words_held
+    try:
+        tables = list(kernels.count_words(arrays))
+    finally:
+        kernels._COUNTED_WORDS_HELD = held
+    total = collections.Counter()
+    for table in tables:
+        for record in table.to_pylist():
+            total[record["word"]] += record["count"]
+    assert total == collections.Counter(word for rows in batches for row in rows for word in row or [])
+
+
+@pytest.mark.parametrize(
+    ("marked_up", "clean"),
+    [
+        ("good<br />bad", "good bad"),
+        ("good<BR/>bad<br>worse<br", "good bad worse"),
+        ("&quot;fine&quot; &amp; dandy &#34;x&#34; &#8217;", '"fine" & dandy "x" ’'),
+        ("&lt;br /&gt;escaped", "escaped"),
+        ("<sigh> it broke, x < y and y > z", "<sigh> it broke, x < y and y > z"),
+        ('<a href="/dp/B0">BioShock</a>', "BioShock"),
+        ("I&nbsp;\n\n  love\tit ", "I love it"),
+        ("half a pair: &#xD83D;", "half a pair: \ufffd"),
+        ("&B; &;", "&B; &;"),
+        ("<3 &lt;3", "<3 <3"),
+        ("<br />", ""),
+        (None, None),
+    ],
+)
+def test_clean_markup_removes_what_html_left(marked_up, clean):
+    assert kernels.clean_markup(pa.array([marked_up], pa.string())).to_pylist() == [clean]
+
+
+@given(texts)
+def test_clean_markup_changes_nothing_but_blanks_in_a_text_without_markup(rows):
+    rows = [None if row is None else html.unescape(row).replace("<", "").replace("&", "") for row in rows]
+    cleaned = kernels.clean_markup(pa.array(rows, pa.string())).to_pylist()
+    for row, text in zip(rows, cleaned, strict=True):
+        if row is not None:
+            assert re.sub(r"[\s\x1c-\x1f]+", "", text) == re.sub(r"[\s\x1c-\x1f]+", "", row)
+
+
+def test_a_text_of_a_hundred_thousand_words_is_tokenized_whole():
+    assert len(kernels.tokenize(pa.array(["Never again! " * 50_000]))[0]) == 100_000
+
+
+def test_pad_gives_no_rows_for_no_rows():
+    sequence, length = kernels.pad(pa.array([], pa.list_(pa.int32())), 3)
+    assert sequence.shape == (0, 3)
+    assert length.dtype == np.int32
