@@ -1,0 +1,74 @@
+"""A folder of a finished dataset, opened: its manifest and vocabulary, checked against the files that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+
+from sentispark.dataset import manifest as manifest_file
+from sentispark.dataset.manifest import SPLITS, Manifest
+from sentispark.errors import DatasetError, OptionError
+from sentispark.files import Folder
+from sentispark.text import wordlist
+from sentispark.text.wordlist import WordList
+
+__all__ = ["Dataset", "open_dataset"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A dataset that was written to its end."""
+
+    folder: Folder
+    manifest: Manifest
+
+    @cached_property
+    def word_list(self) -> WordList | None:
+        """The vocabulary; None where the dataset was made of sequences alone. Raises `DatasetError`."""
+        if self.manifest.vocabulary_fingerprint is None:
+            return None
+        source = self.folder.path(wordlist.FILE_NAME)
+        try:
+            words = WordList.from_json(self.folder.read(wordlist.FILE_NAME), source=source)
+        except FileNotFoundError as error:
+            raise DatasetError(f"'{source}' must be there. It is gone. Prepare the dataset again.") from error
+        if words.fingerprint != self.manifest.vocabulary_fingerprint:
+            raise DatasetError(f"'{source}' must be the vocabulary of the dataset. It is another one.")
+        return words
+
+    def require_split(self, split: str) -> None:
+        """Raise `OptionError` if the dataset has no rows of that split."""
+        if split not in SPLITS or not self.manifest.rows(split):
+            rows = ", ".join(f"{name} {self.manifest.rows(name)}" for name in SPLITS)
+            raise OptionError(f"'split' must name a split with rows ({rows}). Got '{split}'.")
+
+
+def open_dataset(path: str | Folder) -> Dataset:
+    """Open a dataset.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, it was not written to its end, is of another version, or a chunk is gone or cut.
+    """
+    folder = path if isinstance(path, Folder) else Folder(path)
+    if not folder.exists(manifest_file.FILE_NAME):
+        if folder.exists():
+            raise DatasetError(
+                f"'{folder.url}' must be a finished dataset. It has no {manifest_file.FILE_NAME}: "
+                "it is half-written or something else. Prepare it again."
+            )
+        raise DatasetError(f"'{folder.url}' must be a dataset. There is nothing. Run 'sentispark prepare' first.")
+    source = folder.path(manifest_file.FILE_NAME)
+    manifest = Manifest.from_json(folder.read(manifest_file.FILE_NAME), source=source)
+    for split in SPLITS:
+        chunks = manifest.chunks_of(split)
+        sizes = folder.child(split).sizes() if chunks else {}
+        for chunk in chunks:
+            found = sizes.get(chunk.file.rsplit("/", 1)[1])
+            if found != chunk.size:
+                state = "gone" if found is None else f"{found} bytes long instead of {chunk.size}"
+                raise DatasetError(
+                    f"'{folder.path(chunk.file)}' must be as it was written. It is {state}. Prepare the dataset again."
+                )
+    return Dataset(folder, manifest)

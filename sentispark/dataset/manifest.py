@@ -1,0 +1,121 @@
+"""What a dataset folder holds: its chunks, how its texts were encoded, and how a chunk is found whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sentispark.errors import DatasetError
+
+__all__ = ["FILE_NAME", "FORMAT_VERSION", "SPLITS", "Chunk", "Manifest"]
+
+FILE_NAME = "_manifest.json"
+FORMAT_VERSION = 1
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """One Parquet file of one row group.
+
+    Attributes
+    ----------
+    split : {"train", "validation", "test"}
+    file : str
+        Its path below the dataset's folder.
+    rows, positives : int
+        All rows, and those with label 1.
+    weight : float
+        The sum of the rows' weights; `rows` where there are none.
+    size : int
+        Bytes of the file.
+    """
+
+    split: str
+    file: str
+    rows: int
+    positives: int
+    weight: float
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The contents of `_manifest.json`.
+
+    Attributes
+    ----------
+    sequence_length : int
+        L, the length of every sequence.
+    vocabulary_size : int
+        Token ids are below it; padding (0) and unknown (1) are counted in.
+    vocabulary_fingerprint : str or None
+        `WordList.fingerprint` of `vocabulary.json`; None where the dataset was made of sequences alone.
+    weighted : bool
+        Whether the chunks have a column `weight`.
+    chunks : tuple of Chunk
+        In the order of their rows.
+    text_options : mapping
+        The options the texts were encoded with; empty where the dataset was made of sequences alone.
+    counts : mapping
+        What became of the rows that were read.
+    """
+
+    sequence_length: int
+    vocabulary_size: int
+    vocabulary_fingerprint: str | None
+    weighted: bool
+    chunks: tuple[Chunk, ...]
+    text_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    counts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def id_type(self) -> str:
+        """The NumPy type of the token ids in the chunks: int16 where they fit."""
+        return "int16" if self.vocabulary_size <= 1 << 15 else "int32"
+
+    def chunks_of(self, split: str) -> tuple[Chunk, ...]:
+        """The chunks of one split."""
+        return tuple(chunk for chunk in self.chunks if chunk.split == split)
+
+    def rows(self, split: str) -> int:
+        """The number of rows of one split."""
+        return sum(chunk.rows for chunk in self.chunks_of(split))
+
+    def positives(self, split: str) -> int:
+        """The number of rows of one split with label 1."""
+        return sum(chunk.positives for chunk in self.chunks_of(split))
+
+    def mean_weight(self, split: str) -> float:
+        """The mean weight of a row; 1 where the split has no rows or the dataset no weights."""
+        rows = self.rows(split)
+        return sum(chunk.weight for chunk in self.chunks_of(split)) / rows if rows else 1.0
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str) -> Manifest:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        DatasetError
+            Naming `source`, if the text is no manifest or of another format version.
+        """
+        try:
+            content = json.loads(text)
+            version = content.pop("format_version")
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
+        if version != FORMAT_VERSION:
+            raise DatasetError(
+                f"'{source}' must be of format version {FORMAT_VERSION}. It is of {version}. Prepare the dataset again."
+            )
+        try:
+            return cls(**{**content, "chunks": tuple(Chunk(**chunk) for chunk in content["chunks"])})
+        except (TypeError, KeyError) as error:
+            raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error

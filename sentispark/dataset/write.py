@@ -1,0 +1,184 @@
+"""Rows of a DataFrame to chunks of Parquet in a random order that depends on the rows alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sentispark.dataset import manifest as manifest_file
+from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
+from sentispark.errors import DatasetError
+from sentispark.files import Folder
+from sentispark.text import wordlist
+from sentispark.text.kernels import pad
+from sentispark.text.wordlist import WordList
+
+__all__ = ["ROWS_PER_CHUNK", "TOKENS_TYPE", "pack_tokens", "write_dataset"]
+
+# A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
+ROWS_PER_CHUNK = 32_768
+
+TOKENS_TYPE = np.dtype("<i4")
+
+
+def pack_tokens(ids: pa.ListArray) -> pa.BinaryArray:
+    """Lists of token ids as binary values, four bytes an id: what crosses the shuffle, padding left out."""
+    ids = ids.cast(pa.list_(pa.int32()))
+    counts = ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = np.zeros(len(ids) + 1, np.int32)
+    np.cumsum(counts * TOKENS_TYPE.itemsize, out=offsets[1:])
+    values = ids.flatten().to_numpy(zero_copy_only=False).astype(TOKENS_TYPE, copy=False)
+    return pa.BinaryArray.from_buffers(pa.binary(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(values)])
+
+
+def write_dataset(
+    rows: DataFrame,
+    folder: Folder,
+    *,
+    split_rows: Mapping[str, int],
+    sequence_length: int,
+    vocabulary_size: int,
+    word_list: WordList | None = None,
+    text_options: Mapping[str, Any] | None = None,
+    counts: Mapping[str, Any] | None = None,
+    rows_per_chunk: int = ROWS_PER_CHUNK,
+) -> Manifest:
+    """Write a dataset into a folder that is not there yet; the manifest comes last, and makes it a dataset.
+
+    The order of the rows within a split is that of `order`, so two runs give the same bytes however the rows were
+    partitioned, and any chunk is a fair sample if `order` is a hash.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `split` string, `order` long (evenly spread over all 64 bits), `tokens` binary (see `pack_tokens`), `label`
+        int, and, if it has that column, `weight` double.
+    folder : Folder
+    split_rows : mapping of str to int
+        The number of rows of each split; it decides how many chunks there are.
+    sequence_length : int
+        L; longer lists of tokens lose their end.
+    vocabulary_size : int
+        Upper bound of the token ids, itself left out.
+    word_list, text_options, counts
+        Kept in the dataset; see `Manifest`.
+    rows_per_chunk : int
+        Rows of a chunk, on average.
+
+    Raises
+    ------
+    DatasetError
+        If the rows are not as many as `split_rows` says. There is no manifest then.
+    """
+    weighted = "weight" in rows.columns
+    plan = Manifest(
+        sequence_length=sequence_length,
+        vocabulary_size=vocabulary_size,
+        vocabulary_fingerprint=word_list.fingerprint if word_list else None,
+        weighted=weighted,
+        chunks=(),
+        text_options=dict(text_options or {}),
+        counts=dict(counts or {}),
+    )
+    chunks_per_split = {split: math.ceil(split_rows.get(split, 0) / rows_per_chunk) for split in SPLITS}
+    files = [f"{split}/chunk-{number:06d}.parquet" for split in SPLITS for number in range(chunks_per_split[split])]
+    columns = ["chunk", "order", "tokens", "label", *(["weight"] if weighted else [])]
+    chunked = rows.withColumn("chunk", _chunk_number(chunks_per_split)).select(*columns)
+    # Four partitions a chunk, so that few chunks meet in one by their hash while others stay empty.
+    placed = chunked.repartition(max(1, 4 * len(files)), "chunk").sortWithinPartitions(*columns)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for chunk, table in _by_chunk(batches):
+            yield _write_chunk(table, folder, plan, files[chunk]) if chunk >= 0 else _unannounced(table)
+
+    schema = "split string, file string, rows long, positives long, weight double, size long"
+    written = placed.mapInArrow(run, schema).collect()
+    chunks = tuple(sorted((Chunk(**row.asDict()) for row in written), key=lambda chunk: (chunk.split, chunk.file)))
+    manifest = dataclasses.replace(plan, chunks=chunks)
+    counted = {split: rows for split, rows in split_rows.items() if rows}
+    found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in chunks})}
+    if found != counted:
+        raise DatasetError(f"The rows must be as many as were counted, {counted}. They are {found}.")
+    if word_list:
+        folder.write(wordlist.FILE_NAME, word_list.to_json())
+    folder.write(manifest_file.FILE_NAME, manifest.to_json())
+    return manifest
+
+
+def _chunk_number(chunks_per_split: Mapping[str, int]) -> Column:
+    """The chunk of a row, counted over all splits: its order's place among all 64-bit numbers, scaled to its split.
+
+    A row of a split that is to have no rows gets -1.
+    """
+    place = F.col("order") / F.lit(2.0**64) + 0.5
+    number, first = F.lit(-1).cast("long"), 0
+    for split, chunks in chunks_per_split.items():
+        if chunks:
+            own = F.least(F.floor(place * chunks), F.lit(chunks - 1))
+            number = F.when(F.col("split") == split, first + own).otherwise(number)
+        first += chunks
+    return number
+
+
+def _by_chunk(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+    """Batches sorted by chunk, as one table a chunk."""
+
+    def runs() -> Iterator[tuple[int, pa.RecordBatch]]:
+        for batch in batches:
+            chunk = batch.column("chunk").to_numpy()
+            edges = [0, *(np.flatnonzero(np.diff(chunk)) + 1), len(chunk)]
+            for start, stop in itertools.pairwise(edges):
+                if start < stop:
+                    yield int(chunk[start]), batch.slice(start, stop - start)
+
+    for chunk, parts in itertools.groupby(runs(), key=lambda run: run[0]):
+        yield chunk, pa.Table.from_batches([part for _, part in parts])
+
+
+def _write_chunk(table: pa.Table, folder: Folder, plan: Manifest, file: str) -> pa.RecordBatch:
+    """Write one chunk's file and give its line of the manifest."""
+    sequence, length = _padded(table["tokens"], plan.sequence_length)
+    label = table["label"].combine_chunks().cast(pa.int32())
+    offsets = np.arange(len(sequence) + 1, dtype=np.int32) * plan.sequence_length
+    columns = {
+        "sequence": pa.ListArray.from_arrays(pa.array(offsets), pa.array(sequence.astype(plan.id_type).ravel())),
+        "length": pa.array(length),
+        "label": label,
+    }
+    weight = float(table.num_rows)
+    if plan.weighted:
+        columns["weight"] = table["weight"].combine_chunks()
+        weight = float(np.sum(columns["weight"].to_numpy()))
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, row_group_size=max(1, table.num_rows), compression="zstd")
+    folder.write(file, stream.getvalue())
+    positives = int(label.to_numpy().sum())
+    line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "positives": positives, "weight": weight}
+    return pa.RecordBatch.from_pylist([{**line, "size": stream.tell()}])
+
+
+def _unannounced(table: pa.Table) -> pa.RecordBatch:
+    """A line for rows of a split that was to have none; it makes the counts differ."""
+    line = {"split": "others", "file": "", "rows": table.num_rows, "positives": 0, "weight": 0.0, "size": 0}
+    return pa.RecordBatch.from_pylist([line])
+
+
+def _padded(tokens: pa.ChunkedArray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of shape (n, L) and lengths of shape (n,), both int32, of packed tokens."""
+    packed = pa.concat_arrays(tokens.chunks)
+    offsets = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    data = packed.buffers()[2]
+    values = np.frombuffer(data, np.uint8)[first:last].view(TOKENS_TYPE) if data else np.zeros(0, TOKENS_TYPE)
+    ids = pa.ListArray.from_arrays(pa.array((offsets - first) // TOKENS_TYPE.itemsize), pa.array(values))
+    return pad(ids, sequence_length)
