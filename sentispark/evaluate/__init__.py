@@ -1,0 +1,1 @@
+"""How good a classifier is: logits and labels in, measures and figures out."""

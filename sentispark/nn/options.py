@@ -1,0 +1,55 @@
+"""The shape of the network as options, declared once; torch is not needed to name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sentispark.options import at_least, between, boolean, check, list_of, one_of, option
+
+__all__ = ["NetOptions", "reference_net"]
+
+
+@dataclass(frozen=True)
+class NetOptions:
+    """The shape of the network.
+
+    Raises
+    ------
+    OptionError
+        A value breaks its rule.
+    """
+
+    embedding_size: int = option(100, at_least(1), "numbers in each word's vector")
+    hidden_size: int = option(64, at_least(1), "LSTM units in each direction of each layer; fastest on GPUs up to 128")
+    num_layers: int = option(1, at_least(1), "LSTM layers, one on top of the other")
+    bidirectional: bool = option(True, boolean(), "read each review from its end as well")
+    dropout: float = option(
+        0.2,
+        between(0, 1, open_high=True),
+        "share of values dropped in training: of word vectors, between LSTM layers and before the head",
+    )
+    pooling: str = option(
+        "max_mean",
+        one_of("last", "max", "mean", "max_mean", "padded_last"),
+        "how the steps of a review become one vector; padded_last counts padding as steps and allows no trimming",
+    )
+    head_layers: tuple[int, ...] = option(
+        (), list_of(at_least(1)), "sizes of the hidden linear + ReLU layers between pooling and the output"
+    )
+
+    def __post_init__(self):
+        check(self)
+        object.__setattr__(self, "head_layers", tuple(self.head_layers))  # JSON brings a list
+
+
+def reference_net() -> NetOptions:
+    """The net of the 2019 system this library is measured against: 2 × LSTM(32) read at the last padded column."""
+    return NetOptions(
+        embedding_size=100,
+        hidden_size=32,
+        num_layers=2,
+        bidirectional=False,
+        dropout=0.5,
+        pooling="padded_last",
+        head_layers=(32,),
+    )
