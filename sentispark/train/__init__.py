@@ -1,0 +1,1 @@
+"""Training on ranks: one process each, the same whether Spark or torchrun starts them. Nothing here knows Spark."""

@@ -1,0 +1,62 @@
+"""`torchrun -m sentispark.train --config job.json`: the ranks that a Spark job would run, without Spark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.errors import SentisparkError
+from sentispark.files import Folder, replaced_folder
+from sentispark.text import wordlist
+from sentispark.train.config import TrainConfig
+from sentispark.train.events import Event, epoch_line
+from sentispark.train.run import run_rank
+from sentispark.train.world import world_from_environment
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train as the rank that torchrun's environment describes; the first rank saves the net."""
+    parser = argparse.ArgumentParser(prog="torchrun -m sentispark.train", description=__doc__)
+    parser.add_argument("--config", required=True, help='JSON file: {"dataset": …, "train": {…}, "net": {…}}')
+    parser.add_argument("--output", required=True, help="folder for the trained net, which must not exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    flags = parser.parse_args(arguments)
+    try:
+        return _run(flags)
+    except (SentisparkError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's last word
+        return 1
+
+
+def _run(flags: argparse.Namespace) -> int:
+    config = TrainConfig.from_json(Path(flags.config).read_text())
+    world = world_from_environment(config.train.device, os.environ)
+    logging.basicConfig(level=logging.INFO, format=f"[rank {world.rank}/{world.size}] %(message)s")
+    if not world.is_first:
+        run_rank(config, world)
+        return 0
+    with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
+        trained = run_rank(config, world, _log_epoch)
+        trained.save(draft)
+        words = open_dataset(config.dataset).word_list
+        if words is not None:
+            draft.write(wordlist.FILE_NAME, words.to_json())
+    summary = {"workers": world.size, "reader": trained.run["reader"], "epochs": trained.history}
+    print(json.dumps({**summary, "output": flags.output}))  # noqa: T201 - the command's result
+    return 0
+
+
+def _log_epoch(event: Event) -> None:
+    if event["kind"] == "epoch":
+        _log.info(epoch_line(event))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What a training run is told: the dataset, the net and the options, as one value that travels as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from typing import Any
+
+from sentispark.dataset.dataset import Dataset
+from sentispark.dataset.readers import READERS
+from sentispark.errors import OptionError
+from sentispark.nn.options import NetOptions
+from sentispark.options import any_of, at_least, between, check, one_of, option
+
+__all__ = ["TrainConfig", "TrainOptions", "check_trainable"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """How the net is trained."""
+
+    max_epochs: int = option(3, at_least(1), "times that every row is used", flag="--epochs")
+    batch_size: int = option(256, at_least(1), "rows of a step, over all workers together")
+    learning_rate: float = option(4e-3, between(0, math.inf, open_low=True), "highest learning rate of the schedule")
+    optimizer: str = option("adamw", one_of("adamw", "sgd"), "rule that turns gradients into steps")
+    momentum: float = option(0.9, between(0, 1, open_high=True), "momentum of sgd")
+    weight_decay: float = option(
+        0.01, between(0, math.inf), "share of each weight lost a step, times the learning rate"
+    )
+    schedule: str = option(
+        "cosine", one_of("cosine", "linear", "constant"), "how the learning rate falls after the warm-up"
+    )
+    warmup_share: float = option(0.1, between(0, 1), "share of all steps in which the learning rate rises")
+    gradient_clip: float | str = option(
+        1.0, any_of(between(0, math.inf, open_low=True), one_of("none")), "largest norm of a step's gradient, or none"
+    )
+    positive_weight: float | str = option(
+        1.0,
+        any_of(between(0, math.inf, open_low=True), one_of("balanced")),
+        "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same",
+    )
+    keep: str = option(
+        "best", one_of("best", "last"), "model kept: that of the epoch with the lowest validation loss, or the last"
+    )
+    seed: int = option(0, at_least(0), "seed of weights, dropout and the order of rows")
+    device: str = option(
+        "auto", one_of("auto", "cpu", "cuda"), "where ranks compute; auto takes a GPU where each has one"
+    )
+    reader: str = option("auto", one_of(*READERS), "what reads the dataset; auto takes petastorm where it can run")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes
+    ----------
+    dataset : str
+        Path or URL of a prepared dataset that every rank can read.
+    train : TrainOptions
+    net : NetOptions
+    """
+
+    dataset: str
+    train: TrainOptions = dataclasses.field(default_factory=TrainOptions)
+    net: NetOptions = dataclasses.field(default_factory=NetOptions)
+
+    def to_json(self) -> str:
+        """The text that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """A config from `{"dataset": …, "train": {…}, "net": {…}}`; what is left out has its default.
+
+        Raises
+        ------
+        OptionError
+            If the text is no such JSON, or an option is unknown or breaks its rule.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise OptionError(f"The config must be JSON. It is not: {error}.") from error
+        if not isinstance(content, dict) or "dataset" not in content:
+            raise OptionError("The config must be a JSON object with a 'dataset'. It has none.")
+        if not isinstance(content["dataset"], str):
+            raise OptionError(f"'dataset' must be a path or URL. Got {content['dataset']!r}.")
+        parts = {"train": TrainOptions, "net": NetOptions}
+        _known(content, {"dataset", *parts}, "the config")
+        return cls(
+            content["dataset"], **{name: _built(kind, content.get(name, {}), name) for name, kind in parts.items()}
+        )
+
+
+def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
+    """Raise `OptionError` if the dataset cannot be trained on with these options."""
+    dataset.require_split("train")
+    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
+    if config.train.batch_size < ranks:
+        raise OptionError(
+            f"'batchSize' must be at least the number of workers ({ranks}). Got {config.train.batch_size}. "
+            "Raise batchSize or lower numWorkers."
+        )
+    if config.train.positive_weight == "balanced" and positives in (0, rows):
+        raise OptionError("'positiveWeight' balanced needs rows of both classes. All training rows are of one.")
+
+
+def _built(options_class: type, values: dict[str, Any], part: str) -> Any:
+    if not isinstance(values, dict):
+        raise OptionError(f"'{part}' must be a JSON object. Got {values!r}.")
+    names = {field.name for field in dataclasses.fields(options_class)}
+    _known(values, names, f"'{part}'")
+    return options_class(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _known(values: dict[str, Any], names: set[str], where: str) -> None:
+    for name in values:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            raise OptionError(f"'{name}' is no option of {where}." + (f" Did you mean '{close[0]}'?" if close else ""))

@@ -1,0 +1,97 @@
+"""A trained net as a value: what it is made of, its weights and its history; saved as safetensors and JSON.
+
+Torch is loaded only where the net itself is built, so a driver that passes nets on does without.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sentispark.errors import DatasetError
+from sentispark.files import Folder
+from sentispark.nn.options import NetOptions
+
+if TYPE_CHECKING:
+    from sentispark.nn.lstm import ReviewLSTM
+
+__all__ = ["NET_FILE", "TrainedNet"]
+
+NET_FILE = "net.json"
+WEIGHTS_FILE = "weights.safetensors"
+HISTORY_FILE = "history.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNet:
+    """What training leaves.
+
+    Attributes
+    ----------
+    options : NetOptions
+    vocabulary_size : int
+    sequence_length : int
+        Length of the sequences it was trained on.
+    weights : bytes
+        The state of the net in the safetensors format.
+    history : list of dict
+        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, batch_sizes`.
+    run : dict
+        What the run was: `workers`, `reader`, `kept_epoch` and the options it had.
+    """
+
+    options: NetOptions
+    vocabulary_size: int
+    sequence_length: int
+    weights: bytes
+    history: list[dict[str, Any]]
+    run: dict[str, Any]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights."""
+        return hashlib.sha256(self.weights).hexdigest()
+
+    def module(self) -> ReviewLSTM:
+        """The net on the CPU, ready to predict. Raises `DatasetError` if the weights are not this net's."""
+        import safetensors.torch
+
+        from sentispark.nn.lstm import ReviewLSTM
+
+        net = ReviewLSTM(self.vocabulary_size, self.options)
+        try:
+            net.load_state_dict(safetensors.torch.load(self.weights))
+        except (safetensors.SafetensorError, RuntimeError) as error:
+            raise DatasetError(f"The weights must be those of the net that '{NET_FILE}' describes: {error}.") from error
+        return net.eval()
+
+    def save(self, folder: Folder) -> None:
+        """Write the net's files into a folder."""
+        shape = {
+            "options": dataclasses.asdict(self.options),
+            "vocabulary_size": self.vocabulary_size,
+            "sequence_length": self.sequence_length,
+            "run": self.run,
+        }
+        folder.write(WEIGHTS_FILE, self.weights)
+        folder.write(HISTORY_FILE, json.dumps(self.history, indent=1))
+        folder.write(NET_FILE, json.dumps(shape, indent=1))
+
+    @classmethod
+    def load(cls, folder: Folder) -> TrainedNet:
+        """Read what `save` wrote. Raises `DatasetError` if a file is gone or damaged."""
+        try:
+            shape = json.loads(folder.read(NET_FILE))
+            return cls(
+                options=NetOptions(**shape["options"]),
+                vocabulary_size=shape["vocabulary_size"],
+                sequence_length=shape["sequence_length"],
+                weights=folder.read(WEIGHTS_FILE),
+                history=json.loads(folder.read(HISTORY_FILE)),
+                run=shape["run"],
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"'{folder.url}' must hold a trained net. It is damaged: {error!r}.") from error

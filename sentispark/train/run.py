@@ -1,0 +1,102 @@
+"""One rank from its config to its result: the one function that both launchers call."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+from collections.abc import Iterator
+
+import safetensors.torch
+import torch
+
+from sentispark.dataset.dataset import Dataset, open_dataset
+from sentispark.dataset.readers import choose_reader
+from sentispark.dataset.store import RowStore
+from sentispark.errors import SentisparkError, TrainingError
+from sentispark.nn.lstm import ReviewLSTM
+from sentispark.train.config import TrainConfig, check_trainable
+from sentispark.train.data import epoch_steps
+from sentispark.train.events import Emit
+from sentispark.train.result import TrainedNet
+from sentispark.train.step import Stepper
+from sentispark.train.trainer import train
+from sentispark.train.world import World
+
+__all__ = ["run_rank"]
+
+
+def run_rank(config: TrainConfig, world: World, emit: Emit = lambda event: None) -> TrainedNet:
+    """Train as one rank of a world.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The same on every rank.
+    world : World
+        Not yet joined: what can fail for one rank alone, such as opening its data, is done before the ranks meet, so
+        that no other rank waits for it.
+    emit : callable
+        Takes the first rank's events.
+
+    Returns
+    -------
+    TrainedNet
+        The same on every rank.
+
+    Raises
+    ------
+    TrainingError
+        Naming the rank and its host, with the cause chained.
+    """
+    try:
+        with _stores(config) as (dataset, stores), world.joined():
+            return _train(config, world, dataset, stores, emit if world.is_first else lambda event: None)
+    except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
+        raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
+
+
+@contextlib.contextmanager
+def _stores(config: TrainConfig) -> Iterator[tuple[Dataset, dict[str, RowStore]]]:
+    dataset = open_dataset(config.dataset)
+    reader = choose_reader(config.train.reader)
+    with contextlib.ExitStack() as stack:
+        yield (
+            dataset,
+            {split: stack.enter_context(RowStore(dataset, split, reader)) for split in ("train", "validation")},
+        )
+
+
+def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str, RowStore], emit: Emit) -> TrainedNet:
+    manifest, options = dataset.manifest, config.train
+    check_trainable(dataset, config, world.size)
+    torch.manual_seed(options.seed)
+    net = ReviewLSTM(manifest.vocabulary_size, config.net).to(world.device)
+    torch.manual_seed(options.seed * world.size + world.rank)  # each rank drops values of its own
+    rows, positives = manifest.rows("train"), manifest.positives("train")
+    weight = options.positive_weight
+    stepper = Stepper(
+        net,
+        options,
+        world,
+        steps=options.max_epochs * epoch_steps(rows, options.batch_size),
+        positive_weight=(rows - positives) / positives if weight == "balanced" else weight,
+        mean_weight=manifest.mean_weight("train"),
+    )
+    history, state, kept = train(net, stepper, stores, options, world, emit)
+    return TrainedNet(
+        options=config.net,
+        vocabulary_size=manifest.vocabulary_size,
+        sequence_length=manifest.sequence_length,
+        weights=safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in state.items()}),
+        history=history,
+        run={
+            "workers": world.size,
+            "reader": choose_reader(options.reader).name,
+            "backend": world.backend,
+            "device": world.device.type,
+            "kept_epoch": kept,
+            "options": dataclasses.asdict(options),
+            "text_options": dict(manifest.text_options),
+        },
+    )
