@@ -1,0 +1,1 @@
+"""Where Spark and torch meet: ranks as the tasks of a barrier stage."""

@@ -1,0 +1,46 @@
+"""A run's events to people: a progress bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+from sentispark.train.events import Emit, Event, epoch_line
+
+__all__ = ["reporting"]
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Emit]:
+    """A function that shows events: a bar an epoch where standard error is a terminal, log lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield _log_event
+        return
+    bars: list[tqdm] = []
+
+    def show(event: Event) -> None:
+        if event["kind"] == "progress":
+            if not bars:
+                bars.append(tqdm(total=event["steps"], desc=f"epoch {event['epoch']}", unit="step", leave=False))
+            bars[0].update(event["step"] - bars[0].n)
+        else:
+            if bars:
+                bars.pop().close()
+            tqdm.write(epoch_line(event), file=sys.stderr)
+
+    try:
+        yield show
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def _log_event(event: Event) -> None:
+    if event["kind"] == "epoch":
+        _log.info(epoch_line(event))

@@ -1,0 +1,102 @@
+"""Events of the first rank, brought to the driver while the job runs: one line of JSON each, over a socket.
+
+Only lines that begin with the run's secret are taken. A rank that cannot reach the driver trains on in silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sentispark.train.events import Emit, Event
+
+__all__ = ["Address", "listening", "sending"]
+
+SECONDS_TO_CONNECT = 3.0
+SECONDS_FOR_LAST_EVENTS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Address(NamedTuple):
+    """Where the driver listens."""
+
+    host: str
+    port: int
+    secret: str
+
+
+@contextlib.contextmanager
+def listening(host: str, emit: Emit) -> Iterator[Address]:
+    """Hand every event that arrives to `emit`, in a thread of its own, until the block ends.
+
+    Parameters
+    ----------
+    host : str
+        The driver's address as executors know it.
+    emit : callable
+    """
+    secret = secrets.token_hex(16)
+    ranks: list[threading.Thread] = []
+
+    class Lines(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            if self.rfile.readline(256).decode(errors="replace").strip() != secret:
+                return
+            ranks.append(threading.current_thread())
+            for line in self.rfile:
+                event = _event(line)
+                if event is not None:
+                    emit(event)
+
+    with socketserver.ThreadingTCPServer((host, 0), Lines) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, name="sentispark-progress", daemon=True)
+        thread.start()
+        try:
+            yield Address(host, server.server_address[1], secret)
+        finally:
+            server.shutdown()
+            thread.join()
+            for rank in ranks:  # a rank that is done may have events under way
+                rank.join(SECONDS_FOR_LAST_EVENTS)
+
+
+@contextlib.contextmanager
+def sending(address: Address | None) -> Iterator[Emit]:
+    """A function that sends an event to the driver, or drops it where the driver cannot be reached."""
+    connection = None if address is None else _connected(address)
+    if connection is None:
+        yield lambda event: None
+        return
+
+    def send(event: Event) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps(event).encode() + b"\n")
+
+    with connection:
+        yield send
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return json.loads(line)
+    except ValueError:  # a rank that was killed leaves half a line
+        return None
+
+
+def _connected(address: Address) -> socket.socket | None:
+    try:
+        connection = socket.create_connection((address.host, address.port), timeout=SECONDS_TO_CONNECT)
+        connection.sendall(address.secret.encode() + b"\n")
+        return connection
+    except OSError as error:
+        _log.info("The driver does not hear of progress: %s.", error)
+        return None

@@ -1,0 +1,49 @@
+"""The column Params that the classifier and its model share, with setters as Spark ML has them."""
+
+from __future__ import annotations
+
+from pyspark.ml.param.shared import (
+    HasFeaturesCol,
+    HasLabelCol,
+    HasPredictionCol,
+    HasProbabilityCol,
+    HasRawPredictionCol,
+)
+
+from sentispark.spark.params import KeywordParams
+
+__all__ = ["COLUMN_DEFAULTS", "ClassifierColumns"]
+
+COLUMN_DEFAULTS = {
+    "featuresCol": "sequence",
+    "labelCol": "label",
+    "predictionCol": "prediction",
+    "probabilityCol": "probability",
+    "rawPredictionCol": "rawPrediction",
+}
+
+
+class ClassifierColumns(
+    KeywordParams, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
+):
+    """Sequences and labels in; raw predictions, probabilities and predictions out. An empty name leaves one out."""
+
+    def setFeaturesCol(self, value: str) -> ClassifierColumns:
+        """Name the column of sequences."""
+        return self._set(featuresCol=value)
+
+    def setLabelCol(self, value: str) -> ClassifierColumns:
+        """Name the column of labels."""
+        return self._set(labelCol=value)
+
+    def setPredictionCol(self, value: str) -> ClassifierColumns:
+        """Name the column of predictions, 0.0 or 1.0."""
+        return self._set(predictionCol=value)
+
+    def setProbabilityCol(self, value: str) -> ClassifierColumns:
+        """Name the column of probabilities, a vector of both classes'."""
+        return self._set(probabilityCol=value)
+
+    def setRawPredictionCol(self, value: str) -> ClassifierColumns:
+        """Name the column of raw predictions, the vector (-logit, logit)."""
+        return self._set(rawPredictionCol=value)

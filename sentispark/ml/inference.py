@@ -1,0 +1,75 @@
+"""Arrays of token ids to logits, on executors: what the model's transform runs in Python workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from sentispark.text.kernels import PAD, UNKNOWN, pad
+
+if TYPE_CHECKING:
+    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.train.result import TrainedNet
+
+__all__ = ["Predictor", "valid_lengths"]
+
+BATCH_ROWS = 512
+
+# Spark reuses Python workers, so the net is built once a worker and not once a task.
+_built: dict[str, ReviewLSTM] = {}
+
+
+def valid_lengths(sequence: np.ndarray) -> np.ndarray:
+    """The steps before the trailing padding, shape (n,), of sequences of shape (n, L)."""
+    valid = sequence != PAD
+    steps = sequence.shape[1]
+    return np.where(valid.any(axis=1), steps - np.argmax(valid[:, ::-1], axis=1), 0)
+
+
+class Predictor:
+    """Logits of a trained net; small to send, as it builds the net where it is used.
+
+    Parameters
+    ----------
+    trained : TrainedNet
+    """
+
+    def __init__(self, trained: TrainedNet) -> None:
+        self._trained = trained
+
+    def __call__(self, sequences: pa.Array) -> np.ndarray:
+        """The logits, shape (n,), dtype=float64.
+
+        Parameters
+        ----------
+        sequences : list<integer> array of length n
+            Token ids; shorter than the net's sequence length is padded, longer is cut. A null counts as empty, and an
+            id that training never saw as an unknown word.
+        """
+        import torch
+
+        sequence, _ = pad(sequences.cast(pa.list_(pa.int32())), self._trained.sequence_length)
+        sequence[sequence >= self._trained.vocabulary_size] = UNKNOWN
+        length = valid_lengths(sequence)
+        net = self._net()
+        logits = np.zeros(len(sequence))
+        by_length = np.argsort(length, kind="stable")
+        with torch.inference_mode():
+            for start in range(0, len(by_length), BATCH_ROWS):
+                chosen = by_length[start : start + BATCH_ROWS]
+                steps = max(1, int(length[chosen[-1]])) if net.trims else sequence.shape[1]
+                ids = torch.from_numpy(sequence[chosen, :steps].astype(np.int64))
+                logits[chosen] = net(ids, torch.from_numpy(length[chosen])).numpy()
+        return logits
+
+    def _net(self) -> ReviewLSTM:
+        import torch
+
+        key = self._trained.fingerprint
+        if key not in _built:
+            torch.set_num_threads(1)  # a task has one core; more threads would fight with the other tasks'
+            _built.clear()
+            _built[key] = self._trained.module()
+        return _built[key]

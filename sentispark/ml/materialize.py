@@ -1,0 +1,141 @@
+"""Rows of a DataFrame to a dataset that ranks can read, before a fit on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sentispark.dataset.manifest import Manifest
+from sentispark.dataset.write import pack_tokens, write_dataset
+from sentispark.errors import InputError
+from sentispark.files import Folder
+from sentispark.ml.inference import valid_lengths
+from sentispark.spark.params import quoted
+from sentispark.text.kernels import PAD, pad
+
+__all__ = ["materialize"]
+
+_SCHEMA = "split string, order long, tokens binary, label int, weight double, largest long, steps long"
+
+
+def materialize(
+    dataset: DataFrame,
+    folder: Folder,
+    *,
+    features_col: str,
+    label_col: str,
+    weight_col: str | None,
+    validation_col: str | None,
+    validation_fraction: float,
+    seed: int,
+) -> Manifest:
+    """Write sequences and labels as a dataset of the splits train and validation.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    folder : Folder
+        Must not exist.
+    features_col, label_col : str
+        Arrays of token ids, and labels 0 and 1 of any numeric type.
+    weight_col : str, optional
+        Weights, none negative.
+    validation_col : str, optional
+        A boolean column that is true for the rows of the validation.
+    validation_fraction : float
+        Where there is no such column: the share of the sequences that validates, by their hash.
+    seed : int
+        Seed of the rows' order.
+
+    Raises
+    ------
+    InputError
+        If a label is not 0 or 1, a weight is negative or missing, a token id is negative, or there are no rows.
+    """
+    features = F.col(quoted(features_col)).cast("array<int>")
+    if validation_col:
+        validates = F.coalesce(F.col(quoted(validation_col)).cast("boolean"), F.lit(False))
+    else:
+        place = F.pmod(F.xxhash64(F.lit("validation"), features), F.lit(1_000_000)) / 1_000_000
+        validates = place < validation_fraction
+    selected = dataset.select(
+        F.when(validates, "validation").otherwise("train").alias("split"),
+        F.xxhash64(F.lit(seed), features).alias("order"),
+        features.alias("sequence"),
+        F.col(quoted(label_col)).cast("double").alias("label"),
+        (F.col(quoted(weight_col)).cast("double") if weight_col else F.lit(1.0)).alias("weight"),
+    )
+    rows = selected.mapInArrow(_packed, _SCHEMA).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        found = (
+            rows.groupBy("split")
+            .agg(
+                F.count("*").alias("rows"),
+                F.sum(F.coalesce(F.col("label"), F.lit(-1)).isin(0, 1).cast("int")).alias("labelled"),
+                F.sum(((F.col("weight") >= 0) & (F.col("weight") < math.inf)).cast("int")).alias("weighed"),
+                F.sum("weight").alias("weight"),
+                F.max("largest").alias("largest"),
+                F.min("largest").alias("smallest"),
+                F.max("steps").alias("steps"),
+            )
+            .collect()
+        )
+        _check(found, label_col=label_col, weight_col=weight_col, features_col=features_col)
+        return write_dataset(
+            rows.select("split", "order", "tokens", "label", *(["weight"] if weight_col else [])),
+            folder,
+            split_rows={row.split: row.rows for row in found},
+            sequence_length=max(1, max(row.steps for row in found)),
+            vocabulary_size=max(2, 1 + max(row.largest for row in found)),
+        )
+    finally:
+        rows.unpersist()
+
+
+def _check(found: list, *, label_col: str, weight_col: str | None, features_col: str) -> None:
+    if not sum(row.rows for row in found if row.split == "train"):
+        raise InputError("Training needs at least one row that is not kept for validation. There is none.")
+    wrong = sum(row.rows - row.labelled for row in found)
+    if wrong:
+        raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else.")
+    unweighed = sum(row.rows - (row.weighed or 0) for row in found)
+    if unweighed:
+        raise InputError(f"Column '{weight_col}' must hold finite numbers of at least 0. {unweighed} rows do not.")
+    if not sum(row.weight for row in found if row.split == "train"):
+        raise InputError(f"Column '{weight_col}' must not be 0 in all rows that train. It is.")
+    if min(row.smallest for row in found) < 0:
+        raise InputError(f"Column '{features_col}' must hold token ids of at least 0. It holds negative ones.")
+
+
+def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Sequences without their padding, and what must be known of them: the largest id, or -1 if one is negative."""
+    for batch in batches:
+        lists = batch.column("sequence")
+        steps = pc.list_value_length(lists).fill_null(0)
+        sequence, _ = pad(lists, max(1, pc.max(steps).as_py() or 0))
+        length = valid_lengths(sequence)
+        offsets = pa.array([0, *length.cumsum()], pa.int32())
+        valid = sequence[np.arange(sequence.shape[1]) < length[:, None]]
+        largest = sequence.max(axis=1)
+        largest[(sequence < PAD).any(axis=1)] = -1
+        label = batch.column("label")
+        whole = pc.if_else(pc.is_in(label, pa.array([0.0, 1.0])), label, pa.scalar(-1.0)).cast(pa.int32())
+        yield pa.RecordBatch.from_arrays(
+            [
+                batch.column("split"),
+                batch.column("order"),
+                pack_tokens(pa.ListArray.from_arrays(offsets, pa.array(valid))),
+                whole,
+                batch.column("weight"),
+                pa.array(largest.astype("int64")),
+                steps.cast(pa.int64()),
+            ],
+            names=["split", "order", "tokens", "label", "weight", "largest", "steps"],
+        )
