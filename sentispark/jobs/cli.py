@@ -1,0 +1,56 @@
+"""`sentispark COMMAND …`: flags in, one line of JSON out; bad input ends with one sentence and exit status 1."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+
+from sentispark import __version__
+from sentispark.errors import SentisparkError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "demo": "the whole way on reviews that it generates itself, report included",
+    "prepare": "review files to an encoded dataset",
+    "train": "a dataset to a trained model",
+    "evaluate": "how good a model is on a dataset",
+    "predict": "raw reviews to predictions",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and give its exit status."""
+    flags = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+    logging.basicConfig(
+        level=logging.ERROR if flags.quiet else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    command = importlib.import_module(f"sentispark.jobs.{flags.command}")
+    try:
+        from sentispark.spark.session import get_spark
+
+        result = command.run(get_spark(master=flags.master), flags)
+    except SentisparkError as error:
+        print(f"sentispark {flags.command}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result))
+    return 0
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """The parser of all commands; only the command that was typed is loaded, as some take seconds."""
+    parser = argparse.ArgumentParser(prog="sentispark", description="Sentiment analysis of reviews on Spark.")
+    parser.add_argument("--version", action="version", version=f"sentispark {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    typed = next((word for word in arguments if not word.startswith("-")), None)
+    for name, does in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+        if name == typed:
+            importlib.import_module(f"sentispark.jobs.{name}").add_arguments(command)
+        command.add_argument("--master", help="Spark master (default: what Spark is told elsewhere, else local[*])")
+        command.add_argument("--quiet", action="store_true", help="print nothing but the line of JSON")
+    return parser

@@ -1,0 +1,72 @@
+"""The whole way on reviews that the demo writes itself: generate, prepare, train, evaluate, predict, report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sentispark.cluster.preflight import free_slots
+from sentispark.errors import InputError
+from sentispark.evaluate.plots import training_report
+from sentispark.files import Folder, replaced_folder
+from sentispark.jobs.evaluate import evaluate
+from sentispark.jobs.predict import predict
+from sentispark.jobs.prepare import prepare
+from sentispark.jobs.train import train
+from sentispark.ml.classifier import LSTMClassifier
+from sentispark.reviews.generate import write_reviews
+from sentispark.reviews.options import ReviewOptions
+from sentispark.text.options import TextOptions
+
+__all__ = ["add_arguments", "run"]
+
+_log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--output", default="demo", help="folder for all that the demo writes (default: demo)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--rows", type=int, default=40_000, help="reviews to generate (default: 40000)")
+    parser.add_argument("--workers", type=int, help="ranks that train (default: 2, or 1 on a single core)")
+
+
+def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
+    """The command: the results of all steps under their names, and the path of the report's PNG."""
+    if not Folder(flags.output).is_local:
+        raise InputError(f"The demo writes to a local folder. Got '{flags.output}'.")
+    with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
+        results = _run(spark, draft, rows=flags.rows, workers=flags.workers or min(2, free_slots(spark)))
+    # Paths are told as they are now that the draft has taken its place.
+    for result in results.values():
+        if "output" in result:
+            result["output"] = result["output"].replace(draft.url, flags.output)
+    return {**results, "report": f"{flags.output}/report.png"}
+
+
+def _run(spark: SparkSession, folder: Folder, *, rows: int, workers: int) -> dict[str, Any]:
+    reviews, dataset, model, predictions = (
+        folder.child(name).path() for name in ("reviews", "dataset", "model", "predictions")
+    )
+    folder.child("reviews").make()
+    _log.info("generating %d reviews", rows)
+    files = [str(path) for path in write_reviews(f"{reviews}/reviews.jsonl.gz", rows, files=2)]
+    _log.info("preparing the dataset")
+    prepared = prepare(spark, files, dataset, ReviewOptions(), TextOptions())
+    _log.info("training on %d ranks", workers)
+    trained = train(dataset, model, LSTMClassifier(numWorkers=workers))
+    evaluated = evaluate(spark, model, dataset)
+    _log.info("test accuracy %.4f, majority %.4f", evaluated["accuracy"], evaluated["majority_accuracy"])
+    predicted = predict(spark, model, files, predictions)
+    training_report(trained["epochs"], evaluated["confusion"], folder.path("report.png"))
+    return {"prepare": prepared, "train": trained, "evaluate": evaluated, "predict": predicted}
+
+
+if __name__ == "__main__":
+    from sentispark.jobs.cli import main
+
+    sys.exit(main(["demo", *sys.argv[1:]]))

@@ -1,0 +1,52 @@
+"""A trained pipeline and a split of a dataset to the measures of the one on the other."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.manifest import SPLITS
+from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
+from sentispark.spark.persistence import spark_folder
+
+__all__ = ["add_arguments", "evaluate", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("model", help="folder that 'train' wrote")
+    parser.add_argument("dataset", help="folder that 'prepare' wrote")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="the rows to judge by (default: test)")
+
+
+def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
+    """The command: its result as the line of JSON has it."""
+    return evaluate(spark, flags.model, flags.dataset, split=flags.split)
+
+
+def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: str = "test") -> dict[str, Any]:
+    """The measures of a pipeline on a split; see `sentispark.evaluate.metrics.measures`.
+
+    Raises
+    ------
+    DatasetError
+        If the model or the dataset cannot be used, or the one was not trained on such data as the other.
+    OptionError
+        If the split has no rows.
+    """
+    dataset = open_dataset(spark_folder(dataset_path))
+    dataset.require_split(split)
+    pipeline = load_pipeline(spark_folder(model_path))
+    require_same_vocabulary(pipeline, dataset)
+    files = [dataset.folder.child(chunk.file).url for chunk in dataset.manifest.chunks_of(split)]
+    return pipeline.stages[-1].evaluate(spark.read.parquet(*files))
+
+
+if __name__ == "__main__":
+    from sentispark.jobs.cli import main
+
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

@@ -1,0 +1,74 @@
+"""Command-line flags made from options classes, and options objects made from what was typed."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from sentispark.errors import OptionError
+from sentispark.options import check_value, flag_name, options_of
+
+__all__ = ["add_flags", "options_from_flags"]
+
+
+def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: tuple[str, ...] = ()) -> None:
+    """Give a parser one flag for each option, with its rule, doc and default."""
+    group = parser.add_argument_group((options_class.__doc__ or "").splitlines()[0].rstrip("."))
+    for field in options_of(options_class):
+        if field.name in without:
+            continue
+        shown = {"help": f"{field.metadata['doc']} (default: {_shown(field.default)})", "default": field.default}
+        if isinstance(field.default, bool):
+            group.add_argument(flag_name(field), dest=field.name, action=argparse.BooleanOptionalAction, **shown)
+        else:
+            choices = field.metadata["rule"].choices
+            metavar = "{" + ",".join(choices) + "}" if choices else field.name.rsplit("_", 1)[-1].upper()
+            group.add_argument(flag_name(field), dest=field.name, metavar=metavar, type=_parser_of(field), **shown)
+
+
+def options_from_flags(flags: argparse.Namespace, options_class: type, **others: Any) -> Any:
+    """The options object that the flags spell, with the given values for options that have no flag."""
+    names = [field.name for field in options_of(options_class) if field.name not in others]
+    return options_class(**{name: getattr(flags, name) for name in names}, **others)
+
+
+def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
+    """From what was typed to the option's value; a value that breaks the rule is argparse's error, with the rule."""
+
+    def parse(text: str) -> Any:
+        value = _typed(field.default, text)
+        try:
+            check_value(field, value, name=flag_name(field))
+        except OptionError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return value
+
+    return parse
+
+
+def _typed(default: Any, text: str) -> Any:
+    if isinstance(default, tuple):
+        return tuple(_number(part) for part in text.split(",") if part)
+    return _number(text) if isinstance(default, (int, float)) else _words(text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _words(text: str) -> str | tuple[str, ...]:
+    """A text, or several where there are commas: a list of words needs at least one comma ("the,")."""
+    return tuple(part for part in text.split(",") if part) if "," in text else text
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value == "" else str(value)

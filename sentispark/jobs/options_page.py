@@ -1,0 +1,66 @@
+"""The page of all options, `docs/options.md`, written from their declarations by `make options`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from sentispark.jobs.train import OF_DATAFRAMES
+from sentispark.ml.options import FitOptions
+from sentispark.nn.options import NetOptions
+from sentispark.options import camel_case, flag_name, options_of
+from sentispark.reviews.options import ReviewOptions
+from sentispark.text.options import TextOptions
+from sentispark.train.config import TrainOptions
+
+__all__ = ["options_page"]
+
+_HEAD = """# Options
+
+Every option is declared once in the code; this page, the command line's flags and the Params of the Spark stages are
+made from that. Written by `make options`; a test holds it against the code.
+
+"""
+
+# Class, title, where its options are flags, where they are Params (None where they are not).
+_SECTIONS = (
+    (ReviewOptions, "Reviews", "prepare", None),
+    (TextOptions, "Text", "prepare", "ReviewEncoder and the three stages it stands for"),
+    (NetOptions, "Net", "train", "LSTMClassifier"),
+    (TrainOptions, "Training", "train", "LSTMClassifier"),
+    (FitOptions, "Fit", "train", "LSTMClassifier"),
+)
+
+
+def options_page() -> str:
+    """The text of the page, in Markdown."""
+    return _HEAD + "\n".join(_section(*section) for section in _SECTIONS)
+
+
+def _section(options_class: type, title: str, command: str, stages: str | None) -> str:
+    where = f"Flags of `sentispark {command}`" + (f"; Params of {stages}." if stages else ".")
+    lines = [
+        f"## {title}",
+        "",
+        where,
+        "",
+        "| flag | Param | default | rule | what it is |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for field in options_of(options_class):
+        param = f"`{camel_case(field.name)}`" if stages else ""
+        flag = "" if field.name in OF_DATAFRAMES else f"`{flag_name(field)}`"
+        cells = [flag, param, _default(field), field.metadata["rule"].words, field.metadata["doc"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _default(field: dataclasses.Field) -> str:
+    value = field.default
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value == "" else f"{value}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(options_page())

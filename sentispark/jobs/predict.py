@@ -1,0 +1,102 @@
+"""Raw reviews to predictions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import Observation, SparkSession
+from pyspark.sql import functions as F
+
+from sentispark.errors import InputError
+from sentispark.files import replaced_folder
+from sentispark.ml.pipeline import load_pipeline
+from sentispark.reviews.options import FORMATS
+from sentispark.reviews.read import read_reviews
+from sentispark.spark.persistence import spark_folder
+
+__all__ = ["add_arguments", "predict", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("model", help="folder that 'train' wrote")
+    parser.add_argument("input", nargs="+", help="review files, folders or globs: JSON lines, CSV, Parquet; gz too")
+    parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--text-col", default="reviewText", help="field that holds the text (default: reviewText)")
+    parser.add_argument("--format", choices=FORMATS, default="auto", help="format of the files (default: auto)")
+
+
+def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
+    """The command: its result as the line of JSON has it."""
+    return predict(
+        spark,
+        flags.model,
+        flags.input,
+        flags.output,
+        text_col=flags.text_col,
+        format=flags.format,
+        overwrite=flags.overwrite,
+    )
+
+
+def predict(
+    spark: SparkSession,
+    model_path: str,
+    paths: list[str],
+    output: str,
+    *,
+    text_col: str = "reviewText",
+    format: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write `text` (cleaned), `probability` (of a positive review, double) and `prediction` (int) of every review.
+
+    Returns
+    -------
+    dict
+        `rows, rows_quarantined, seconds, rows_per_second, output`; records without a text are quarantined.
+
+    Raises
+    ------
+    DatasetError
+        If the model cannot be used, or the output exists and is not to be replaced.
+    InputError
+        If the paths match nothing, or no record has a text.
+    """
+    started = time.perf_counter()
+    pipeline = load_pipeline(spark_folder(model_path))
+    counted = Observation()
+    records = read_reviews(spark, paths, text_col, None, format).records.observe(
+        counted, F.count("*").alias("read"), F.count("reason").alias("quarantined")
+    )
+    predicted = pipeline.transform(records.where("reason IS NULL").select("text")).select(
+        "text",
+        vector_to_array("probability")[1].alias("probability"),
+        F.col("prediction").cast("int").alias("prediction"),
+    )
+    with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
+        predicted.write.parquet(draft.url)
+        read, quarantined = counted.get["read"], counted.get["quarantined"]
+        if read == quarantined:
+            raise InputError(
+                f"The input must hold at least one text in '{text_col}'. None of its {read} records has one."
+            )
+    seconds = time.perf_counter() - started
+    return {
+        "rows": read - quarantined,
+        "rows_quarantined": quarantined,
+        "seconds": round(seconds, 2),
+        "rows_per_second": round((read - quarantined) / seconds, 1),
+        "output": output,
+    }
+
+
+if __name__ == "__main__":
+    from sentispark.jobs.cli import main
+
+    sys.exit(main(["predict", *sys.argv[1:]]))

@@ -1,0 +1,77 @@
+"""A prepared dataset to a trained pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.files import replaced_folder
+from sentispark.jobs.flags import add_flags
+from sentispark.ml.classifier import LSTMClassifier
+from sentispark.ml.options import FitOptions
+from sentispark.ml.pipeline import pipeline_of
+from sentispark.nn.options import NetOptions
+from sentispark.options import camel_case, options_of
+from sentispark.spark.persistence import spark_folder
+from sentispark.train.config import TrainOptions
+
+__all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
+
+OF_DATAFRAMES = ("cache_dir", "validation_fraction")  # options of fits on DataFrames, not on datasets
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("dataset", help="folder that 'prepare' wrote")
+    parser.add_argument("--output", required=True, help="folder for the model, a Spark ML pipeline from text on")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    add_flags(parser, FitOptions, without=OF_DATAFRAMES)
+    add_flags(parser, TrainOptions)
+    add_flags(parser, NetOptions)
+
+
+def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
+    """The command: its result as the line of JSON has it."""
+    names = [field.name for kind in (FitOptions, TrainOptions, NetOptions) for field in options_of(kind)]
+    params = {camel_case(name): getattr(flags, name) for name in names if name not in OF_DATAFRAMES}
+    return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite)
+
+
+def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwrite: bool = False) -> dict[str, Any]:
+    """Fit the classifier to a prepared dataset and save the pipeline from text to prediction.
+
+    Returns
+    -------
+    dict
+        `workers, reader, epochs, seconds, output`.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be used, or the output exists and is not to be replaced.
+    TrainingError
+        If a rank failed.
+    """
+    started = time.perf_counter()
+    dataset = open_dataset(spark_folder(dataset_path))
+    with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
+        model = classifier.fit(dataset)
+        pipeline_of(dataset, model).save(draft.url)
+    return {
+        "workers": model.summary.run["workers"],
+        "reader": model.summary.run["reader"],
+        "epochs": model.summary.history,
+        "seconds": round(time.perf_counter() - started, 2),
+        "output": output,
+    }
+
+
+if __name__ == "__main__":
+    from sentispark.jobs.cli import main
+
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,0 +1,211 @@
+"""The whole way: prepare → train → evaluate → predict → load, in one process, on a cluster and from the shell."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyspark
+import pytest
+from pyspark.ml import PipelineModel
+
+import sentispark
+from sentispark.errors import DatasetError, InputError, OptionError
+from sentispark.jobs.evaluate import evaluate
+from sentispark.jobs.predict import predict
+from sentispark.jobs.prepare import prepare
+from sentispark.jobs.train import train
+from sentispark.ml.classifier import LSTMClassifier
+from sentispark.reviews.generate import write_reviews
+from sentispark.reviews.options import ReviewOptions
+from sentispark.spark.java import ensure_java
+from sentispark.text.options import TextOptions
+
+pytestmark = pytest.mark.endtoend
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "amazon2014_Musical_Instruments_5.jsonl.gz"
+ROWS = 2_000
+SMALL_NET = {"embeddingSize": 16, "hiddenSize": 8, "maxEpochs": 1, "batchSize": 64}
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    """A slice of real reviews where they are at hand, generated ones elsewhere."""
+    path = tmp_path_factory.mktemp("reviews") / "reviews.jsonl.gz"
+    if REAL.exists():
+        with gzip.open(REAL, "rt") as lines, gzip.open(path, "wt") as slice_:
+            slice_.writelines(line for _, line in zip(range(ROWS), lines, strict=False))
+    else:
+        write_reviews(str(path), ROWS)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def prepared(spark, reviews, tmp_path_factory):
+    dataset = str(tmp_path_factory.mktemp("prepared") / "dataset")
+    return dataset, prepare(spark, [reviews], dataset, ReviewOptions(), TextOptions(vocab_size=500, sequence_length=40))
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    model = str(tmp_path_factory.mktemp("trained") / "model")
+    return model, train(prepared[0], model, LSTMClassifier(numWorkers=2, **SMALL_NET))
+
+
+def test_prepare_accounts_for_every_record(prepared):
+    result = prepared[1]
+    assert result["rows_read"] == ROWS
+    accounted = result["rows_quarantined"] + result["duplicates_merged"] + sum(result["rows_written"].values())
+    assert accounted == ROWS
+    assert sum(result["quarantine_reasons"].values()) == result["rows_quarantined"]
+    assert result["vocabulary_size"] == 500
+    assert result["sequence_length"] == 40
+
+
+def test_train_tells_each_epoch(trained):
+    result = trained[1]
+    assert result["workers"] == 2
+    assert result["reader"] in ("petastorm", "arrow")
+    (epoch,) = result["epochs"]
+    assert epoch["batch_sizes"] == [32, 32]
+    assert epoch["validation"]["rows"] > 0
+
+
+def test_evaluate_judges_the_test_split(spark, prepared, trained):
+    result = evaluate(spark, trained[0], prepared[0])
+    assert result["rows"] == prepared[1]["rows_written"]["test"]
+    assert 0 <= result["accuracy"] <= 1
+
+
+def test_predictions_are_those_of_the_saved_pipeline(spark, reviews, trained, tmp_path):
+    output = str(tmp_path / "predictions")
+    result = predict(spark, trained[0], [reviews], output)
+    written = spark.read.parquet(output)
+    assert result["rows"] == written.count() == ROWS - result["rows_quarantined"]
+    again = PipelineModel.load(trained[0]).transform(
+        written.select("text", "prediction").withColumnRenamed("prediction", "p")
+    )
+    assert again.where("p <> prediction").count() == 0
+
+
+def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews, prepared):
+    before = sorted(path.name for path in Path(prepared[0]).iterdir())
+    with pytest.raises(DatasetError, match="must not exist yet"):
+        prepare(spark, [reviews], prepared[0], ReviewOptions(), TextOptions())
+    assert sorted(path.name for path in Path(prepared[0]).iterdir()) == before
+
+
+def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"reviewText": "fine"}\n{"overall": 5}\n{"broken\n')
+    with pytest.raises(
+        InputError, match=r"None of its 3 records is one \(broken record: 1, no rating: 1, no text: 1\)"
+    ):
+        prepare(spark, [str(bad)], str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+def test_a_dataset_encoded_in_another_way_is_no_test_for_a_model(spark, reviews, trained, tmp_path):
+    other = str(tmp_path / "other")
+    prepare(spark, [reviews], other, ReviewOptions(), TextOptions(vocab_size=300, sequence_length=40))
+    with pytest.raises(DatasetError, match="another vocabulary"):
+        evaluate(spark, trained[0], other)
+
+
+def test_ten_rows_are_enough_for_the_whole_way(spark, tmp_path):
+    few = tmp_path / "few.jsonl"
+    texts = [("good " * n, 5) if n % 2 else ("bad " * n, 1) for n in range(1, 11)]
+    few.write_text("".join(json.dumps({"reviewText": text, "overall": stars}) + "\n" for text, stars in texts))
+    dataset, model = str(tmp_path / "dataset"), str(tmp_path / "model")
+    result = prepare(
+        spark, [str(few)], dataset, ReviewOptions(validation_share=0, test_share=0), TextOptions(sequence_length=5)
+    )
+    assert result["rows_written"] == {"train": 10, "validation": 0, "test": 0}
+    trained = train(dataset, model, LSTMClassifier(numWorkers=2, **SMALL_NET))
+    assert trained["epochs"][0]["validation"] is None
+    assert evaluate(spark, model, dataset, split="train")["rows"] == 10
+    with pytest.raises(
+        OptionError, match=r"must name a split with rows \(train 10, validation 0, test 0\). Got 'test'"
+    ):
+        evaluate(spark, model, dataset)
+
+
+ON_A_CLUSTER = """
+import json, sys
+from sentispark import LSTMClassifier, get_spark
+from sentispark.jobs.evaluate import evaluate
+from sentispark.jobs.predict import predict
+from sentispark.jobs.prepare import prepare
+from sentispark.jobs.train import train
+from sentispark.reviews.options import ReviewOptions
+from sentispark.spark.java import ensure_java
+from sentispark.text.options import TextOptions
+
+reviews, out = sys.argv[1:]
+spark = get_spark(master="local-cluster[2,1,1024]")
+assert spark.sparkContext.master.startswith("local-cluster")
+text = TextOptions(vocab_size=500, sequence_length=40)
+prepared = prepare(spark, [reviews], f"{out}/dataset", ReviewOptions(), text)
+net = dict(embeddingSize=16, hiddenSize=8, maxEpochs=1, batchSize=64)
+trained = train(f"{out}/dataset", f"{out}/model", LSTMClassifier(numWorkers=2, **net))
+evaluated = evaluate(spark, f"{out}/model", f"{out}/dataset")
+predicted = predict(spark, f"{out}/model", [reviews], f"{out}/predictions")
+print(json.dumps([prepared, trained, evaluated, predicted]))
+"""
+
+
+def test_a_cluster_of_two_executors_gives_what_one_process_gives(spark, reviews, prepared, trained, tmp_path):
+    command = [sys.executable, "-c", ON_A_CLUSTER, reviews, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    on_cluster, on_cluster_trained, evaluated, predicted = json.loads(done.stdout.splitlines()[-1])
+    ignored = ("seconds", "output")
+    assert {k: v for k, v in on_cluster.items() if k not in ignored} == {
+        k: v for k, v in prepared[1].items() if k not in ignored
+    }
+    assert on_cluster_trained["epochs"][0]["train_loss"] == trained[1]["epochs"][0]["train_loss"]
+    assert evaluated == evaluate(spark, trained[0], prepared[0])
+    assert predicted["rows"] + predicted["rows_quarantined"] == ROWS
+    for name in ("train/chunk-000000.parquet", "vocabulary.json", "_manifest.json"):
+        assert (tmp_path / "dataset" / name).read_bytes() == (Path(prepared[0]) / name).read_bytes()
+
+
+def test_the_demo_command_ends_with_one_line_of_json(tmp_path):
+    command = [sys.executable, "-m", "sentispark", "demo", "--quiet", "--rows", "1500", "--master", "local[2]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert list(result) == ["prepare", "train", "evaluate", "predict", "report"]
+    assert (tmp_path / result["report"]).read_bytes().startswith(b"\x89PNG")
+    for step in ("prepare", "train", "predict"):
+        assert (tmp_path / result[step]["output"]).exists()
+
+
+def test_spark_submit_runs_a_job(reviews, tmp_path):
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    job = Path(sentispark.__file__).parent / "jobs" / "prepare.py"
+    command = [str(submit), "--master", "local[2]", str(job), reviews, "--output", "dataset", "--vocab-size", "500"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    ensure_java(environment, pyspark.__version__)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["rows_read"] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["prepare", "nowhere.jsonl", "--output", "out"], "'nowhere.jsonl' must match at least one file."),
+        (["train", "nowhere", "--output", "out"], "'nowhere' must be a dataset. There is nothing."),
+    ],
+)
+def test_bad_input_ends_with_one_sentence(spark, arguments, sentence, tmp_path, monkeypatch, capsys):
+    from sentispark.jobs.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--quiet"]) == 1
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
