@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from pyspark.ml import Estimator
 from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from sentispark.cluster.barrier import train_on_cluster
 from sentispark.cluster.console import reporting
+from sentispark.cluster.preflight import require_slots
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
@@ -25,7 +26,8 @@ from sentispark.ml.options import FitOptions
 from sentispark.nn.options import NetOptions
 from sentispark.spark.params import options_from, params_from, require_columns
 from sentispark.spark.persistence import spark_folder
-from sentispark.train.config import TrainConfig, TrainOptions, check_trainable
+from sentispark.spark.session import get_spark
+from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable
 
 if TYPE_CHECKING:
     from sentispark.train.result import TrainedNet
@@ -63,6 +65,8 @@ class LSTMClassifier(
 
     def _fit(self, dataset: DataFrame | Dataset | str) -> LSTMClassificationModel:
         net, options = options_from(self, NetOptions), options_from(self, TrainOptions)
+        check_batch_size(options, self.getNumWorkers())
+        require_slots(get_spark(), self.getNumWorkers())
         if isinstance(dataset, str):
             dataset = open_dataset(spark_folder(dataset))
         if isinstance(dataset, Dataset):
@@ -78,7 +82,7 @@ class LSTMClassifier(
         config = TrainConfig(dataset.folder.url, options, net)
         check_trainable(dataset, config, workers)
         with reporting() as emit:
-            return train_on_cluster(SparkSession.getActiveSession(), config, workers, emit)
+            return train_on_cluster(get_spark(), config, workers, emit)
 
     @contextlib.contextmanager
     def _materialized(self, dataset: DataFrame) -> Iterator[Dataset]:
@@ -103,7 +107,7 @@ class LSTMClassifier(
     @contextlib.contextmanager
     def _cache(self) -> Iterator[Folder]:
         if not self.getCacheDir():
-            if not SparkSession.getActiveSession().sparkContext.master.startswith("local"):
+            if not get_spark().sparkContext.master.startswith("local"):
                 raise InputError(
                     "On a cluster 'cacheDir' must name a folder that every executor can read. It is empty."
                 )

@@ -51,7 +51,7 @@ class Predictor:
         import torch
 
         sequence, _ = pad(sequences.cast(pa.list_(pa.int32())), self._trained.sequence_length)
-        sequence[sequence >= self._trained.vocabulary_size] = UNKNOWN
+        sequence[(sequence < 0) | (sequence >= self._trained.vocabulary_size)] = UNKNOWN
         length = valid_lengths(sequence)
         net = self._net()
         logits = np.zeros(len(sequence))

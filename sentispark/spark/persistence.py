@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
-from pyspark.sql import SparkSession
 
 from sentispark.files import Folder
+from sentispark.spark.session import get_spark
 
 __all__ = ["FilesReadable", "FilesWritable", "spark_folder"]
 
@@ -20,8 +20,7 @@ def spark_folder(path: str) -> Folder:
     """
     if ":/" in path:
         return Folder(path)
-    spark = SparkSession.getActiveSession()
-    default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS") if spark else "file:///"
+    default = get_spark().sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
     if default.startswith("file:"):
         return Folder(str(Path(path).absolute()))
     return Folder(f"{default.rstrip('/')}/{path.lstrip('/')}")

@@ -10,11 +10,11 @@ from typing import Any
 
 from sentispark.dataset.dataset import Dataset
 from sentispark.dataset.readers import READERS
-from sentispark.errors import OptionError
+from sentispark.errors import InputError, OptionError
 from sentispark.nn.options import NetOptions
 from sentispark.options import any_of, at_least, between, check, one_of, option
 
-__all__ = ["TrainConfig", "TrainOptions", "check_trainable"]
+__all__ = ["TrainConfig", "TrainOptions", "check_batch_size", "check_trainable"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +98,22 @@ class TrainConfig:
         )
 
 
-def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
-    """Raise `OptionError` if the dataset cannot be trained on with these options."""
-    dataset.require_split("train")
-    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
-    if config.train.batch_size < ranks:
+def check_batch_size(options: TrainOptions, ranks: int) -> None:
+    """Raise `OptionError` if the global batch is too small for each rank to have a row of it."""
+    if options.batch_size < ranks:
         raise OptionError(
-            f"'batchSize' must be at least the number of workers ({ranks}). Got {config.train.batch_size}. "
+            f"'batchSize' must be at least the number of workers ({ranks}). Got {options.batch_size}. "
             "Raise batchSize or lower numWorkers."
         )
+
+
+def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
+    """Raise `OptionError` or `InputError` if the dataset cannot be trained on with these options."""
+    dataset.require_split("train")
+    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
+    check_batch_size(config.train, ranks)
+    if not dataset.manifest.mean_weight("train"):
+        raise InputError("The weights of the training rows must not all be 0. They are.")
     if config.train.positive_weight == "balanced" and positives in (0, rows):
         raise OptionError("'positiveWeight' balanced needs rows of both classes. All training rows are of one.")
 

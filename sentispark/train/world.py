@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
@@ -69,6 +70,10 @@ class World:
             yield self
             # Without it a rank that leaves early can abort one that is still in its last collective.
             self.wait_for_all()
+        except BaseException as error:
+            # Its frames hold DDP, which must be gone before its process group: the other order can hang for good.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             if self.size > 1:
                 distributed.destroy_process_group()

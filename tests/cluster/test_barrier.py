@@ -1,0 +1,156 @@
+"""Ranks as the tasks of a barrier stage, against the same ranks started without Spark."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+
+import pyarrow as pa
+import pytest
+
+from sentispark.cluster.barrier import train_on_cluster
+from sentispark.errors import SetupError, TrainingError
+from sentispark.nn.options import NetOptions
+from sentispark.train.config import TrainConfig, TrainOptions
+from tests.helpers.ranks import train_ranks
+from tests.helpers.toy import toy_rows, write_toy
+
+pytestmark = [pytest.mark.spark, pytest.mark.distributed]
+
+NET = NetOptions(embedding_size=8, hidden_size=8)
+OPTIONS = TrainOptions(max_epochs=2, batch_size=50, learning_rate=0.02, reader="arrow")
+HOST = platform.node()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toy") / "dataset"
+    return write_toy(path, {"train": toy_rows(300, seed=1), "validation": toy_rows(100, seed=2)})
+
+
+def train(spark, path, workers, emit=lambda event: None):
+    return train_on_cluster(spark, TrainConfig(path, OPTIONS, NET), workers, emit)
+
+
+def failure(spark, path, workers=2):
+    with pytest.raises(TrainingError) as caught:
+        train(spark, path, workers)
+    assert caught.value.__cause__ is not None
+    return str(caught.value)
+
+
+def measured(history):
+    """The history without what a clock says."""
+    return [{name: entry[name] for name in ("epoch", "train_loss", "validation", "batch_sizes")} for entry in history]
+
+
+def test_two_tasks_train_the_net_that_two_ranks_train_without_spark(spark, toy):
+    found, expected = train(spark, toy, 2), train_ranks(TrainConfig(toy, OPTIONS, NET), 2)
+    assert found.weights == expected.weights
+    assert measured(found.history) == measured(expected.history)
+    assert found.run == expected.run
+    assert (found.options, found.vocabulary_size, found.sequence_length) == (NET, 12, 8)
+
+
+def test_a_net_of_several_pieces_comes_back_whole(spark, tmp_path):
+    wide = NetOptions(embedding_size=64, hidden_size=4)
+    path = write_toy(tmp_path, {"train": toy_rows(20)}, vocabulary_size=10_000)
+    config = TrainConfig(path, TrainOptions(max_epochs=1, reader="arrow"), wide)
+    trained = train_on_cluster(spark, config, 1, lambda event: None)
+    assert len(trained.weights) > 10_000 * 64 * 4 > 2 << 20
+    assert trained.module().embedding.weight.shape == (10_000, 64)
+
+
+def test_the_first_ranks_events_reach_the_driver_while_the_job_runs(spark, toy):
+    events, stages = [], []
+
+    def emit(event):
+        stages.append(spark.sparkContext.statusTracker().getActiveStageIds())
+        events.append(event)
+
+    trained = train(spark, toy, 2, emit)
+    assert stages[0], "the first event came when no stage was running"
+    assert [event for event in events if event["kind"] == "epoch"] == [
+        {"kind": "epoch", **entry} for entry in trained.history
+    ]
+    progress = [event for event in events if event["kind"] == "progress"]
+    assert progress[0] == {"kind": "progress", "epoch": 1, "step": 1, "steps": 6}
+
+
+def test_more_ranks_than_slots_are_refused_before_anything_starts(spark, toy):
+    with pytest.raises(SetupError, match="'numWorkers' must be at most the number of tasks that run at once"):
+        train(spark, toy, 3)
+
+
+@pytest.mark.timeout(60)
+def test_ranks_that_find_no_dataset_fail_in_one_sentence_with_rank_and_host(spark, tmp_path):
+    told = failure(spark, f"{tmp_path}/none")
+    assert told in [
+        f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. There is nothing. "
+        "Run 'sentispark prepare' first."
+        for rank in range(2)
+    ]
+
+
+@pytest.mark.timeout(60)
+def test_a_chunk_that_only_one_rank_reads_and_cannot_is_named_with_that_rank(spark, toy, tmp_path):
+    path = shutil.copytree(toy, tmp_path / "dataset")
+    chunk = path / "train/chunk-000002.parquet"
+    chunk.write_bytes(b"x" * chunk.stat().st_size)  # of the same size: opening does not see it
+    told = failure(spark, str(path))
+    assert told.startswith(f"[rank 1/2 on {HOST}] '{chunk}' must be a Parquet file. It cannot be read:")
+
+
+@pytest.mark.timeout(60)
+def test_a_loss_that_is_no_number_ends_the_stage(spark, toy):
+    options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=1e30, gradient_clip="none")
+    with pytest.raises(TrainingError) as caught:
+        train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
+    assert str(caught.value).endswith(
+        f"/2 on {HOST}] The loss of epoch 1 is nan. Lower the learning rate or clip gradients."
+    )
+
+
+def state_of_workers(spark):
+    """Of both of Spark's Python workers by process id: torch's threads, its process group and the environment."""
+
+    def look(batches):
+        import torch
+        from pyspark import BarrierTaskContext
+
+        for _ in batches:
+            pass
+        BarrierTaskContext.get().barrier()  # so that one worker does not answer for both tasks
+        told = {
+            "pid": [os.getpid()],
+            "threads": [torch.get_num_threads()],
+            "group": [torch.distributed.is_initialized()],
+            "environment": [sorted(f"{name}={value}" for name, value in os.environ.items())],
+        }
+        yield pa.RecordBatch.from_pydict(told)
+
+    schema = "pid long, threads long, group boolean, environment array<string>"
+    rows = spark.range(0, 2, 1, 2).mapInArrow(look, schema, barrier=True).collect()
+    return {row.pid: (row.threads, row.group, row.environment) for row in rows}
+
+
+def test_two_fits_in_a_row_leave_nothing_behind_in_sparks_workers(spark, toy):
+    train(spark, toy, 2)  # whatever is loaded for the first time is loaded now
+    before, driver = state_of_workers(spark), dict(os.environ)
+    nets = [train(spark, toy, 2) for _ in range(2)]
+    after = state_of_workers(spark)
+    assert nets[0].weights == nets[1].weights
+    assert len(before) == 2
+    assert before.keys() & after.keys(), "Spark has not reused a worker, so this test has seen nothing"
+    for pid in before.keys() & after.keys():
+        assert after[pid] == before[pid]
+        assert after[pid][1] is False
+    assert dict(os.environ) == driver
+
+
+def test_a_fit_after_a_failed_one_is_as_good_as_new(spark, toy, tmp_path):
+    expected = train(spark, toy, 2).weights
+    failure(spark, f"{tmp_path}/none")
+    assert train(spark, toy, 2).weights == expected

@@ -1,0 +1,98 @@
+"""What keeps a barrier stage from running, said before it starts."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from sentispark.cluster.preflight import barrier_obstacle, free_slots, require_slots
+from sentispark.errors import SetupError
+
+NO_ROOM = (
+    "'numWorkers' must be at most the number of tasks that run at once ({slots}). Got {workers}. "
+    "Add executors or cores, or lower numWorkers."
+)
+DYNAMIC = (
+    "Barrier stages need 'spark.dynamicAllocation.enabled' to be false (SPARK-24942). It is true. "
+    "Start the session with it off and with enough executors."
+)
+
+
+class Cluster:
+    """A session of which only what preflight looks at is there; it has one slot more each time somebody looks."""
+
+    def __init__(self, *, master, slots, dynamic="false"):
+        self.slots = iter(slots)
+        scala = SimpleNamespace(
+            maxNumConcurrentTasks=lambda profile: next(self.slots),
+            resourceProfileManager=lambda: SimpleNamespace(defaultResourceProfile=lambda: None),
+        )
+        conf = {"spark.dynamicAllocation.enabled": dynamic}
+        self.sparkContext = SimpleNamespace(master=master, getConf=lambda: conf, _jsc=SimpleNamespace(sc=lambda: scala))
+
+
+class Clock:
+    """A clock that waiting alone moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("slots", [3, 4, 100])
+def test_enough_slots_and_a_fixed_size_are_no_obstacle(slots):
+    assert barrier_obstacle(workers=3, slots=slots, dynamic_allocation=False) is None
+
+
+def test_too_few_slots_are_counted():
+    assert barrier_obstacle(workers=4, slots=3, dynamic_allocation=False) == NO_ROOM.format(slots=3, workers=4)
+
+
+@pytest.mark.parametrize("slots", [1, 100])
+def test_dynamic_allocation_is_an_obstacle_whatever_the_slots(slots):
+    assert barrier_obstacle(workers=4, slots=slots, dynamic_allocation=True) == DYNAMIC
+
+
+def test_executors_that_are_still_starting_are_waited_for():
+    clock, cluster = Clock(), Cluster(master="yarn", slots=[0, 1, 2, 3])
+    require_slots(cluster, 2, clock=clock, wait=clock.wait)
+    assert next(cluster.slots) == 3  # it stopped looking as soon as there was room
+    assert clock.now == 101.0
+
+
+def test_executors_that_never_come_are_waited_for_half_a_minute():
+    clock = Clock()
+    with pytest.raises(SetupError) as caught:
+        require_slots(Cluster(master="spark://host:7077", slots=[1] * 1000), 2, clock=clock, wait=clock.wait)
+    assert str(caught.value) == NO_ROOM.format(slots=1, workers=2)
+    assert clock.now == 130.0
+
+
+@pytest.mark.parametrize("master", ["local", "local[1]"])
+def test_a_local_master_gets_no_more_slots_so_nobody_waits(master):
+    clock = Clock()
+    with pytest.raises(SetupError):
+        require_slots(Cluster(master=master, slots=[1]), 2, clock=clock, wait=clock.wait)
+    assert clock.now == 100.0
+
+
+def test_dynamic_allocation_does_not_pass_by_waiting():
+    clock = Clock()
+    with pytest.raises(SetupError) as caught:
+        require_slots(Cluster(master="yarn", slots=[8], dynamic="true"), 2, clock=clock, wait=clock.wait)
+    assert (str(caught.value), clock.now) == (DYNAMIC, 100.0)
+
+
+def test_spark_on_two_cores_runs_two_tasks_at_once(spark):
+    assert free_slots(spark) == 2
+    require_slots(spark, 2)
+
+
+def test_three_workers_do_not_fit_on_two_cores(spark):
+    with pytest.raises(SetupError) as caught:
+        require_slots(spark, 3)
+    assert str(caught.value) == NO_ROOM.format(slots=2, workers=3)

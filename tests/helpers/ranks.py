@@ -1,0 +1,108 @@
+"""Ranks as processes that a test starts by itself, without Spark and torchrun; a rank that hangs is ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from torch.distributed import TCPStore
+
+from sentispark.train.config import TrainConfig
+from sentispark.train.result import TrainedNet
+from sentispark.train.run import run_rank
+from sentispark.train.world import World
+
+SECONDS_FOR_RANKS = 60.0
+LOOPBACK = "127.0.0.1"
+
+# Ranks are forks of a process that has loaded what they need and used none of it: a tenth of a second, not five.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["pandas", "pyarrow.dataset", "torch._dynamo", "sentispark.train.run"])
+
+
+def run_ranks(
+    work: Callable[..., Any], ranks: int, *arguments: Any, seconds: float = SECONDS_FOR_RANKS, until_failure=False
+) -> list[Any]:
+    """What `work(world, *arguments)` gives on each rank of a world; the exception of a rank that raised one.
+
+    Parameters
+    ----------
+    work : callable
+        A function at the top of a module.
+    ranks : int
+    *arguments : Any
+        The same for each rank.
+    seconds : float
+        A rank that takes longer is ended and counts as one that raised TimeoutError.
+    until_failure : bool
+        Whether all ranks are ended as soon as one has failed, as torchrun and Spark do; those have None.
+    """
+    server = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
+    started = [_start(work, rank, ranks, server.port, arguments) for rank in range(ranks)]
+    deadline = time.monotonic() + seconds
+    outcomes: list[Any] = [None] * ranks
+    waiting = {receiver: rank for rank, (_, receiver) in enumerate(started)}
+    try:
+        while waiting:
+            ready = multiprocessing.connection.wait(list(waiting), max(0.0, deadline - time.monotonic()))
+            if not ready:
+                break
+            for receiver in ready:
+                outcomes[waiting.pop(receiver)] = outcome = _received(receiver)
+                if until_failure and isinstance(outcome, BaseException):
+                    return outcomes
+        for rank in waiting.values():
+            outcomes[rank] = TimeoutError(f"Rank {rank} took more than {seconds} seconds.")
+    finally:
+        for process, receiver in started:
+            process.kill()
+            process.join()
+            receiver.close()
+    return outcomes
+
+
+def train_ranks(config: TrainConfig, ranks: int) -> TrainedNet:
+    """The net that ranks train together, which must be the same on all of them."""
+    first, *others = all_well(run_ranks(train_as_rank, ranks, config))
+    assert all(other.weights == first.weights for other in others)
+    return first
+
+
+def train_as_rank(world: World, config: TrainConfig) -> TrainedNet:
+    """What each rank of a training runs."""
+    return run_rank(config, world)
+
+
+def all_well(outcomes: list[Any]) -> list[Any]:
+    """The outcomes, if none is an exception."""
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+def _start(work: Callable, rank: int, ranks: int, port: int, arguments: tuple) -> tuple[Any, Connection]:
+    receiver, sender = _processes.Pipe(duplex=False)
+    process = _processes.Process(target=_rank, args=(sender, work, rank, ranks, port, arguments), daemon=True)
+    process.start()
+    sender.close()
+    return process, receiver
+
+
+def _rank(sender: Connection, work: Callable, rank: int, ranks: int, port: int, arguments: tuple) -> None:
+    try:
+        store = TCPStore(LOOPBACK, port, is_master=False)
+        sender.send(work(World(rank=rank, size=ranks, ranks_on_host=ranks, store=store), *arguments))
+    except Exception as error:
+        sender.send(error)
+
+
+def _received(receiver: Connection) -> Any:
+    try:
+        return receiver.recv()
+    except EOFError:
+        return RuntimeError("The rank's process died.")

@@ -1,0 +1,352 @@
+"""The estimator on the toy task: what it learns from, what it leaves behind and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
+from pyspark.sql import functions as F
+
+from sentispark import LSTMClassifier, ReviewEncoder
+from sentispark.dataset.dataset import open_dataset
+from sentispark.errors import DatasetError, InputError, OptionError, SetupError, TrainingError
+from sentispark.files import Folder
+from sentispark.ml.materialize import materialize
+from sentispark.nn.options import reference_net
+from tests.helpers.toy import toy_rows, write_toy
+
+
+def sentence(kind, function, *arguments):
+    with pytest.raises(kind) as caught:
+        function(*arguments)
+    return str(caught.value)
+
+
+def weights(model):
+    return model.trained.weights
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Makes a test fail in which a rank is started."""
+
+    def started(*_):
+        raise AssertionError("training has started")
+
+    monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", started)
+
+
+@pytest.fixture(scope="module")
+def dataset_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("prepared") / "dataset"
+    return write_toy(path, {"train": toy_rows(200, seed=1), "validation": toy_rows(60, seed=2)})
+
+
+@pytest.fixture(scope="module")
+def texts(frame):
+    words = F.expr("concat_ws(' ', transform(filter(sequence, id -> id > 0), id -> concat('word', id)))")
+    return frame.select("id", words.alias("reviewText"), F.col("label").cast("double").alias("label"))
+
+
+@pytest.fixture(scope="module")
+def fitted(texts, settings):
+    encoder = ReviewEncoder(inputCol="reviewText", outputCol="sequence", sequenceLength=8)
+    classifier = LSTMClassifier(featuresCol="sequence", **settings)
+    return Pipeline(stages=[encoder, classifier]).fit(texts)
+
+
+class TestPipeline:
+    """From text to prediction in one pipeline."""
+
+    def test_it_learns_and_sparks_evaluators_see_it(self, fitted, texts):
+        predicted = fitted.transform(texts).cache()
+        assert BinaryClassificationEvaluator().evaluate(predicted) > 0.95
+        assert MulticlassClassificationEvaluator(metricName="accuracy").evaluate(predicted) > 0.85
+        assert predicted.columns == [*texts.columns, "sequence", "length", "rawPrediction", "probability", "prediction"]
+
+    def test_saved_and_loaded_it_gives_the_same(self, fitted, texts, tmp_path):
+        fitted.save(f"{tmp_path}/pipeline")
+        loaded = PipelineModel.load(f"{tmp_path}/pipeline")
+        columns = ["id", "reviewText", "probability", "prediction"]
+        expected, found = (one.transform(texts).select(columns).orderBy("id").collect() for one in (fitted, loaded))
+        assert found == expected
+        assert loaded.stages[-1].summary == fitted.stages[-1].summary
+
+
+class TestTraining:
+    """The same rows give the same net, wherever they come from."""
+
+    def test_a_dataset_and_its_path_give_the_same_net(self, spark, dataset_path, settings):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        by_path, opened = classifier.fit(dataset_path), classifier.fit(open_dataset(dataset_path))
+        assert weights(by_path) == weights(opened)
+        assert by_path.summary.history[-1]["validation"]["rows"] == 60
+
+    def test_a_dataframe_gives_the_net_of_the_dataset_that_is_made_of_it(self, model, frame, settings, tmp_path):
+        columns = {"features_col": "sequence", "label_col": "label", "weight_col": None, "validation_col": None}
+        materialize(frame, Folder(f"{tmp_path}/dataset"), **columns, validation_fraction=0.25, seed=0)
+        assert weights(LSTMClassifier(**settings).fit(f"{tmp_path}/dataset")) == weights(model)
+
+    def test_the_partitions_of_the_dataframe_do_not_matter(self, model, frame, settings):
+        again = LSTMClassifier(validationFraction=0.25, **settings).fit(frame.repartition(5).orderBy(F.desc("id")))
+        assert weights(again) == weights(model)
+        assert again.uid != model.uid
+
+    @pytest.mark.distributed
+    def test_two_workers_train_together(self, frame, settings):
+        trained = LSTMClassifier(numWorkers=2, **settings).fit(frame)
+        assert trained.summary.run["workers"] == 2
+        assert trained.summary.history[-1]["batch_sizes"] == [10, 10]
+        assert trained.evaluate(frame)["roc_auc"] > 0.9
+
+    def test_the_model_has_the_columns_of_its_estimator(self, frame, settings):
+        renamed = frame.withColumnRenamed("sequence", "my.ids").withColumnRenamed("label", "good?")
+        classifier = LSTMClassifier(featuresCol="my.ids", labelCol="good?", predictionCol="says", probabilityCol="")
+        trained = classifier.setParams(**settings).fit(renamed)
+        assert trained.transform(renamed).columns == ["id", "my.ids", "good?", "rawPrediction", "says"]
+        assert trained.evaluate(renamed)["rows"] == 400
+
+    def test_labels_of_another_type_are_the_same_labels(self, model, frame, settings):
+        told = frame.withColumn("label", F.col("label").cast("boolean"))
+        assert weights(LSTMClassifier(validationFraction=0.25, **settings).fit(told)) == weights(model)
+
+
+class TestValidation:
+    """Which rows are kept from training."""
+
+    def test_the_rows_that_a_column_marks(self, frame, settings):
+        marked = frame.withColumn("held", F.when(F.col("id") >= 360, True).when(F.col("id") >= 100, False))
+        trained = LSTMClassifier(validationIndicatorCol="held", **settings).fit(marked)
+        assert trained.summary.history[-1]["validation"]["rows"] == 40  # null is not true
+
+    def test_a_share_of_the_rows_by_their_content(self, model):
+        held = model.summary.history[-1]["validation"]["rows"]
+        assert 70 <= held <= 130  # 100 on average; 30 is more than 3 standard deviations
+
+    def test_none_unless_it_is_asked_for(self, frame, settings):
+        trained = LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
+        assert trained.summary.history[0]["validation"] is None
+
+    def test_a_column_that_marks_all_rows_leaves_none_to_train_on(self, frame, no_training):
+        classifier = LSTMClassifier(validationIndicatorCol="held")
+        assert sentence(InputError, classifier.fit, frame.withColumn("held", F.lit(True))) == (
+            "Training needs at least one row that is not kept for validation. There is none."
+        )
+
+
+class TestWeights:
+    """What the rows of a column of weights count."""
+
+    def test_rows_that_weigh_nothing_are_not_learnt(self, frame, settings):
+        wrong = frame.withColumn("label", 1 - F.col("label")).withColumn("weight", F.lit(0.0))
+        both = frame.withColumn("weight", F.lit(2.0)).union(wrong)
+        trained = LSTMClassifier(weightCol="weight", **settings).fit(both)
+        assert trained.evaluate(frame)["roc_auc"] > 0.9
+
+    @pytest.mark.parametrize("weight", ["-1.0", "null", "double('nan')", "double('inf')"])
+    def test_a_weight_that_is_no_finite_number_of_at_least_0_is_counted(self, frame, no_training, weight):
+        weighted = frame.withColumn("weight", F.expr(f"IF(id < 3, {weight}, 1.0)"))
+        assert sentence(InputError, LSTMClassifier(weightCol="weight").fit, weighted) == (
+            "Column 'weight' must hold finite numbers of at least 0. 3 rows do not."
+        )
+
+    def test_weights_that_are_all_0_are_told(self, frame, no_training):
+        classifier = LSTMClassifier(weightCol="weight")
+        assert sentence(InputError, classifier.fit, frame.withColumn("weight", F.lit(0))) == (
+            "Column 'weight' must not be 0 in all rows that train. It is."
+        )
+
+
+class TestCache:
+    """What a fit writes for its ranks is gone when it ends."""
+
+    def test_it_is_empty_after_a_fit(self, frame, settings, tmp_path):
+        (tmp_path / "mine").write_text("kept")
+        LSTMClassifier(cacheDir=str(tmp_path), **{**settings, "maxEpochs": 1}).fit(frame)
+        assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+    @pytest.mark.timeout(120)
+    def test_it_is_empty_after_a_training_that_failed(self, frame, settings, tmp_path):
+        wild = {**settings, "optimizer": "sgd", "learningRate": 1e30, "gradientClip": "none"}
+        told = sentence(TrainingError, LSTMClassifier(cacheDir=str(tmp_path), **wild).fit, frame)
+        assert told.endswith("] The loss of epoch 1 is nan. Lower the learning rate or clip gradients.")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_is_empty_after_rows_that_were_refused(self, frame, tmp_path):
+        sentence(InputError, LSTMClassifier(cacheDir=str(tmp_path)).fit, frame.withColumn("label", F.lit(2)))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_nothing_stays_in_sparks_memory(self, spark, frame, settings):
+        context = spark.sparkContext._jsc.sc()
+        before = context.getPersistentRDDs().size()
+        LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
+        assert context.getPersistentRDDs().size() == before
+
+
+@pytest.mark.usefixtures("no_training")
+class TestRefusals:
+    """What cannot be trained on is said in one sentence before a rank starts."""
+
+    @pytest.mark.parametrize("label", ["2", "-1", "null", "0.5", "double('nan')"])
+    def test_labels_other_than_0_and_1_are_counted(self, frame, label):
+        labelled = frame.withColumn("label", F.expr(f"IF(id IN (1, 7), {label}, 1)"))
+        assert sentence(InputError, LSTMClassifier().fit, labelled) == (
+            "Column 'label' must hold 0 or 1. 2 rows hold something else."
+        )
+
+    def test_negative_ids(self, frame):
+        negative = frame.withColumn("sequence", F.expr("IF(id = 5, array(2, -3), sequence)"))
+        assert sentence(InputError, LSTMClassifier().fit, negative) == (
+            "Column 'sequence' must hold token ids of at least 0. It holds negative ones."
+        )
+
+    def test_no_rows(self, frame):
+        assert sentence(InputError, LSTMClassifier().fit, frame.limit(0)) == (
+            "Training needs at least one row that is not kept for validation. There is none."
+        )
+
+    @pytest.mark.parametrize(
+        ("param", "column"),
+        [
+            ("featuresCol", "tokens"),
+            ("labelCol", "stars"),
+            ("weightCol", "weight"),
+            ("validationIndicatorCol", "held"),
+        ],
+    )
+    def test_a_missing_column(self, frame, param, column):
+        assert sentence(InputError, LSTMClassifier(**{param: column}).fit, frame) == (
+            f"LSTMClassifier needs a column '{column}'. The DataFrame has id, sequence, label."
+        )
+
+    def test_a_batch_smaller_than_the_workers(self, frame):
+        assert sentence(OptionError, LSTMClassifier(numWorkers=2, batchSize=1).fit, frame) == (
+            "'batchSize' must be at least the number of workers (2). Got 1. Raise batchSize or lower numWorkers."
+        )
+
+    def test_balancing_one_class(self, frame):
+        classifier = LSTMClassifier(positiveWeight="balanced")
+        assert sentence(OptionError, classifier.fit, frame.withColumn("label", F.lit(1))) == (
+            "'positiveWeight' balanced needs rows of both classes. All training rows are of one."
+        )
+
+    def test_a_path_without_a_dataset(self, spark, tmp_path):
+        assert sentence(DatasetError, LSTMClassifier().fit, f"{tmp_path}/none") == (
+            f"'{tmp_path}/none' must be a dataset. There is nothing. Run 'sentispark prepare' first."
+        )
+
+
+def test_more_workers_than_slots_are_refused(dataset_path, spark):
+    assert sentence(SetupError, LSTMClassifier(numWorkers=3).fit, dataset_path) == (
+        "'numWorkers' must be at most the number of tasks that run at once (2). Got 3. "
+        "Add executors or cores, or lower numWorkers."
+    )
+
+
+@pytest.mark.usefixtures("spark")
+class TestParams:
+    """Params are set, copied and passed as Spark ML's are."""
+
+    def test_every_param_has_a_getter_a_setter_and_a_default_that_its_setter_takes(self):
+        classifier = LSTMClassifier()
+        for param in classifier.params:
+            capital = param.name[0].upper() + param.name[1:]
+            setter, getter = getattr(classifier, f"set{capital}"), getattr(classifier, f"get{capital}")
+            if classifier.hasDefault(param):
+                assert setter(classifier.getOrDefault(param)) is classifier
+                assert getter() == classifier.getOrDefault(param)
+            else:
+                assert param.name in ("weightCol", "validationIndicatorCol")
+
+    def test_the_reference_systems_net_can_be_set(self, frame):
+        from sentispark.nn.options import NetOptions
+        from sentispark.spark.params import options_from
+
+        classifier = LSTMClassifier(
+            embeddingSize=100,
+            hiddenSize=32,
+            numLayers=2,
+            bidirectional=False,
+            dropout=0.5,
+            pooling="padded_last",
+            headLayers=[32],
+            positiveWeight=0.2,
+            optimizer="sgd",
+            learningRate=0.1,
+        )
+        assert options_from(classifier, NetOptions) == reference_net()
+        trained = classifier.setParams(maxEpochs=1, reader="arrow").fit(frame)
+        assert trained.trained.options == reference_net()
+        assert trained.summary.run["options"]["positive_weight"] == 0.2
+        # An embedding of 12 × 100, two LSTM layers, a hidden layer of 32 and the output.
+        lstm = 4 * 32 * (100 + 32 + 2) + 4 * 32 * (32 + 32 + 2)
+        assert trained.toTorch().parameter_count == 12 * 100 + lstm + 32 * 33 + 33
+
+    @pytest.mark.parametrize(
+        ("name", "value", "rule"),
+        [
+            ("numWorkers", 0, "a whole number of at least 1"),
+            ("batchSize", 2.5, "a whole number of at least 1"),
+            ("validationFraction", 1.0, "a number of at least 0 and below 1"),
+            ("pooling", "sum", "one of last, max, mean, max_mean, padded_last"),
+            ("headLayers", [8, -1], "a list, each entry a whole number of at least 1"),
+            ("positiveWeight", "even", "a number above 0 or one of balanced"),
+            ("cacheDir", 3, "a text"),
+        ],
+    )
+    def test_a_value_against_its_rule_is_refused_when_it_is_set(self, name, value, rule):
+        expected = f"'{name}' must be {rule}. Got {value!r}."
+        assert sentence(OptionError, lambda: LSTMClassifier(**{name: value})) == expected
+        setter = getattr(LSTMClassifier(), f"set{name[0].upper()}{name[1:]}")
+        assert sentence(OptionError, setter, value) == expected
+
+    def test_an_unknown_name_gets_a_hint(self):
+        assert sentence(OptionError, lambda: LSTMClassifier(epochs=3)) == (
+            "'epochs' is no Param of LSTMClassifier. Did you mean 'maxEpochs'?"
+        )
+
+    def test_a_copy_has_its_own_params(self):
+        classifier = LSTMClassifier(maxEpochs=5)
+        other = classifier.copy({classifier.maxEpochs: 7})
+        assert (classifier.getMaxEpochs(), other.getMaxEpochs()) == (5, 7)
+
+    def test_saved_and_loaded_it_has_the_same_params(self, tmp_path):
+        classifier = LSTMClassifier(headLayers=[4, 2], positiveWeight="balanced", gradientClip=2, weightCol="w")
+        classifier.save(f"{tmp_path}/classifier")
+        loaded = LSTMClassifier.load(f"{tmp_path}/classifier")
+        expected, found = (
+            {param.name: one.getOrDefault(param) for param in one.params if one.isDefined(param)}
+            for one in (classifier, loaded)
+        )
+        assert found == expected
+
+    def test_a_param_map_holds_for_one_fit(self, dataset_path, settings):
+        classifier = LSTMClassifier(**settings)
+        assert len(classifier.fit(dataset_path, {classifier.maxEpochs: 1}).summary.history) == 1
+        assert classifier.getMaxEpochs() == 3
+
+
+class TestTuning:
+    """Spark's own searches fit and judge it like any classifier."""
+
+    def test_train_validation_split_takes_the_setting_that_learns(self, frame, settings):
+        classifier = LSTMClassifier(**settings)
+        grid = ParamGridBuilder().addGrid(classifier.learningRate, [1e-6, 0.03]).build()
+        search = TrainValidationSplit(
+            estimator=classifier, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), seed=1
+        )
+        found = search.fit(frame)
+        assert found.bestModel.summary.run["options"]["learning_rate"] == 0.03
+        assert found.validationMetrics[0] < found.validationMetrics[1]
+
+    def test_cross_validator_judges_every_fold(self, frame, settings):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        search = CrossValidator(
+            estimator=classifier,
+            estimatorParamMaps=[{}],
+            evaluator=BinaryClassificationEvaluator(),
+            numFolds=2,
+            seed=1,
+        )
+        assert 0 <= search.fit(frame).avgMetrics[0] <= 1

@@ -1,0 +1,143 @@
+"""A run's config as JSON and back, and the sentences for those that cannot be run."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentispark.errors import OptionError
+from sentispark.nn.options import NetOptions, reference_net
+from sentispark.train.config import TrainConfig, TrainOptions
+
+trainings = st.builds(
+    TrainOptions,
+    max_epochs=st.integers(1, 50),
+    batch_size=st.integers(1, 10**6),
+    learning_rate=st.floats(1e-9, 10),
+    optimizer=st.sampled_from(["adamw", "sgd"]),
+    momentum=st.floats(0, 0.999),
+    weight_decay=st.floats(0, 1),
+    schedule=st.sampled_from(["cosine", "linear", "constant"]),
+    warmup_share=st.floats(0, 1),
+    gradient_clip=st.one_of(st.just("none"), st.floats(1e-6, 1e6)),
+    positive_weight=st.one_of(st.just("balanced"), st.floats(1e-6, 1e6)),
+    keep=st.sampled_from(["best", "last"]),
+    seed=st.integers(0, 2**40),
+    device=st.sampled_from(["auto", "cpu", "cuda"]),
+    reader=st.sampled_from(["auto", "petastorm", "arrow"]),
+)
+nets = st.builds(
+    NetOptions,
+    embedding_size=st.integers(1, 500),
+    dropout=st.floats(0, 0.99),
+    bidirectional=st.booleans(),
+    head_layers=st.lists(st.integers(1, 64), max_size=3),
+)
+
+
+def sentence(content):
+    with pytest.raises(OptionError) as caught:
+        TrainConfig.from_json(content if isinstance(content, str) else json.dumps(content))
+    return str(caught.value)
+
+
+@given(st.builds(TrainConfig, st.text(), trainings, nets))
+def test_a_config_is_the_same_after_being_written_and_read(config):
+    assert TrainConfig.from_json(config.to_json()) == config
+
+
+def test_the_reference_net_travels_too():
+    config = TrainConfig("data", net=reference_net())
+    assert TrainConfig.from_json(config.to_json()).net == reference_net()
+
+
+def test_what_is_left_out_has_its_default():
+    assert TrainConfig.from_json('{"dataset": "data"}') == TrainConfig("data", TrainOptions(), NetOptions())
+    partial = TrainConfig.from_json('{"dataset": "data", "train": {"batch_size": 8}, "net": {"hidden_size": 4}}')
+    assert partial == TrainConfig("data", TrainOptions(batch_size=8), NetOptions(hidden_size=4))
+
+
+def test_a_whole_number_serves_where_a_fraction_may_stand():
+    assert TrainConfig.from_json('{"dataset": "data", "train": {"learning_rate": 1}}').train.learning_rate == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            {"dataset": "d", "train": {"batchsize": 8}},
+            "'batchsize' is no option of 'train'. Did you mean 'batch_size'?",
+        ),
+        ({"dataset": "d", "net": {"batchsize": 1}}, "'batchsize' is no option of 'net'."),
+        ({"dataset": "d", "trian": {}}, "'trian' is no option of the config. Did you mean 'train'?"),
+        ({"dataset": "d", "zzz": {}}, "'zzz' is no option of the config."),
+    ],
+)
+def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
+    assert sentence(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("max_epochs", 0, "a whole number of at least 1"),
+        ("max_epochs", 2.0, "a whole number of at least 1"),
+        ("batch_size", True, "a whole number of at least 1"),
+        ("learning_rate", 0, "a number above 0"),
+        ("learning_rate", float("nan"), "a number above 0"),
+        ("optimizer", "adam", "one of adamw, sgd"),
+        ("momentum", 1, "a number of at least 0 and below 1"),
+        ("weight_decay", -1, "a number of at least 0"),
+        ("schedule", "step", "one of cosine, linear, constant"),
+        ("warmup_share", 1.5, "a number of at least 0 and at most 1"),
+        ("gradient_clip", 0, "a number above 0 or one of none"),
+        ("gradient_clip", "off", "a number above 0 or one of none"),
+        ("positive_weight", 0, "a number above 0 or one of balanced"),
+        ("keep", "all", "one of best, last"),
+        ("seed", -1, "a whole number of at least 0"),
+        ("device", "tpu", "one of auto, cpu, cuda"),
+        ("reader", "csv", "one of auto, petastorm, arrow"),
+    ],
+)
+def test_each_option_of_training_is_held_against_its_rule(name, value, rule):
+    assert sentence({"dataset": "d", "train": {name: value}}) == f"'{name}' must be {rule}. Got {value!r}."
+
+
+def test_options_of_the_net_are_held_against_their_rules():
+    assert sentence({"dataset": "d", "net": {"head_layers": [8, 0]}}) == (
+        "'head_layers' must be a list, each entry a whole number of at least 1. Got (8, 0)."
+    )
+
+
+def test_every_option_of_training_was_tried():
+    tried = next(
+        mark.args[1]
+        for mark in test_each_option_of_training_is_held_against_its_rule.pytestmark
+        if mark.name == "parametrize"
+    )
+    assert {name for name, _, _ in tried} == {field.name for field in dataclasses.fields(TrainOptions)}
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '"text"', "3", "null", '{"train": {}}'])
+def test_a_config_names_a_dataset(content):
+    assert sentence(content) == "The config must be a JSON object with a 'dataset'. It has none."
+
+
+def test_what_is_no_json_is_told_where_it_stops_being_json():
+    assert sentence("{dataset") == (
+        "The config must be JSON. It is not: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
+    )
+
+
+@pytest.mark.parametrize("part", ["train", "net"])
+@pytest.mark.parametrize("value", [None, [], [1], "text", 3])
+def test_a_part_that_is_no_object_is_told(part, value):
+    assert sentence({"dataset": "d", part: value}) == f"'{part}' must be a JSON object. Got {value!r}."
+
+
+@pytest.mark.parametrize("value", [None, 5, ["d"], {}])
+def test_a_dataset_that_is_no_text_is_told(value):
+    assert sentence({"dataset": value}) == f"'dataset' must be a path or URL. Got {value!r}."
