@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 
-from sentispark.errors import DatasetError
+from sentispark.errors import DatasetError, SetupError
 
 __all__ = ["Folder", "replaced_folder"]
 
@@ -29,7 +30,10 @@ class Folder:
         for hadoop, ours in _SCHEMES.items():
             if url.startswith(hadoop):
                 url = ours + url.removeprefix(hadoop).lstrip("/")
-        return fsspec.core.url_to_fs(url)
+        try:
+            return fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise SetupError(f"'{self.url}' is on a file system that cannot be reached from here: {error}.") from error
 
     @property
     def is_local(self) -> bool:
@@ -40,7 +44,16 @@ class Folder:
     def absolute(self) -> str:
         """The folder's full URL, `file://` where it is local."""
         fs, path = self._location
-        return fs.unstrip_protocol(path)
+        # Other file systems keep their URL: taken apart and put together it may lose its host.
+        return fs.unstrip_protocol(path) if self.is_local else self.url
+
+    def absolute_folder(self) -> Folder:
+        """The same folder by its absolute path, where it is local."""
+        return Folder(self.path()) if self.is_local else self
+
+    def resolved(self) -> Folder:
+        """The same folder by its absolute path, links followed, where it is local."""
+        return Folder(str(Path(self.path()).resolve())) if self.is_local else self
 
     def child(self, name: str) -> Folder:
         """The folder below this one, `/` between the parts of its name."""
@@ -56,6 +69,10 @@ class Folder:
         fs, _ = self._location
         fs.invalidate_cache()
         return fs.exists(self.path(name))
+
+    def names(self) -> list[str]:
+        """The names of all that is right in the folder, sorted."""
+        return sorted(self.sizes())
 
     def sizes(self) -> dict[str, int]:
         """The names of the files right in the folder, and their sizes in bytes; empty where there is no folder."""
@@ -113,19 +130,21 @@ class Folder:
 def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwrite") -> Iterator[Folder]:
     """A draft folder beside `target` that takes its place when the block ends well and vanishes when it does not.
 
-    An existing target stays as it is until then.
+    An existing target stays as it is until then. On a local file system the change is two renames; a process that is
+    killed between them leaves the old folder whole under the name `TARGET.former-…`.
 
     Raises
     ------
     DatasetError
-        Before anything is done, if the target is there and `overwrite` is false.
+        Before anything is done, if the target is there and `overwrite` is false; and at the end, if it has come since.
     """
-    if target.exists() and not overwrite:
-        raise DatasetError(f"'{target.url}' must not exist yet. It does. Name another output or use {option}.")
+    _require_free(target, overwrite, option)
+    target = target.resolved()
     suffix = uuid.uuid4().hex[:8]
     draft, former = (Folder(f"{target.url.rstrip('/')}.{kind}-{suffix}") for kind in ("draft", "former"))
     try:
         yield draft
+        _require_free(target, overwrite, option)
         if target.exists():
             target.move_to(former)
         try:
@@ -137,3 +156,10 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
         former.remove()
     finally:
         draft.remove()
+
+
+def _require_free(target: Folder, overwrite: bool, option: str) -> None:
+    if target.exists() and not overwrite:
+        raise DatasetError(f"'{target.url}' must not exist yet. It does. Name another output or use {option}.")
+    if target.is_local and Path.cwd().is_relative_to(target.resolved().path()):
+        raise DatasetError(f"'{target.url}' must not hold the current folder. It does. Name another output.")

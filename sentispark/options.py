@@ -29,7 +29,7 @@ __all__ = [
     "one_of",
     "option",
     "options_of",
-    "param_name",
+    "seed_rule",
 ]
 
 
@@ -50,9 +50,15 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def at_least(low: int) -> Rule:
-    """A whole number, `low` or more."""
-    return Rule(f"a whole number of at least {low}", lambda value: _is_whole(value) and value >= low)
+def at_least(low: int, *, most: int | None = None) -> Rule:
+    """A whole number, `low` or more, and `most` or less where it is given."""
+    words = f"a whole number of at least {low}" + ("" if most is None else f" and at most {most}")
+    return Rule(words, lambda value: _is_whole(value) and value >= low and (most is None or value <= most))
+
+
+def seed_rule() -> Rule:
+    """A seed that NumPy, torch and Spark all take."""
+    return at_least(0, most=2**31 - 1)
 
 
 def between(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> Rule:
@@ -120,9 +126,6 @@ def options_of(options_class: type) -> Iterator[dataclasses.Field]:
 def camel_case(name: str) -> str:
     """`batch_size` → `batchSize`, the form of Spark's Params."""
     return re.sub(r"_(\w)", lambda match: match.group(1).upper(), name)
-
-
-param_name = camel_case
 
 
 def flag_name(field: dataclasses.Field) -> str:

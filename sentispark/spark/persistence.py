@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
+from sentispark.errors import SetupError
 from sentispark.files import Folder
 from sentispark.spark.session import get_spark
 
-__all__ = ["FilesReadable", "FilesWritable", "spark_folder"]
+__all__ = ["FilesReadable", "FilesWritable", "literally", "spark_folder"]
 
 
 def spark_folder(path: str) -> Folder:
@@ -18,12 +20,19 @@ def spark_folder(path: str) -> Folder:
 
     Local paths become absolute, as executors run in folders of their own.
     """
-    if ":/" in path:
-        return Folder(path)
-    default = get_spark().sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
-    if default.startswith("file:"):
-        return Folder(str(Path(path).absolute()))
-    return Folder(f"{default.rstrip('/')}/{path.lstrip('/')}")
+    context = get_spark().sparkContext
+    hadoop = context._jvm.org.apache.hadoop.fs.Path(path)
+    try:
+        url = hadoop.getFileSystem(context._jsc.hadoopConfiguration()).makeQualified(hadoop).toString()
+    except Py4JJavaError as error:
+        problem = str(error.java_exception).splitlines()[0]
+        raise SetupError(f"'{path}' is on a file system that Spark cannot reach: {problem}.") from error
+    return Folder(url.removeprefix("file:"))
+
+
+def literally(path: str) -> str:
+    """A path that Spark's readers take as it is, although they take some characters for a glob's."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 class FilesWritable(MLWritable):
