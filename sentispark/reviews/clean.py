@@ -5,9 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["SPLITS", "distinct_reviews", "labelled", "split_of"]
+__all__ = ["distinct_reviews", "labelled", "split_of"]
 
-SPLITS = ("train", "validation", "test")
 _RECORD = ("text", "reason", "file", "record")
 _PUNCTUATION = " .,;:!?'\"()[]{}<>/\\-_*&%$#@~^+=|`\t\n\r‘’ʼ＇“”„«»…–—·\u00a0"
 

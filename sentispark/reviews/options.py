@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sentispark.options import anything, between, one_of, option
+from sentispark.options import anything, between, one_of, option, seed_rule
 
 __all__ = ["FORMATS", "ReviewOptions"]
 
@@ -22,4 +22,5 @@ class ReviewOptions:
     )
     positive_from: float = option(4.0, between(1, 5), "lowest rating that counts as positive")
     validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for validation")
+    seed: int = option(0, seed_rule(), "seed of the order of the rows")
     test_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for the test")

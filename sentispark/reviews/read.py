@@ -21,6 +21,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from sentispark.errors import InputError
 from sentispark.reviews.options import FORMATS
 from sentispark.spark.params import quoted
+from sentispark.spark.persistence import literally
 from sentispark.text.kernels import clean_markup
 
 __all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "OUTSIDE", "Reviews", "read_reviews"]
@@ -132,9 +133,12 @@ def _files(spark: SparkSession, path: str) -> list[str]:
         if "PATH_NOT_FOUND" in str(error):
             raise InputError(f"'{path}' must match at least one file. It matches none.") from error
         raise
+    except Py4JJavaError as error:
+        problem = str(error.java_exception).splitlines()[0]
+        raise InputError(f"'{path}' cannot be read: {problem}.") from error
     if not uris:
         raise InputError(f"'{path}' must hold at least one file. The folder is empty.")
-    return sorted(re.sub(r"([\[\]{}*?\\])", r"\\\1", unquote(uri)) for uri in uris)
+    return sorted(literally(unquote(uri)) for uri in uris)
 
 
 def _format_of(file: str) -> str:
@@ -156,13 +160,12 @@ def _read_json(spark: SparkSession, files: list[str], fields: _Fields) -> Iterat
     parsed = F.from_json("line", _strings(*fields.names), options)
     records = lines.where(F.trim("value") != "").select(line.alias("line")).withColumn("record", parsed)
     is_object = F.ltrim("line").startswith("{")
-    # The parser stops at the end of the first object and would lose a second one.
-    may_be_two = F.col("line").contains("}{") | F.col("line").contains("} {")
-    is_two = may_be_two & F.expr("json_array_length(concat('[', line, ']')) IS NULL")
+    # The parser stops at the end of the first object and would lose what follows. Few lines need the second look.
+    holds_more = F.col("line").rlike(r"\}\s*\S") & F.expr("coalesce(json_array_length(concat('[', line, ']')), 0) <> 1")
     yield records.select(
         F.col("record")[fields.text].alias("text"),
         (F.col("record")[fields.rating] if fields.rating else F.lit(None).cast("string")).alias("stars"),
-        F.when(is_object & ~is_two, F.col("record")[_BROKEN_COLUMN]).otherwise(F.col("line")).alias("broken"),
+        F.when(is_object & ~holds_more, F.col("record")[_BROKEN_COLUMN]).otherwise(F.col("line")).alias("broken"),
     )
 
 

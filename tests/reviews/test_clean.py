@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from sentispark.reviews.clean import SPLITS, distinct_reviews, labelled
+from sentispark.dataset.manifest import SPLITS
+from sentispark.reviews.clean import distinct_reviews, labelled
 
 SCHEMA = "text string, rating double, reason string, file string, record string"
 QUARANTINED = [

@@ -240,10 +240,11 @@ class TestJson:
         assert (read.texts, read.reasons) == (["good"], [BROKEN, BROKEN])
 
     def test_text_beside_the_first_object_of_a_line_makes_the_record_broken(self, spark, tmp_path):
-        two = json_lines(review("one"))[:-1] + json_lines(review("two"))
-        write(tmp_path / "a.jsonl", two)
+        one, two = (json_lines(review(text))[:-1] for text in ("one", "two"))
+        write(tmp_path / "a.jsonl", "".join(f"{one}{between}{two}\n" for between in ("", " ", "  ", "\t", ", ", " x ")))
+        write(tmp_path / "b.jsonl", json_lines({**review("brackets } {"), "style": {"a": {"b": 1}}, "tags": [{}, {}]}))
         read = Read(spark, tmp_path)
-        assert (read.texts, read.reasons) == ([], [BROKEN])
+        assert (read.texts, read.reasons) == (["brackets } {"], [BROKEN] * 6)
 
     def test_other_fields_and_their_types_do_not_matter(self, spark, tmp_path):
         write(
