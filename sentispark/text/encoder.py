@@ -6,13 +6,12 @@ import pyarrow as pa
 from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.spark.arrow import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns
 from sentispark.text.kernels import cut, encode, tokenize
 from sentispark.text.options import TextOptions
-from sentispark.text.padding import HasLengthCol, padded_columns
+from sentispark.text.padding import HasLengthCol, padded_columns, sequence_fields
 from sentispark.text.stopwords import cleaning_for, stop_word_array
 from sentispark.text.vocabulary import WordListModel, most_frequent_words
 from sentispark.text.wordlist import WordList
@@ -38,12 +37,6 @@ class _Columns(ColumnStage, HasLengthCol):
     def options(self) -> TextOptions:
         """How this stage turns texts into sequences."""
         return options_from(self, TextOptions)
-
-    def _fields(self) -> list[StructField]:
-        return [
-            StructField(self.getOutputCol(), ArrayType(IntegerType())),
-            StructField(self.getLengthCol(), IntegerType()),
-        ]
 
 
 @params_from(TextOptions, inputCol="text", outputCol="sequence", lengthCol="length")
@@ -78,4 +71,6 @@ class ReviewEncoderModel(_Columns, WordListModel):
             ids = encode(words_of(texts, options), word_list.array)
             return padded_columns(ids, options.sequence_length, options.truncate)
 
-        return with_columns(dataset, [self.getInputCol()], self._fields(), kernel)
+        return with_columns(
+            dataset, [self.getInputCol()], sequence_fields(self.getOutputCol(), self.getLengthCol()), kernel
+        )

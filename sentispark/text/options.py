@@ -18,7 +18,7 @@ class TextOptions:
         "none",
         STOP_WORDS_RULE,
         "words left out: none, english (negations stay in), reference (the reference system's list and letters-only "
-        "cleaning), or a list of words",
+        "cleaning), or a list of words (typed with commas: the,a,an)",
     )
     vocab_size: int = option(10_000, at_least(1), "words that get an id of their own: the most frequent ones")
     min_count: int = option(1, at_least(1), "occurrences below which a word gets no id")

@@ -15,7 +15,7 @@ from sentispark.spark.params import ColumnStage, params_from, require_columns
 from sentispark.text.kernels import pad
 from sentispark.text.options import TextOptions
 
-__all__ = ["HasLengthCol", "SequencePadder", "padded_columns"]
+__all__ = ["HasLengthCol", "SequencePadder", "padded_columns", "sequence_fields"]
 
 
 class HasLengthCol(Params):
@@ -34,6 +34,11 @@ class HasLengthCol(Params):
         return self._set(lengthCol=value)
 
 
+def sequence_fields(sequence: str, length: str) -> list[StructField]:
+    """The Spark types of the columns that `padded_columns` gives."""
+    return [StructField(sequence, ArrayType(IntegerType())), StructField(length, IntegerType())]
+
+
 def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> list[pa.Array]:
     """The columns `sequence` (list<int32>, each list L long) and `length` (int32) of lists of token ids."""
     sequence, length = pad(ids, sequence_length, truncate=truncate)
@@ -47,18 +52,12 @@ def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> li
 class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable, DefaultParamsWritable):
     """Cuts and pads an array<int> column to `sequenceLength`, and adds the number of steps that are no padding."""
 
-    def _fields(self) -> list[StructField]:
-        return [
-            StructField(self.getOutputCol(), ArrayType(IntegerType())),
-            StructField(self.getLengthCol(), IntegerType()),
-        ]
-
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(dataset, self.getInputCol(), stage=self)
         sequence_length, truncate = self.getSequenceLength(), self.getTruncate()
         return with_columns(
             dataset,
             [self.getInputCol()],
-            self._fields(),
+            sequence_fields(self.getOutputCol(), self.getLengthCol()),
             lambda ids: padded_columns(ids.cast(pa.list_(pa.int32())), sequence_length, truncate),
         )

@@ -53,7 +53,12 @@ def most_frequent_words(
             yield from table.to_batches()
 
     counts = plainly_named(dataset.select(quoted(column))).mapInArrow(run, "word string, count long")
-    totals = counts.groupBy("word").agg(F.sum("count").alias("count")).where(F.col("count") >= min_count)
+    totals = (
+        counts.where("word IS NOT NULL")
+        .groupBy("word")
+        .agg(F.sum("count").alias("count"))
+        .where(F.col("count") >= min_count)
+    )
     top = totals.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
     if not top:
         raise InputError(

@@ -440,3 +440,10 @@ def test_numpy_numbers_and_tuples_are_taken_as_pythons():
     encoder = ReviewEncoder(vocabSize=np.int64(7), stopWords=("a", "the"))
     assert type(encoder.getVocabSize()) is int
     assert encoder.getStopWords() == ["a", "the"]
+
+
+def test_a_word_that_is_null_is_no_word(spark):
+    frame = spark.createDataFrame([(["a", None, None],)], "words array<string>")
+    model = VocabularyBuilder().fit(frame)
+    assert model.vocabulary == ["a"]
+    assert model.transform(frame).collect()[0].ids == [2, 1, 1]
