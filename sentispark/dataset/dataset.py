@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from functools import cached_property
 
 from sentispark.dataset import manifest as manifest_file
@@ -43,15 +44,15 @@ class Dataset:
             raise OptionError(f"'split' must name a split with rows ({rows}). Got '{split}'.")
 
 
-def open_dataset(path: str | Folder) -> Dataset:
-    """Open a dataset.
+def open_dataset(path: str | os.PathLike | Folder) -> Dataset:
+    """Open a dataset; a local one is known by its absolute path from here on, as ranks run in folders of their own.
 
     Raises
     ------
     DatasetError
         If there is none, it was not written to its end, is of another version, or a chunk is gone or cut.
     """
-    folder = path if isinstance(path, Folder) else Folder(path)
+    folder = (path if isinstance(path, Folder) else Folder(os.fspath(path))).absolute_folder()
     if not folder.exists(manifest_file.FILE_NAME):
         if folder.exists():
             raise DatasetError(

@@ -46,6 +46,12 @@ class RowStore:
         if self._folder is not None:
             self._folder.cleanup()
 
+    def load(self, first: int, last: int) -> None:
+        """Read the chunks that hold the rows from `first` up to `last`, itself left out, if they are not held yet."""
+        for number, (start, stop) in enumerate(itertools.pairwise(self._starts)):
+            if max(first, start) < min(last, stop):
+                self._chunk(number)
+
     def take(self, rows: np.ndarray) -> ChunkArrays:
         """The rows of the given numbers (dtype=int64, ascending), in that order. Raises IndexError beyond the end."""
         if len(rows) and not (rows[0] >= 0 and rows[-1] < len(self)):
