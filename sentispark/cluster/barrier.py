@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
+import platform
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ from sentispark.cluster.preflight import require_slots
 from sentispark.cluster.progress import Address, listening, sending
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from torch.distributed import TCPStore
+
     from sentispark.train.config import TrainConfig
     from sentispark.train.events import Emit
     from sentispark.train.result import TrainedNet
@@ -26,7 +31,6 @@ __all__ = ["train_on_cluster"]
 PIECE_BYTES = 1 << 20
 
 _SCHEMA = "name string, piece long, content binary"
-_log = logging.getLogger(__name__)
 
 
 def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emit: Emit) -> TrainedNet:
@@ -50,8 +54,8 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
     """
     require_slots(spark, workers)
     host = spark.conf.get("spark.driver.host", "127.0.0.1")
-    with listening(host, emit) as address:
-        text, target = config.to_json(), tuple(address)
+    with listening(emit, host=host, bind=spark.conf.get("spark.driver.bindAddress", host)) as address:
+        text, target = config.to_json(), address and tuple(address)
         job = spark.range(0, workers, 1, workers).mapInArrow(
             lambda batches: _rank_task(batches, text, target), _SCHEMA, barrier=True
         )
@@ -60,18 +64,26 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
 
 
 def _rank_task(
-    batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str]
+    batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str] | None
 ) -> Iterator[pa.RecordBatch]:
     """Runs on an executor: one rank from start to end. The first one's net goes back to the driver."""
+    from sentispark.errors import TrainingError
     from sentispark.train.config import TrainConfig
     from sentispark.train.run import run_rank
 
     for _ in batches:
         pass
-    config = TrainConfig.from_json(config_text)
-    world = _meet(BarrierTaskContext.get(), config.train.device)
-    with sending(Address(*target) if world.is_first else None) as send:
-        trained = run_rank(config, world, send)
+    context = BarrierTaskContext.get()
+    try:
+        config = TrainConfig.from_json(config_text)
+        world = _meet(context, config.train.device)
+        with sending(Address(*target) if target and world.is_first else None) as send:
+            trained = run_rank(config, world, send)
+    except TrainingError:
+        raise
+    except Exception as error:
+        ranks = len(context.getTaskInfos())
+        raise TrainingError(f"[rank {context.partitionId()}/{ranks} on {platform.node()}] {error!r}") from error
     if world.is_first:
         yield from _packed(trained)
 
@@ -83,12 +95,11 @@ def _meet(context: BarrierTaskContext, wanted_device: str) -> World:
 
     from sentispark.train.world import PATIENCE, World, pick_device
 
-    rank, hosts = context.partitionId(), [info.address.split(":")[0] for info in context.getTaskInfos()]
+    rank, hosts = context.partitionId(), [info.address.rsplit(":", 1)[0].strip("[]") for info in context.getTaskInfos()]
     neighbours = [other for other, host in enumerate(hosts) if host == hosts[rank]]
     gpu = _own_gpu(context, place=neighbours.index(rank), neighbours=len(neighbours))
     device = pick_device(wanted_device, gpu=gpu)
-    # The store takes its own free port, so nobody can take it in between.
-    server = TCPStore(hosts[0], 0, is_master=True, wait_for_workers=False, timeout=PATIENCE) if rank == 0 else None
+    server = _open_store(hosts[0], PATIENCE) if rank == 0 else None
     told = {"port": server.port if server else None, "device": device.type, "torch": torch.__version__}
     all_told = [json.loads(message) for message in context.allGather(json.dumps(told))]
     devices = {other["device"] for other in all_told}
@@ -106,6 +117,17 @@ def _meet(context: BarrierTaskContext, wanted_device: str) -> World:
     )
 
 
+def _open_store(host: str, timeout: timedelta) -> TCPStore:
+    """A store for the ranks to meet, on a free port of this one address; by itself it would listen on all of them."""
+    from torch.distributed import TCPStore
+
+    listener = socket.create_server((host, 0), family=socket.getaddrinfo(host, None)[0][0])
+    port = listener.getsockname()[1]
+    return TCPStore(
+        host, port, is_master=True, wait_for_workers=False, timeout=timeout, master_listen_fd=listener.detach()
+    )
+
+
 def _own_gpu(context: BarrierTaskContext, *, place: int, neighbours: int) -> int | None:
     """The GPU that Spark gave this task, else one of the host's where it has enough for all of its ranks.
 
@@ -120,29 +142,19 @@ def _own_gpu(context: BarrierTaskContext, *, place: int, neighbours: int) -> int
 
 
 def _packed(trained: TrainedNet) -> Iterator[pa.RecordBatch]:
-    described: dict[str, Any] = {
-        "options": trained.options.__dict__,
-        "vocabulary_size": trained.vocabulary_size,
-        "sequence_length": trained.sequence_length,
-        "history": trained.history,
-        "run": trained.run,
-    }
-    for name, content in (("described", json.dumps(described).encode()), ("weights", trained.weights)):
+    for name, content in trained.to_files().items():
         for piece, start in enumerate(range(0, len(content), PIECE_BYTES)):
             row = {"name": [name], "piece": [piece], "content": [content[start : start + PIECE_BYTES]]}
             yield pa.RecordBatch.from_pydict(row)
 
 
 def _unpacked(rows: list[Any]) -> TrainedNet:
-    from sentispark.nn.options import NetOptions
     from sentispark.train.result import TrainedNet
 
-    contents = {
-        name: b"".join(row.content for row in sorted(rows) if row.name == name) for name in ("described", "weights")
-    }
-    described = json.loads(contents["described"])
-    options = NetOptions(**described.pop("options"))
-    return TrainedNet(options=options, weights=contents["weights"], **described)
+    def read(name: str) -> bytes:
+        return b"".join(row.content for row in sorted(rows) if row.name == name)
+
+    return TrainedNet.from_files(read, source="what the first rank sent")
 
 
 def _collected(job: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from sentispark.errors import SetupError
 
-__all__ = ["barrier_obstacle", "free_slots", "require_slots"]
+__all__ = ["barrier_obstacle", "require_slots", "task_slots"]
 
 # Executors of a cluster that has just started need a while to report.
 SECONDS_FOR_EXECUTORS = 30.0
@@ -30,7 +30,7 @@ def barrier_obstacle(*, workers: int, slots: int, dynamic_allocation: bool) -> s
     return None
 
 
-def free_slots(spark: SparkSession) -> int:
+def task_slots(spark: SparkSession) -> int:
     """The tasks that the cluster can run at once, with the executors it has now."""
     context = spark.sparkContext._jsc.sc()
     return context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile())
@@ -53,7 +53,7 @@ def require_slots(
     dynamic = spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true"
     local = spark.sparkContext.master.startswith("local[") or spark.sparkContext.master == "local"
     last = clock() + (0 if local else SECONDS_FOR_EXECUTORS)
-    while obstacle := barrier_obstacle(workers=workers, slots=free_slots(spark), dynamic_allocation=dynamic):
+    while obstacle := barrier_obstacle(workers=workers, slots=task_slots(spark), dynamic_allocation=dynamic):
         if dynamic or clock() >= last:
             raise SetupError(obstacle)
         wait(0.5)

@@ -34,29 +34,46 @@ class Address(NamedTuple):
 
 
 @contextlib.contextmanager
-def listening(host: str, emit: Emit) -> Iterator[Address]:
+def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
     """Hand every event that arrives to `emit`, in a thread of its own, until the block ends.
+
+    Gives where ranks are to send, or None where the driver cannot listen: training goes on without being heard.
 
     Parameters
     ----------
+    emit : callable
     host : str
         The driver's address as executors know it.
-    emit : callable
+    bind : str
+        The address of this machine that it leads to.
     """
     secret = secrets.token_hex(16)
     ranks: list[threading.Thread] = []
 
     class Lines(socketserver.StreamRequestHandler):
+        timeout = SECONDS_TO_CONNECT  # for the secret; whoever does not know it is not waited for
+
         def handle(self) -> None:
-            if self.rfile.readline(256).decode(errors="replace").strip() != secret:
+            try:
+                told = self.rfile.readline(256).strip()
+            except OSError:
                 return
+            if not secrets.compare_digest(told, secret.encode()):
+                return
+            self.connection.settimeout(None)
             ranks.append(threading.current_thread())
             for line in self.rfile:
                 event = _event(line)
                 if event is not None:
                     emit(event)
 
-    with socketserver.ThreadingTCPServer((host, 0), Lines) as server:
+    try:
+        listener = socketserver.ThreadingTCPServer((bind, 0), Lines)
+    except OSError as error:
+        _log.info("The driver does not hear of progress: it cannot listen at '%s': %s.", bind, error)
+        yield None
+        return
+    with listener as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, name="sentispark-progress", daemon=True)
         thread.start()

@@ -43,9 +43,9 @@ def _run(flags: argparse.Namespace) -> int:
         run_rank(config, world)
         return 0
     with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
+        words = open_dataset(config.dataset).word_list
         trained = run_rank(config, world, _log_epoch)
         trained.save(draft)
-        words = open_dataset(config.dataset).word_list
         if words is not None:
             draft.write(wordlist.FILE_NAME, words.to_json())
     summary = {"workers": world.size, "reader": trained.run["reader"], "epochs": trained.history}

@@ -12,7 +12,7 @@ from sentispark.dataset.dataset import Dataset
 from sentispark.dataset.readers import READERS
 from sentispark.errors import InputError, OptionError
 from sentispark.nn.options import NetOptions
-from sentispark.options import any_of, at_least, between, check, one_of, option
+from sentispark.options import any_of, at_least, between, check, one_of, option, seed_rule
 
 __all__ = ["TrainConfig", "TrainOptions", "check_batch_size", "check_trainable"]
 
@@ -44,7 +44,7 @@ class TrainOptions:
     keep: str = option(
         "best", one_of("best", "last"), "model kept: that of the epoch with the lowest validation loss, or the last"
     )
-    seed: int = option(0, at_least(0), "seed of weights, dropout and the order of rows")
+    seed: int = option(0, seed_rule(), "seed of weights, dropout and the order of rows")
     device: str = option(
         "auto", one_of("auto", "cpu", "cuda"), "where ranks compute; auto takes a GPU where each has one"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,9 @@ class TrainedNet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights."""
-        return hashlib.sha256(self.weights).hexdigest()
+        """A hash of the net: its shape and its weights."""
+        shape = json.dumps([dataclasses.asdict(self.options), self.vocabulary_size, self.sequence_length])
+        return hashlib.sha256(shape.encode() + self.weights).hexdigest()
 
     def module(self) -> ReviewLSTM:
         """The net on the CPU, ready to predict. Raises `DatasetError` if the weights are not this net's."""
@@ -68,30 +70,48 @@ class TrainedNet:
             raise DatasetError(f"The weights must be those of the net that '{NET_FILE}' describes: {error}.") from error
         return net.eval()
 
-    def save(self, folder: Folder) -> None:
-        """Write the net's files into a folder."""
+    def to_files(self) -> dict[str, bytes]:
+        """The net as the contents of three files, by their names."""
         shape = {
             "options": dataclasses.asdict(self.options),
             "vocabulary_size": self.vocabulary_size,
             "sequence_length": self.sequence_length,
             "run": self.run,
         }
-        folder.write(WEIGHTS_FILE, self.weights)
-        folder.write(HISTORY_FILE, json.dumps(self.history, indent=1))
-        folder.write(NET_FILE, json.dumps(shape, indent=1))
+        return {
+            WEIGHTS_FILE: self.weights,
+            HISTORY_FILE: json.dumps(self.history, indent=1).encode(),
+            NET_FILE: json.dumps(shape, indent=1).encode(),
+        }
 
     @classmethod
-    def load(cls, folder: Folder) -> TrainedNet:
-        """Read what `save` wrote. Raises `DatasetError` if a file is gone or damaged."""
+    def from_files(cls, read: Callable[[str], bytes], *, source: str) -> TrainedNet:
+        """The inverse of `to_files`.
+
+        Raises
+        ------
+        DatasetError
+            Naming `source`, if a file is gone (`read` raises FileNotFoundError) or damaged.
+        """
         try:
-            shape = json.loads(folder.read(NET_FILE))
+            shape = json.loads(read(NET_FILE))
             return cls(
                 options=NetOptions(**shape["options"]),
                 vocabulary_size=shape["vocabulary_size"],
                 sequence_length=shape["sequence_length"],
-                weights=folder.read(WEIGHTS_FILE),
-                history=json.loads(folder.read(HISTORY_FILE)),
+                weights=read(WEIGHTS_FILE),
+                history=json.loads(read(HISTORY_FILE)),
                 run=shape["run"],
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"'{folder.url}' must hold a trained net. It is damaged: {error!r}.") from error
+            raise DatasetError(f"'{source}' must hold a trained net. It is damaged: {error!r}.") from error
+
+    def save(self, folder: Folder) -> None:
+        """Write the net's files into a folder."""
+        for name, content in self.to_files().items():
+            folder.write(name, content)
+
+    @classmethod
+    def load(cls, folder: Folder) -> TrainedNet:
+        """Read what `save` wrote. Raises `DatasetError` if a file is gone or damaged."""
+        return cls.from_files(folder.read, source=folder.url)

@@ -50,21 +50,27 @@ def run_rank(config: TrainConfig, world: World, emit: Emit = lambda event: None)
         Naming the rank and its host, with the cause chained.
     """
     try:
-        with _stores(config) as (dataset, stores), world.joined():
+        with _stores(config, world) as (dataset, stores), _own_randomness(world), world.joined():
             return _train(config, world, dataset, stores, emit if world.is_first else lambda event: None)
     except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
         raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
 
 
 @contextlib.contextmanager
-def _stores(config: TrainConfig) -> Iterator[tuple[Dataset, dict[str, RowStore]]]:
+def _stores(config: TrainConfig, world: World) -> Iterator[tuple[Dataset, dict[str, RowStore]]]:
+    """The dataset and its rows, those that this rank will use read already."""
     dataset = open_dataset(config.dataset)
     reader = choose_reader(config.train.reader)
     with contextlib.ExitStack() as stack:
-        yield (
-            dataset,
-            {split: stack.enter_context(RowStore(dataset, split, reader)) for split in ("train", "validation")},
-        )
+        stores = {split: stack.enter_context(RowStore(dataset, split, reader)) for split in ("train", "validation")}
+        for store in stores.values():
+            store.load(*(len(store) * edge // world.size for edge in (world.rank, world.rank + 1)))
+        yield dataset, stores
+
+
+def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
+    """What follows leaves torch's random state as it was: Spark gives this process to other tasks afterwards."""
+    return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 
 
 def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str, RowStore], emit: Emit) -> TrainedNet:

@@ -104,12 +104,10 @@ def _train_epoch(
 def evaluate(net: nn.Module, store: RowStore, world: World) -> dict[str, Any]:
     """The measures of the net on all rows of a store, each rank judging its share; the same on every rank."""
     net.eval()
-    logits, labels = [], []
+    own = Tally.empty()
     for batch in evaluation_batches(
         store, rank=world.rank, ranks=world.size, batch_rows=EVALUATION_BATCH, trim=net.trims
     ):
         sequence, length, _, _ = to_tensors(batch, world.device)
-        logits.append(net(sequence, length).float().cpu().numpy())
-        labels.append(batch.label)
-    own = tally(np.concatenate(logits), np.concatenate(labels)) if logits else Tally.empty()
+        own = own + tally(net(sequence, length).float().cpu().numpy(), batch.label)
     return measures(Tally.from_array(world.total(own.to_array())))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sentispark.cluster.preflight import barrier_obstacle, free_slots, require_slots
+from sentispark.cluster.preflight import barrier_obstacle, require_slots, task_slots
 from sentispark.errors import SetupError
 
 NO_ROOM = (
@@ -88,7 +88,7 @@ def test_dynamic_allocation_does_not_pass_by_waiting():
 
 
 def test_spark_on_two_cores_runs_two_tasks_at_once(spark):
-    assert free_slots(spark) == 2
+    assert task_slots(spark) == 2
     require_slots(spark, 2)
 
 

@@ -20,14 +20,14 @@ def arrived():
 
 
 def test_events_arrive_in_their_order(arrived):
-    with listening(HOST, arrived.put) as address, sending(address) as send:
+    with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         for step in range(5):
             send({"kind": "progress", "step": step})
         assert [arrived.get(timeout=SECONDS)["step"] for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_what_was_sent_before_the_rank_left_has_arrived_when_listening_ends(arrived):
-    with listening(HOST, arrived.put) as address, sending(address) as send:
+    with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         send({"step": 0})
         arrived.get(timeout=SECONDS)  # the driver knows the rank
         for step in range(1, 500):
@@ -37,14 +37,14 @@ def test_what_was_sent_before_the_rank_left_has_arrived_when_listening_ends(arri
 
 def test_events_are_the_same_after_the_way(arrived):
     event = {"kind": "epoch", "epoch": 1, "validation": {"roc_auc": 0.5, "f1": {"macro": None}}, "text": "é\n\u2028"}
-    with listening(HOST, arrived.put) as address, sending(address) as send:
+    with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         send(event)
         assert arrived.get(timeout=SECONDS) == event
 
 
 def test_two_fits_at_once_do_not_hear_each_other(arrived):
     other = queue.Queue()
-    with listening(HOST, arrived.put) as one, listening(HOST, other.put) as two:
+    with listening(arrived.put, host=HOST, bind=HOST) as one, listening(other.put, host=HOST, bind=HOST) as two:
         assert one.port != two.port
         assert one.secret != two.secret
         with sending(one) as send:
@@ -55,7 +55,7 @@ def test_two_fits_at_once_do_not_hear_each_other(arrived):
 
 @pytest.mark.parametrize("secret", ["", "wrong", "x" * 1000])
 def test_who_does_not_know_the_secret_is_not_heard(arrived, secret):
-    with listening(HOST, arrived.put) as address:
+    with listening(arrived.put, host=HOST, bind=HOST) as address:
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as stranger:
             stranger.sendall(secret.encode() + b'\n{"step": 666}\n')
             with contextlib.suppress(ConnectionResetError):
@@ -67,7 +67,7 @@ def test_who_does_not_know_the_secret_is_not_heard(arrived, secret):
 
 
 def test_half_a_line_of_a_rank_that_was_killed_is_dropped_without_a_word(arrived, capfd):
-    with listening(HOST, arrived.put) as address:
+    with listening(arrived.put, host=HOST, bind=HOST) as address:
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as rank:
             rank.sendall(f"{address.secret}\n".encode() + b'{"step": 1}\n{"ste')
         assert arrived.get(timeout=SECONDS) == {"step": 1}
@@ -83,7 +83,7 @@ def test_a_driver_that_cannot_be_reached_is_passed_over_in_silence():
 
 
 def test_a_driver_that_leaves_does_not_stop_the_rank(arrived):
-    with listening(HOST, arrived.put) as address:
+    with listening(arrived.put, host=HOST, bind=HOST) as address:
         context = sending(address)
         send = context.__enter__()
         send({"step": 1})
@@ -99,7 +99,7 @@ def test_ranks_but_the_first_have_no_address_and_send_nowhere():
 
 
 def test_listening_ends_with_its_thread_and_its_port(arrived):
-    with listening(HOST, arrived.put) as address:
+    with listening(arrived.put, host=HOST, bind=HOST) as address:
         assert "sentispark-progress" in {thread.name for thread in threading.enumerate()}
     assert "sentispark-progress" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(ConnectionRefusedError):
@@ -107,13 +107,13 @@ def test_listening_ends_with_its_thread_and_its_port(arrived):
 
 
 def test_listening_ends_although_a_stranger_holds_a_connection_open(arrived):
-    with listening(HOST, arrived.put) as address:
+    with listening(arrived.put, host=HOST, bind=HOST) as address:
         stranger = socket.create_connection((address.host, address.port), timeout=SECONDS)
     stranger.close()
 
 
 def test_a_failure_in_the_block_ends_listening_too(arrived):
-    with pytest.raises(KeyError), listening(HOST, arrived.put) as address:
+    with pytest.raises(KeyError), listening(arrived.put, host=HOST, bind=HOST) as address:
         raise KeyError("job")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.host, address.port), timeout=SECONDS)
