@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from sentispark.cluster.barrier import train_on_cluster
 from sentispark.cluster.console import reporting
 from sentispark.cluster.preflight import require_slots
 from sentispark.dataset.dataset import Dataset, open_dataset
+from sentispark.dataset.readers import choose_reader
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns
+from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.options import FitOptions
@@ -63,12 +65,13 @@ class LSTMClassifier(
         """Name the boolean column that is true for rows that validate."""
         return self._set(validationIndicatorCol=value)
 
-    def _fit(self, dataset: DataFrame | Dataset | str) -> LSTMClassificationModel:
+    def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
         net, options = options_from(self, NetOptions), options_from(self, TrainOptions)
         check_batch_size(options, self.getNumWorkers())
+        choose_reader(options.reader)
         require_slots(get_spark(), self.getNumWorkers())
-        if isinstance(dataset, str):
-            dataset = open_dataset(spark_folder(dataset))
+        if isinstance(dataset, (str, os.PathLike)):
+            dataset = open_dataset(spark_folder(os.fspath(dataset)))
         if isinstance(dataset, Dataset):
             return self._model(self._train(dataset, options, net))
         with self._materialized(dataset) as written:
@@ -90,7 +93,8 @@ class LSTMClassifier(
         columns = [self.getFeaturesCol(), self.getLabelCol()]
         weight = self.getWeightCol() if self.isDefined(self.weightCol) else None
         validation = self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None
-        require_columns(dataset, *columns, *filter(None, [weight, validation]), stage=self)
+        require_sequences(dataset, columns[0], stage=self)
+        require_columns(dataset, columns[1], *filter(None, [weight, validation]), stage=self)
         with self._cache() as folder:
             materialize(
                 dataset,

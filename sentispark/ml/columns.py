@@ -9,10 +9,13 @@ from pyspark.ml.param.shared import (
     HasProbabilityCol,
     HasRawPredictionCol,
 )
+from pyspark.sql import DataFrame
+from pyspark.sql.types import ArrayType, IntegralType
 
-from sentispark.spark.params import KeywordParams
+from sentispark.errors import InputError
+from sentispark.spark.params import KeywordParams, require_columns
 
-__all__ = ["COLUMN_DEFAULTS", "ClassifierColumns"]
+__all__ = ["COLUMN_DEFAULTS", "ClassifierColumns", "require_sequences"]
 
 COLUMN_DEFAULTS = {
     "featuresCol": "sequence",
@@ -47,3 +50,14 @@ class ClassifierColumns(
     def setRawPredictionCol(self, value: str) -> ClassifierColumns:
         """Name the column of raw predictions, the vector (-logit, logit)."""
         return self._set(rawPredictionCol=value)
+
+
+def require_sequences(dataset: DataFrame, column: str, *, stage: KeywordParams) -> None:
+    """Raise `InputError` unless the DataFrame has that column and it holds arrays of whole numbers."""
+    require_columns(dataset, column, stage=stage)
+    kind = dataset.schema.fields[dataset.columns.index(column)].dataType
+    if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, IntegralType)):
+        raise InputError(
+            f"Column '{column}' must hold arrays of token ids. It holds {kind.simpleString()}. "
+            "Encode texts with ReviewEncoder first."
+        )

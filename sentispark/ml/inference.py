@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sentispark.text.kernels import PAD, UNKNOWN, pad
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from sentispark.nn.lstm import ReviewLSTM
     from sentispark.train.result import TrainedNet
 
-__all__ = ["Predictor", "valid_lengths"]
+__all__ = ["LARGEST_ID", "Predictor", "known_ids", "valid_lengths"]
 
 BATCH_ROWS = 512
+LARGEST_ID = 2**31 - 2
 
 # Spark reuses Python workers, so the net is built once a worker and not once a task.
 _built: dict[str, ReviewLSTM] = {}
@@ -26,6 +28,15 @@ def valid_lengths(sequence: np.ndarray) -> np.ndarray:
     valid = sequence != PAD
     steps = sequence.shape[1]
     return np.where(valid.any(axis=1), steps - np.argmax(valid[:, ::-1], axis=1), 0)
+
+
+def known_ids(sequences: pa.Array, vocabulary_size: int) -> pa.ListArray:
+    """Lists of token ids, list<int32>, in which what is no id below the vocabulary's size is an unknown word."""
+    counts = pc.list_value_length(sequences).fill_null(0)
+    offsets = np.concatenate(([0], np.cumsum(counts.to_numpy(zero_copy_only=False))))
+    ids = sequences.flatten().cast(pa.int64()).fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
+    known = np.where((ids >= 0) & (ids < vocabulary_size), ids, UNKNOWN).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(known))
 
 
 class Predictor:
@@ -50,8 +61,7 @@ class Predictor:
         """
         import torch
 
-        sequence, _ = pad(sequences.cast(pa.list_(pa.int32())), self._trained.sequence_length)
-        sequence[(sequence < 0) | (sequence >= self._trained.vocabulary_size)] = UNKNOWN
+        sequence, _ = pad(known_ids(sequences, self._trained.vocabulary_size), self._trained.sequence_length)
         length = valid_lengths(sequence)
         net = self._net()
         logits = np.zeros(len(sequence))

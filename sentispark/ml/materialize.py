@@ -16,9 +16,9 @@ from sentispark.dataset.manifest import Manifest
 from sentispark.dataset.write import pack_tokens, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.ml.inference import valid_lengths
+from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
 from sentispark.spark.params import quoted
-from sentispark.text.kernels import PAD, pad
+from sentispark.text.kernels import pad
 
 __all__ = ["materialize"]
 
@@ -59,7 +59,7 @@ def materialize(
     InputError
         If a label is not 0 or 1, a weight is negative or missing, a token id is negative, or there are no rows.
     """
-    features = F.col(quoted(features_col)).cast("array<int>")
+    features = F.col(quoted(features_col)).cast("array<bigint>")
     if validation_col:
         validates = F.coalesce(F.col(quoted(validation_col)).cast("boolean"), F.lit(False))
     else:
@@ -69,8 +69,8 @@ def materialize(
         F.when(validates, "validation").otherwise("train").alias("split"),
         F.xxhash64(F.lit(seed), features).alias("order"),
         features.alias("sequence"),
-        F.col(quoted(label_col)).cast("double").alias("label"),
-        (F.col(quoted(weight_col)).cast("double") if weight_col else F.lit(1.0)).alias("weight"),
+        F.expr(f"try_cast({quoted(label_col)} AS double)").alias("label"),
+        (F.expr(f"try_cast({quoted(weight_col)} AS double)") if weight_col else F.lit(1.0)).alias("weight"),
     )
     rows = selected.mapInArrow(_packed, _SCHEMA).persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -111,20 +111,22 @@ def _check(found: list, *, label_col: str, weight_col: str | None, features_col:
     if not sum(row.weight for row in found if row.split == "train"):
         raise InputError(f"Column '{weight_col}' must not be 0 in all rows that train. It is.")
     if min(row.smallest for row in found) < 0:
-        raise InputError(f"Column '{features_col}' must hold token ids of at least 0. It holds negative ones.")
+        raise InputError(f"Column '{features_col}' must hold token ids from 0 to {LARGEST_ID}. It holds others.")
 
 
 def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sequences without their padding, and what must be known of them: the largest id, or -1 if one is negative."""
+    """Sequences without their padding, and what must be known of them: the largest id, or -1 if one is out of range."""
     for batch in batches:
         lists = batch.column("sequence")
+        ids = lists.flatten()
         steps = pc.list_value_length(lists).fill_null(0)
-        sequence, _ = pad(lists, max(1, pc.max(steps).as_py() or 0))
+        sequence, _ = pad(known_ids(lists, LARGEST_ID + 1), max(1, pc.max(steps).as_py() or 0))
         length = valid_lengths(sequence)
         offsets = pa.array([0, *length.cumsum()], pa.int32())
         valid = sequence[np.arange(sequence.shape[1]) < length[:, None]]
         largest = sequence.max(axis=1)
-        largest[(sequence < PAD).any(axis=1)] = -1
+        if len(ids) and not 0 <= pc.min(ids).as_py() <= pc.max(ids).as_py() <= LARGEST_ID:
+            largest[:] = -1
         label = batch.column("label")
         whole = pc.if_else(pc.is_in(label, pa.array([0.0, 1.0])), label, pa.scalar(-1.0)).cast(pa.int32())
         yield pa.RecordBatch.from_arrays(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.ml import Model
 from pyspark.ml.functions import array_to_vector
+from pyspark.ml.util import MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField
@@ -17,7 +18,7 @@ from pyspark.sql.types import DoubleType, StructField
 from sentispark.errors import InputError
 from sentispark.evaluate.metrics import Tally, measures, tally
 from sentispark.files import Folder
-from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns
+from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
 from sentispark.ml.inference import Predictor
 from sentispark.spark.arrow import plainly_named, with_columns
 from sentispark.spark.params import params_from, quoted, require_columns
@@ -83,34 +84,42 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
         Rows are counted where they stand, so what comes back does not grow with them.
         """
-        require_columns(dataset, self.getFeaturesCol(), self.getLabelCol(), stage=self)
-        predict = Predictor(self.trained)
+        require_columns(dataset, self.getLabelCol(), stage=self)
+        predict = self._predictor(dataset)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            total = Tally.empty()
+            total, wrong = Tally.empty(), 0
             for batch in batches:
-                total = total + tally(predict(batch.column(0)), batch.column(1).to_numpy(zero_copy_only=False))
+                label = batch.column(1).to_numpy(zero_copy_only=False)
+                good = np.isin(label, (0, 1))
+                wrong += int(np.sum(~good))
+                total = total + tally(predict(batch.column(0).filter(pa.array(good))), label[good].astype(int))
             label, place = np.nonzero(total.counts)
-            parts = {"label": label, "place": place, "rows": total.counts[label, place]}
-            loss = {"label": np.array([-1]), "place": np.array([0]), "rows": np.array([0])}
-            losses = pa.array([*np.zeros(len(label)), total.log_loss_sum])
-            columns = [pa.array(np.concatenate([parts[name], loss[name]]).astype(np.int64)) for name in parts]
-            yield pa.RecordBatch.from_arrays([*columns, losses], names=[*parts, "loss"])
+            # One more row, of label -1, for what belongs to no bin.
+            columns = {
+                "label": [*label, -1],
+                "place": [*place, 0],
+                "rows": [*total.counts[label, place], wrong],
+                "loss": [*np.zeros(len(label)), total.log_loss_sum],
+            }
+            yield pa.RecordBatch.from_pydict(columns)
 
-        labelled = dataset.select(quoted(self.getFeaturesCol()), F.col(quoted(self.getLabelCol())).cast("int"))
+        label = F.expr(f"try_cast({quoted(self.getLabelCol())} AS double)")
+        labelled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
         partial = plainly_named(labelled).mapInArrow(run, "label long, place long, rows long, loss double")
         rows = partial.groupBy("label", "place").agg(F.sum("rows").alias("rows"), F.sum("loss").alias("loss")).collect()
         counts = np.zeros_like(Tally.empty().counts)
         for row in rows:
             if row.label >= 0:
                 counts[row.label, row.place] = row.rows
+            elif row.rows:
+                raise InputError(
+                    f"Column '{self.getLabelCol()}' must hold 0 or 1. {row.rows} rows hold something else."
+                )
         return measures(Tally(counts, sum(row.loss for row in rows)))
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(dataset, self.getFeaturesCol(), stage=self)
-        if self.trained is None:
-            raise InputError("This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved.")
-        predict = Predictor(self.trained)
+        predict = self._predictor(dataset)
         predicted = with_columns(
             dataset,
             [self.getFeaturesCol()],
@@ -126,8 +135,22 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         }
         return predicted.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
 
+    def _predictor(self, dataset: DataFrame) -> Predictor:
+        require_sequences(dataset, self.getFeaturesCol(), stage=self)
+        return Predictor(self._net())
+
+    def _net(self) -> TrainedNet:
+        if self.trained is None:
+            raise InputError("This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved.")
+        return self.trained
+
+    def write(self) -> MLWriter:
+        """A writer: `.overwrite().save(path)`. Raises `InputError` if the model holds no trained net."""
+        self._net()
+        return super().write()
+
     def _save_files(self, folder: Folder) -> None:
-        self.trained.save(folder)
+        self._net().save(folder)
 
     def _load_files(self, folder: Folder) -> None:
         from sentispark.train.result import TrainedNet

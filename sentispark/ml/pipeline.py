@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from pyspark.ml import PipelineModel
 
 from sentispark.dataset.dataset import Dataset
@@ -14,20 +18,19 @@ from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.wordlist import WordList
 from sentispark.train.result import NET_FILE, TrainedNet
 
-__all__ = ["encoder_of", "load_pipeline", "pipeline_of", "require_same_vocabulary"]
+__all__ = ["encoder_of", "load_pipeline", "require_same_vocabulary"]
 
 
-def encoder_of(word_list: WordList, text_options: dict, *, text_col: str = "text") -> ReviewEncoderModel:
-    """The encoder that a dataset was prepared with."""
-    params = {camel_case(name): value for name, value in text_options.items()}
-    return ReviewEncoderModel.from_words(word_list, inputCol=text_col, outputCol="sequence", **params)
-
-
-def pipeline_of(dataset: Dataset, model: LSTMClassificationModel) -> PipelineModel:
-    """Encoder and model in a row. Raises `DatasetError` if the dataset was made of sequences alone."""
+def encoder_of(dataset: Dataset) -> ReviewEncoderModel:
+    """The encoder that a dataset was prepared with. Raises `DatasetError` if it was made of sequences alone."""
     if dataset.word_list is None:
         raise DatasetError(f"'{dataset.folder.url}' must hold a vocabulary for a pipeline from text. It has none.")
-    return PipelineModel([encoder_of(dataset.word_list, dict(dataset.manifest.text_options)), model])
+    return _encoder(dataset.word_list, dataset.manifest.text_options)
+
+
+def _encoder(word_list: WordList, text_options: Mapping[str, Any]) -> ReviewEncoderModel:
+    params = {camel_case(name): value for name, value in text_options.items()}
+    return ReviewEncoderModel.from_words(word_list, inputCol="text", outputCol="sequence", **params)
 
 
 def load_pipeline(path: str | Folder) -> PipelineModel:
@@ -42,15 +45,24 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
     if folder.exists(NET_FILE):
         trained = TrainedNet.load(folder)
         words = WordList.from_json(folder.read(wordlist.FILE_NAME), source=folder.path(wordlist.FILE_NAME))
-        encoder = encoder_of(words, trained.run["text_options"])
+        encoder = _encoder(words, trained.run["text_options"])
         return PipelineModel([encoder, LSTMClassificationModel.from_trained(trained)])
     if not folder.exists("metadata"):
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
-    pipeline = PipelineModel.load(folder.url)
-    stages = [type(stage).__name__ for stage in pipeline.stages]
-    if stages != [ReviewEncoderModel.__name__, LSTMClassificationModel.__name__]:
-        raise DatasetError(f"'{folder.url}' must hold an encoder and a classifier. It holds {', '.join(stages)}.")
-    return pipeline
+    _require_our_stages(folder)
+    return PipelineModel.load(folder.url)
+
+
+def _require_our_stages(folder: Folder) -> None:
+    """Raise `DatasetError` unless the saved stages are ours: Spark imports whatever class their metadata names."""
+    saved = []
+    for name in sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0])):
+        metadata = folder.child(f"stages/{name}/metadata")
+        lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
+        saved.append(json.loads(b"".join(lines))["class"])
+    ours = [f"{stage.__module__}.{stage.__name__}" for stage in (ReviewEncoderModel, LSTMClassificationModel)]
+    if saved != ours:
+        raise DatasetError(f"'{folder.url}' must hold an encoder and a classifier. It holds {', '.join(saved)}.")
 
 
 def require_same_vocabulary(pipeline: PipelineModel, dataset: Dataset) -> None:

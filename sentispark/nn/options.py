@@ -34,7 +34,9 @@ class NetOptions:
         "how the steps of a review become one vector; padded_last counts padding as steps and allows no trimming",
     )
     head_layers: tuple[int, ...] = option(
-        (), list_of(at_least(1)), "sizes of the hidden linear + ReLU layers between pooling and the output"
+        (),
+        list_of(at_least(1)),
+        "sizes of the hidden linear + ReLU layers between pooling and the output (typed with commas: 64,32)",
     )
 
     def __post_init__(self):

@@ -198,7 +198,7 @@ class TestRefusals:
     def test_negative_ids(self, frame):
         negative = frame.withColumn("sequence", F.expr("IF(id = 5, array(2, -3), sequence)"))
         assert sentence(InputError, LSTMClassifier().fit, negative) == (
-            "Column 'sequence' must hold token ids of at least 0. It holds negative ones."
+            "Column 'sequence' must hold token ids from 0 to 2147483646. It holds others."
         )
 
     def test_no_rows(self, frame):

@@ -200,6 +200,9 @@ class TestOddSequences:
         for ids in (None, [], [0], [0] * L, [0] * (L + 5)):
             assert logit(ids) == pytest.approx(empty, abs=1e-6)
 
+    def test_an_id_beyond_32_bits_and_a_missing_one_are_unknown_words(self, logit):
+        assert logit([2, 2**32 + 3, None], "bigint") == logit([2, 1, 1])
+
     @pytest.mark.parametrize("kind", ["bigint", "smallint", "tinyint"])
     def test_any_integer_type_will_do(self, logit, kind):
         assert logit([2, 4, 3], kind) == logit([2, 4, 3])
@@ -228,6 +231,22 @@ class TestJudging:
     def test_without_rows_there_is_nothing_to_measure(self, model, frame):
         found = model.evaluate(frame.limit(0))
         assert (found["rows"], found["accuracy"], found["log_loss"]) == (0, None, None)
+
+    def test_labels_that_are_not_0_or_1_are_counted_and_refused(self, model, spark):
+        rows = [([2, 3], label) for label in (0.0, 1.0, 0.5, 2.0, None)]
+        frame = spark.createDataFrame(rows, "sequence array<int>, label double")
+        assert sentence(InputError, model.evaluate, frame) == (
+            "Column 'label' must hold 0 or 1. 3 rows hold something else."
+        )
+
+    def test_sequences_must_be_arrays_of_whole_numbers(self, model, spark):
+        words = spark.createDataFrame([(["good"], 1)], "sequence array<string>, label int")
+        expected = (
+            "Column 'sequence' must hold arrays of token ids. It holds array<string>. "
+            "Encode texts with ReviewEncoder first."
+        )
+        assert sentence(InputError, model.evaluate, words) == expected
+        assert sentence(InputError, model.transform, words) == expected
 
     def test_the_column_of_labels_must_be_there(self, model, frame):
         assert sentence(InputError, model.evaluate, frame.drop("label")) == (
