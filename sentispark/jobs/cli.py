@@ -34,11 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
         from sentispark.spark.session import get_spark
 
         result = command.run(get_spark(master=flags.master), flags)
-    except SentisparkError as error:
+    except (SentisparkError, OSError) as error:
         print(f"sentispark {flags.command}: {error}", file=sys.stderr)
         return 1
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
+        print(f"sentispark {flags.command}: interrupted, and nothing was written.", file=sys.stderr)
+        return 130
     print(json.dumps(result))
     return 0
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether the user ended the command; what is cleaned up then may fail with errors of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:

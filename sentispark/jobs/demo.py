@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sentispark.cluster.preflight import free_slots
+from sentispark.cluster.preflight import task_slots
 from sentispark.errors import InputError
 from sentispark.evaluate.plots import training_report
 from sentispark.files import Folder, replaced_folder
@@ -40,7 +40,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     if not Folder(flags.output).is_local:
         raise InputError(f"The demo writes to a local folder. Got '{flags.output}'.")
     with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
-        results = _run(spark, draft, rows=flags.rows, workers=flags.workers or min(2, free_slots(spark)))
+        results = _run(spark, draft, rows=flags.rows, workers=flags.workers or min(2, task_slots(spark)))
     # Paths are told as they are now that the draft has taken its place.
     for result in results.values():
         if "output" in result:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
-from sentispark.spark.persistence import spark_folder
+from sentispark.spark.persistence import literally, spark_folder
 
 __all__ = ["add_arguments", "evaluate", "run"]
 
@@ -42,7 +42,7 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     dataset.require_split(split)
     pipeline = load_pipeline(spark_folder(model_path))
     require_same_vocabulary(pipeline, dataset)
-    files = [dataset.folder.child(chunk.file).url for chunk in dataset.manifest.chunks_of(split)]
+    files = [literally(dataset.folder.child(chunk.file).url) for chunk in dataset.manifest.chunks_of(split)]
     return pipeline.stages[-1].evaluate(spark.read.parquet(*files))
 
 

@@ -38,7 +38,7 @@ def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
     """From what was typed to the option's value; a value that breaks the rule is argparse's error, with the rule."""
 
     def parse(text: str) -> Any:
-        value = _typed(field.default, text)
+        value = _typed(field, text)
         try:
             check_value(field, value, name=flag_name(field))
         except OptionError as error:
@@ -48,10 +48,14 @@ def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
     return parse
 
 
-def _typed(default: Any, text: str) -> Any:
-    if isinstance(default, tuple):
-        return tuple(_number(part) for part in text.split(",") if part)
-    return _number(text) if isinstance(default, (int, float)) else _words(text)
+def _typed(field: dataclasses.Field, text: str) -> Any:
+    """What was typed as the option's kind of value; lists are typed with commas, and `none` is the empty one."""
+    if isinstance(field.default, tuple):
+        return tuple(_number(part) for part in text.split(",") if part and part != "none")
+    if isinstance(field.default, (int, float)):
+        return _number(text)
+    holds, words = field.metadata["rule"].holds, tuple(part for part in text.split(",") if part)
+    return words if holds(words) and not holds(text) else text
 
 
 def _number(text: str) -> int | float | str:
@@ -61,11 +65,6 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
-
-
-def _words(text: str) -> str | tuple[str, ...]:
-    """A text, or several where there are commas: a list of words needs at least one comma ("the,")."""
-    return tuple(part for part in text.split(",") if part) if "," in text else text
 
 
 def _shown(value: Any) -> str:

@@ -17,8 +17,9 @@ __all__ = ["options_page"]
 
 _HEAD = """# Options
 
-Every option is declared once in the code; this page, the command line's flags and the Params of the Spark stages are
-made from that. Written by `make options`; a test holds it against the code.
+The options of the library, each declared once in the code; this page, the command line's flags and the Params of the
+Spark stages are made from that. What belongs to one command alone (`--output`, `--overwrite`, `--split`, …) is in its
+`--help`. Written by `make options`; a test holds the page against the code.
 
 """
 

@@ -16,12 +16,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sentispark.dataset.manifest import SPLITS
 from sentispark.dataset.write import pack_tokens, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import replaced_folder
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.options import camel_case
-from sentispark.reviews.clean import SPLITS, distinct_reviews, labelled
+from sentispark.reviews.clean import distinct_reviews, labelled
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import read_reviews
 from sentispark.spark.persistence import spark_folder
@@ -43,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     add_flags(parser, ReviewOptions)
     add_flags(parser, TextOptions)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the rows (default: 0)")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
@@ -55,7 +55,6 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         options_from_flags(flags, ReviewOptions),
         options_from_flags(flags, TextOptions),
         overwrite=flags.overwrite,
-        seed=flags.seed,
     )
 
 
@@ -67,7 +66,6 @@ def prepare(
     text: TextOptions,
     *,
     overwrite: bool = False,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Write the dataset of the reviews in some files, and say what became of every record.
 
@@ -82,8 +80,6 @@ def prepare(
     text : TextOptions
     overwrite : bool
         Whether an existing output is replaced; it stays as it is until the new one is whole.
-    seed : int
-        Seed of the order of the rows.
 
     Returns
     -------
@@ -113,7 +109,7 @@ def prepare(
             encoder = ReviewEncoder(inputCol="text", **_params(text)).fit(usable.where("split = 'train'"))
             _log.info("encoding and writing %d reviews", sum(split_rows.values()))
             write_dataset(
-                _encoded(usable, encoder.word_list, text, seed),
+                _encoded(usable, encoder.word_list, text, reviews.seed),
                 draft,
                 split_rows=split_rows,
                 sequence_length=text.sequence_length,

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
 from sentispark.dataset.dataset import open_dataset
@@ -14,7 +15,7 @@ from sentispark.files import replaced_folder
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.classifier import LSTMClassifier
 from sentispark.ml.options import FitOptions
-from sentispark.ml.pipeline import pipeline_of
+from sentispark.ml.pipeline import encoder_of
 from sentispark.nn.options import NetOptions
 from sentispark.options import camel_case, options_of
 from sentispark.spark.persistence import spark_folder
@@ -60,8 +61,9 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
     started = time.perf_counter()
     dataset = open_dataset(spark_folder(dataset_path))
     with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
+        encoder = encoder_of(dataset)
         model = classifier.fit(dataset)
-        pipeline_of(dataset, model).save(draft.url)
+        PipelineModel([encoder, model]).save(draft.url)
     return {
         "workers": model.summary.run["workers"],
         "reader": model.summary.run["reader"],

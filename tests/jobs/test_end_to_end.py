@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ from pyspark.ml import PipelineModel
 
 import sentispark
 from sentispark.errors import DatasetError, InputError, OptionError
+from sentispark.jobs import cli
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
 from sentispark.jobs.prepare import prepare
 from sentispark.jobs.train import train
 from sentispark.ml.classifier import LSTMClassifier
+from sentispark.ml.pipeline import load_pipeline
 from sentispark.reviews.generate import write_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.java import ensure_java
@@ -135,6 +138,7 @@ def test_ten_rows_are_enough_for_the_whole_way(spark, tmp_path):
 ON_A_CLUSTER = """
 import json, sys
 from sentispark import LSTMClassifier, get_spark
+from sentispark.jobs import cli
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
 from sentispark.jobs.prepare import prepare
@@ -199,13 +203,48 @@ def test_spark_submit_runs_a_job(reviews, tmp_path):
     ("arguments", "sentence"),
     [
         (["prepare", "nowhere.jsonl", "--output", "out"], "'nowhere.jsonl' must match at least one file."),
-        (["train", "nowhere", "--output", "out"], "'nowhere' must be a dataset. There is nothing."),
+        (["train", "nowhere", "--output", "out"], "/nowhere' must be a dataset. There is nothing."),
     ],
 )
 def test_bad_input_ends_with_one_sentence(spark, arguments, sentence, tmp_path, monkeypatch, capsys):
-    from sentispark.jobs.cli import main
-
     monkeypatch.chdir(tmp_path)
-    assert main([*arguments, "--quiet"]) == 1
+    assert cli.main([*arguments, "--quiet"]) == 1
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_without_its_vocabulary_is_refused_before_the_training(prepared, tmp_path):
+    dataset = shutil.copytree(prepared[0], tmp_path / "dataset")
+    (dataset / "vocabulary.json").unlink()
+    never = LSTMClassifier(numWorkers=1, **SMALL_NET)
+    never.fit = None
+    with pytest.raises(DatasetError, match=r"vocabulary.json' must be there. It is gone"):
+        train(str(dataset), str(tmp_path / "model"), never)
+
+
+def test_a_saved_class_that_is_not_ours_is_not_even_imported(spark, trained, tmp_path):
+    model = Path(shutil.copytree(trained[0], tmp_path / "model"))
+    (metadata,) = model.glob("stages/1_*/metadata/part-00000")
+    (metadata.parent / ".part-00000.crc").unlink()
+    metadata.write_text(metadata.read_text().replace("sentispark.ml.model.LSTMClassificationModel", "this.Zen"))
+    with pytest.raises(DatasetError, match=r"must hold an encoder and a classifier. It holds .*this\.Zen"):
+        load_pipeline(str(model))
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["with blank", "run[1]", "50%", "{a}"])
+def test_folders_may_have_odd_names(spark, prepared, trained, tmp_path, name):
+    dataset = shutil.copytree(prepared[0], tmp_path / name)
+    assert evaluate(spark, trained[0], str(dataset)) == evaluate(spark, trained[0], prepared[0])
+
+
+def test_an_interrupted_command_ends_with_one_line(monkeypatch, spark, capsys, tmp_path):
+    def interrupted(*_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ValueError("cleaning up failed, as the JVM was interrupted too")
+
+    monkeypatch.setattr("sentispark.jobs.train.run", interrupted)
+    assert cli.main(["train", "dataset", "--output", str(tmp_path / "model"), "--quiet"]) == 130
+    assert capsys.readouterr().err == "sentispark train: interrupted, and nothing was written.\n"
