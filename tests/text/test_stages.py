@@ -85,7 +85,7 @@ def texts_frame(spark, *texts):
     return spark.createDataFrame(list(enumerate(texts)), "id int, text string")
 
 
-@pytest.mark.parametrize(("stop_words", "truncate"), zip(STOP_WORDS, ["tail", "head"] * 2, strict=True), ids=str)
+@pytest.mark.parametrize(("stop_words", "truncate"), list(zip(STOP_WORDS, ["tail", "head"] * 2, strict=True)), ids=str)
 def test_stages_encoder_and_kernels_agree_row_by_row(reviews, stop_words, truncate):
     params = {"stopWords": stop_words, "vocabSize": 7, "minCount": 2, "sequenceLength": 4, "truncate": truncate}
     pipeline_model = three_stages(**params).fit(reviews)
