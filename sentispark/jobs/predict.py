@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.ml.functions import vector_to_array
@@ -16,6 +18,7 @@ from sentispark.files import replaced_folder
 from sentispark.ml.pipeline import load_pipeline
 from sentispark.reviews.options import FORMATS
 from sentispark.reviews.read import read_reviews
+from sentispark.spark.params import quoted
 from sentispark.spark.persistence import spark_folder
 
 __all__ = ["add_arguments", "predict", "run"]
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--text-col", default="reviewText", help="field that holds the text (default: reviewText)")
     parser.add_argument("--format", choices=FORMATS, default="auto", help="format of the files (default: auto)")
+    parser.add_argument("--keep-cols", default="", help="fields written beside the prediction, with commas: asin,id")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         flags.output,
         text_col=flags.text_col,
         format=flags.format,
+        keep_cols=[name for name in flags.keep_cols.split(",") if name],
         overwrite=flags.overwrite,
     )
 
@@ -52,9 +57,12 @@ def predict(
     *,
     text_col: str = "reviewText",
     format: str = "auto",
+    keep_cols: Sequence[str] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write `text` (cleaned), `probability` (of a positive review, double) and `prediction` (int) of every review.
+
+    Fields named by `keep_cols`, such as a review's id, are written beside them as text.
 
     Returns
     -------
@@ -70,11 +78,15 @@ def predict(
     """
     started = time.perf_counter()
     pipeline = load_pipeline(spark_folder(model_path))
+    taken = sorted({"text", "sequence", "length", "rawPrediction", "probability", "prediction"} & set(keep_cols))
+    if taken:
+        raise InputError(f"'keep_cols' must not name columns of the predictions' own. It names {', '.join(taken)}.")
+    reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols)
     counted = Observation()
-    records = read_reviews(spark, paths, text_col, None, format).records.observe(
-        counted, F.count("*").alias("read"), F.count("reason").alias("quarantined")
-    )
-    predicted = pipeline.transform(records.where("reason IS NULL").select("text")).select(
+    observed = reviews.records.observe(counted, F.count("*").alias("read"), F.count("reason").alias("quarantined"))
+    usable = dataclasses.replace(reviews, records=observed).usable.drop("rating")
+    predicted = pipeline.transform(usable).select(
+        *map(quoted, keep_cols),
         "text",
         vector_to_array("probability")[1].alias("probability"),
         F.col("prediction").cast("int").alias("prediction"),

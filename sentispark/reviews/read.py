@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -48,14 +48,18 @@ class Reviews:
     ----------
     records : DataFrame
         `text` string (cleaned), `rating` double, and, null where the record can be used, `reason`, `file`, `record`.
+    kept : tuple of str
+        Fields that were read beside, all together in a column `kept` array<string>.
     """
 
     records: DataFrame
+    kept: tuple[str, ...] = ()
 
     @property
     def usable(self) -> DataFrame:
-        """The reviews: `text` string, never blank; `rating` double, 1 to 5."""
-        return self.records.where("reason IS NULL").select("text", "rating")
+        """The reviews: `text` string, never blank; `rating` double, 1 to 5; the kept fields, strings."""
+        kept = [F.col("kept")[place].alias(name) for place, name in enumerate(self.kept)]
+        return self.records.where("reason IS NULL").select("text", "rating", *kept)
 
     @property
     def quarantined(self) -> DataFrame:
@@ -69,6 +73,8 @@ def read_reviews(
     text_col: str = "reviewText",
     rating_col: str | None = "overall",
     format: str = "auto",
+    *,
+    keep_cols: Sequence[str] = (),
 ) -> Reviews:
     """Reviews from JSON lines, CSV (with a header) or Parquet files, compressed ones too.
 
@@ -86,32 +92,34 @@ def read_reviews(
         The field that holds the rating; None where ratings are not needed, as for predictions.
     format : {"auto", "json", "csv", "parquet"}
         "auto" goes by the ending of each file's name.
+    keep_cols : sequence of str
+        Fields that are read beside, as text, such as a review's id; not `text` or `rating`.
 
     Raises
     ------
     InputError
         If a path matches no file, a file's format cannot be told, or no file has the columns.
     """
-    fields = _Fields(text_col, rating_col)
+    fields = _Fields(text_col, rating_col, tuple(keep_cols))
+    if {"text", "rating"} & set(keep_cols):
+        raise InputError("'keep_cols' must not hold 'text' or 'rating'. The reviews have columns of these names.")
     if text_col == rating_col:
         raise InputError(f"The text and the rating must be two columns. Both are '{text_col}'.")
     if format not in FORMATS:
         raise InputError(f"'format' must be one of {', '.join(FORMATS)}. Got '{format}'.")
-    by_format = defaultdict(list)
+    by_format = defaultdict(dict)  # of files, each once although paths may overlap
     for path in [paths] if isinstance(paths, str) else paths:
         for file in _files(spark, path):
-            group = by_format[_format_of(file) if format == "auto" else format]
-            if file not in group:  # paths may overlap
-                group.append(file)
+            by_format[_format_of(file) if format == "auto" else format][file] = None
     if not by_format:
         raise InputError("'paths' must name at least one file. Got none.")
     readers = {"json": _read_json, "csv": _read_csv, "parquet": _read_parquet}
-    frames = [frame for name, files in sorted(by_format.items()) for frame in readers[name](spark, files, fields)]
+    frames = [frame for name, files in sorted(by_format.items()) for frame in readers[name](spark, list(files), fields)]
     raw = frames[0]
     for frame in frames[1:]:
         raw = raw.unionByName(frame)
     records = _judged(raw, rated=rating_col is not None)
-    return Reviews(_cleaned(records))
+    return Reviews(_cleaned(records), fields.kept)
 
 
 class _Fields(NamedTuple):
@@ -119,10 +127,21 @@ class _Fields(NamedTuple):
 
     text: str
     rating: str | None
+    kept: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
-        return [name for name in self if name is not None]
+        """All of them, each once."""
+        return list(dict.fromkeys(name for name in (self.text, self.rating, *self.kept) if name is not None))
+
+    def columns(self, column: Callable[[str | None], Column]) -> list[Column]:
+        """`text`, `stars` and, where fields are kept, `kept`, from what gives a field's column by its name."""
+        kept = [F.array(*(column(name).cast("string") for name in self.kept)).alias("kept")] if self.kept else []
+        return [
+            column(self.text).cast("string").alias("text"),
+            column(self.rating).cast("string").alias("stars"),
+            *kept,
+        ]
 
 
 def _files(spark: SparkSession, path: str) -> list[str]:
@@ -163,8 +182,7 @@ def _read_json(spark: SparkSession, files: list[str], fields: _Fields) -> Iterat
     # The parser stops at the end of the first object and would lose what follows. Few lines need the second look.
     holds_more = F.col("line").rlike(r"\}\s*\S") & F.expr("coalesce(json_array_length(concat('[', line, ']')), 0) <> 1")
     yield records.select(
-        F.col("record")[fields.text].alias("text"),
-        (F.col("record")[fields.rating] if fields.rating else F.lit(None).cast("string")).alias("stars"),
+        *fields.columns(lambda name: F.col("record")[name] if name else F.lit(None)),
         F.when(is_object & ~holds_more, F.col("record")[_BROKEN_COLUMN]).otherwise(F.col("line")).alias("broken"),
     )
 
@@ -207,13 +225,12 @@ def _read_parquet(spark: SparkSession, files: list[str], fields: _Fields) -> Ite
 
 
 def _raw(parsed: DataFrame, fields: _Fields, broken: Column) -> DataFrame:
-    """`text`, `stars` and `broken`, all strings; null where the files have no such column."""
+    """`text`, `stars`, `broken` and `kept`, all strings; null where the files have no such column."""
 
     def column(name: str | None) -> Column:
         return F.col(quoted(name)) if name in parsed.columns else F.lit(None)
 
-    named = {"text": column(fields.text), "stars": column(fields.rating), "broken": broken}
-    return parsed.select(*(value.cast("string").alias(name) for name, value in named.items()))
+    return parsed.select(*fields.columns(column), broken.cast("string").alias("broken"))
 
 
 def _require_somewhere(columns: set[str], fields: _Fields) -> None:
@@ -245,6 +262,7 @@ def _judged(raw: DataFrame, *, rated: bool) -> DataFrame:
         reason.alias("reason"),
         F.input_file_name().alias("file"),
         F.when(reason.isNotNull(), record).alias("record"),
+        *(["kept"] if "kept" in raw.columns else []),
     )
 
 
@@ -253,11 +271,12 @@ def _cleaned(records: DataFrame) -> DataFrame:
         for batch in batches:
             yield _clean_batch(batch)
 
-    return records.mapInArrow(run, "text string, rating double, reason string, file string, record string")
+    schema = "text string, rating double, reason string, file string, record string"
+    return records.mapInArrow(run, schema + (", kept array<string>" if "kept" in records.columns else ""))
 
 
 def _clean_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    raw, rating, reason, file, record = batch.columns
+    raw, rating, reason, file, record, *kept = batch.columns
     text = clean_markup(raw)
     blank = pc.and_kleene(pc.is_null(reason), pc.equal(text, "")).fill_null(False)
     reason = pc.if_else(blank, BLANK_TEXT, reason)
@@ -272,6 +291,7 @@ def _clean_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
             reason,
             pc.if_else(usable, nothing, file),
             record,
+            *kept,
         ],
         names=batch.schema.names,
     )

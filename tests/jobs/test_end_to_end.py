@@ -93,6 +93,22 @@ def test_predictions_are_those_of_the_saved_pipeline(spark, reviews, trained, tm
     assert again.where("p <> prediction").count() == 0
 
 
+def test_fields_that_are_kept_stand_beside_their_predictions(spark, trained, tmp_path):
+    few = tmp_path / "few.jsonl"
+    lines = [{"id.x": number, "reviewText": f"text <br/> {number}", "more": None} for number in range(5)]
+    few.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"id.x": 5}]))
+    output = str(tmp_path / "predictions")
+    result = predict(spark, trained[0], [str(few)], output, keep_cols=["id.x", "more"])
+    assert (result["rows"], result["rows_quarantined"]) == (5, 1)
+    written = spark.read.parquet(output)
+    assert written.columns == ["id.x", "more", "text", "probability", "prediction"]
+    assert sorted((row["id.x"], row.more, row.text) for row in written.collect()) == [
+        (str(number), None, f"text {number}") for number in range(5)
+    ]
+    with pytest.raises(InputError, match=r"columns of the predictions' own\. It names prediction"):
+        predict(spark, trained[0], [str(few)], f"{output}2", keep_cols=["prediction"])
+
+
 def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews, prepared):
     before = sorted(path.name for path in Path(prepared[0]).iterdir())
     with pytest.raises(DatasetError, match="must not exist yet"):
