@@ -24,7 +24,7 @@ help:  ## Show this list
 install: $(INSTALLED)  ## Set up .venv with the pinned packages and sentispark itself (PYTHON=... picks the interpreter)
 
 demo: $(INSTALLED)  ## Run the whole way on generated reviews, report in demo/ (DEMO_ARGS="...")
-	$(BIN)/sentispark demo --output demo $(DEMO_ARGS)
+	$(BIN)/sentispark demo --output demo --overwrite $(DEMO_ARGS)
 
 test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
