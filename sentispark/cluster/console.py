@@ -18,8 +18,11 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reporting() -> Iterator[Emit]:
-    """A function that shows events: a bar an epoch where standard error is a terminal, log lines elsewhere."""
-    if not sys.stderr.isatty():
+    """A function that shows events: a bar an epoch where standard error is a terminal, log lines elsewhere.
+
+    Where only errors are logged, as with `--quiet`, there is no bar either.
+    """
+    if not sys.stderr.isatty() or _log.getEffectiveLevel() > logging.WARNING:
         yield _log_event
         return
     bars: list[tqdm] = []

@@ -1,0 +1,52 @@
+"""A run's events as people see them: a bar on a terminal, lines in a log."""
+
+import logging
+import sys
+
+import pytest
+
+from sentispark.cluster.console import reporting
+
+EPOCH = {
+    "kind": "epoch",
+    "epoch": 1,
+    "train_loss": 0.5,
+    "validation": {"log_loss": 0.25, "accuracy": 0.875, "roc_auc": None},
+    "seconds": 2.0,
+    "rows_per_second": 1500.0,
+}
+LINE = "epoch 1: loss 0.5000, 1,500 rows/s, 2.0 s; validation loss 0.2500, accuracy 0.8750"
+EVENTS = [{"kind": "progress", "epoch": 1, "step": step, "steps": 4} for step in (1, 3)] + [EPOCH]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_epoch_is_one_line_and_its_steps_are_a_bar_on_a_terminal_alone(terminal, monkeypatch, capsys, caplog):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with caplog.at_level(logging.INFO, logger="sentispark"), reporting() as show:
+        for event in EVENTS:
+            show(event)
+    shown = capsys.readouterr().err
+    assert ("| 0/4 [" in shown) is terminal
+    assert (LINE in shown) is terminal
+    assert caplog.messages == ([] if terminal else [LINE])
+
+
+def test_where_only_errors_are_logged_nothing_is_shown(monkeypatch, capsys, caplog):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with caplog.at_level(logging.ERROR, logger="sentispark"), reporting() as show:
+        for event in EVENTS:
+            show(event)
+    assert (capsys.readouterr().err, caplog.messages) == ("", [])
+
+
+def test_a_bar_of_a_run_that_failed_is_closed(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    def fail():
+        with reporting() as show:
+            show(EVENTS[0])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert capsys.readouterr().err.endswith("\r")
