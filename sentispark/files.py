@@ -25,7 +25,8 @@ class Folder:
     url: str
 
     @property
-    def _location(self) -> tuple[fsspec.AbstractFileSystem, str]:
+    def location(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        """The file system, as fsspec has it, and the path there. Raises `SetupError` if it cannot be reached."""
         url = self.url
         for hadoop, ours in _SCHEMES.items():
             if url.startswith(hadoop):
@@ -38,12 +39,12 @@ class Folder:
     @property
     def is_local(self) -> bool:
         """Whether the folder is on this machine's own file system."""
-        return "file" in self._location[0].protocol
+        return "file" in self.location[0].protocol
 
     @property
     def absolute(self) -> str:
         """The folder's full URL, `file://` where it is local."""
-        fs, path = self._location
+        fs, path = self.location
         # Other file systems keep their URL: taken apart and put together it may lose its host.
         return fs.unstrip_protocol(path) if self.is_local else self.url
 
@@ -61,12 +62,12 @@ class Folder:
 
     def path(self, name: str = "") -> str:
         """The path of a file as its file system writes it, without the scheme."""
-        path = self._location[1]
+        path = self.location[1]
         return f"{path.rstrip('/')}/{name}" if name else path
 
     def exists(self, name: str = "") -> bool:
         """Whether the folder, or the file of that name in it, is there."""
-        fs, _ = self._location
+        fs, _ = self.location
         fs.invalidate_cache()
         return fs.exists(self.path(name))
 
@@ -76,7 +77,7 @@ class Folder:
 
     def sizes(self) -> dict[str, int]:
         """The names of the files right in the folder, and their sizes in bytes; empty where there is no folder."""
-        fs, path = self._location
+        fs, path = self.location
         fs.invalidate_cache()
         if not fs.exists(path):
             return {}
@@ -84,15 +85,15 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises FileNotFoundError."""
-        return self._location[0].cat_file(self.path(name))
+        return self.location[0].cat_file(self.path(name))
 
     def open(self, name: str):
         """A file open for reading, as a binary stream that can seek. Raises FileNotFoundError."""
-        return self._location[0].open(self.path(name), "rb")
+        return self.location[0].open(self.path(name), "rb")
 
     def write(self, name: str, content: bytes | str) -> None:
         """Write a file so that under its name there is never a half of it."""
-        fs, _ = self._location
+        fs, _ = self.location
         target = self.path(name)
         fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         content = content.encode() if isinstance(content, str) else content
@@ -109,21 +110,27 @@ class Folder:
 
     def make(self) -> None:
         """Make the folder and those above it, where they are not there yet."""
-        fs, path = self._location
+        fs, path = self.location
         fs.makedirs(path, exist_ok=True)
 
     def remove(self) -> None:
         """Remove the folder with all it holds, if it is there."""
-        fs, path = self._location
+        fs, path = self.location
         fs.invalidate_cache()
         if fs.exists(path):
             fs.rm(path, recursive=True)
 
     def move_to(self, target: Folder) -> None:
         """Give the folder another place on the same file system; on a local one that is a single step."""
-        fs, path = self._location
+        fs, path = self.location
         fs.invalidate_cache()
-        fs.mv(path, target.path(), recursive=True)
+        if self.is_local:
+            fs.mv(path, target.path(), recursive=True)
+            return
+        # Object stores have no folders, and copying one fails on the parts of names that look like them.
+        files = fs.find(path)
+        fs.copy(files, [target.path() + file.removeprefix(path) for file in files])
+        fs.rm(path, recursive=True)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# A first call compiles and loads; on a busy machine that alone passes hypothesis's 200 ms.
+settings.register_profile("sentispark", deadline=None)
+settings.load_profile("sentispark")
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +22,23 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     session = get_spark("sentispark-tests", master="local[2]", conf=conf)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    from tests.helpers.s3 import s3_server
+
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3(_s3_server: str) -> Iterator[str]:
+    """The URL of an empty S3 bucket, on this machine."""
+    from tests.helpers.s3 import s3_bucket
+
+    with s3_bucket(_s3_server) as url:
+        yield url
 
 
 @pytest.hookimpl(tryfirst=True)

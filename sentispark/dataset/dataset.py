@@ -7,7 +7,7 @@ import os
 from functools import cached_property
 
 from sentispark.dataset import manifest as manifest_file
-from sentispark.dataset.manifest import SPLITS, Manifest
+from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
 from sentispark.errors import DatasetError, OptionError
 from sentispark.files import Folder
 from sentispark.text import wordlist
@@ -43,6 +43,14 @@ class Dataset:
             rows = ", ".join(f"{name} {self.manifest.rows(name)}" for name in SPLITS)
             raise OptionError(f"'split' must name a split with rows ({rows}). Got '{split}'.")
 
+    def require_size(self, chunk: Chunk, size: int | None) -> None:
+        """Raise `DatasetError` if a chunk's file has not the bytes it was written with, or is gone (`size` None)."""
+        if size != chunk.size:
+            state = "gone" if size is None else f"{size} bytes long instead of {chunk.size}"
+            raise DatasetError(
+                f"'{self.folder.path(chunk.file)}' must be as it was written. It is {state}. Prepare the dataset again."
+            )
+
 
 def open_dataset(path: str | os.PathLike | Folder) -> Dataset:
     """Open a dataset; a local one is known by its absolute path from here on, as ranks run in folders of their own.
@@ -62,14 +70,10 @@ def open_dataset(path: str | os.PathLike | Folder) -> Dataset:
         raise DatasetError(f"'{folder.url}' must be a dataset. There is nothing. Run 'sentispark prepare' first.")
     source = folder.path(manifest_file.FILE_NAME)
     manifest = Manifest.from_json(folder.read(manifest_file.FILE_NAME), source=source)
+    dataset = Dataset(folder, manifest)
     for split in SPLITS:
         chunks = manifest.chunks_of(split)
         sizes = folder.child(split).sizes() if chunks else {}
         for chunk in chunks:
-            found = sizes.get(chunk.file.rsplit("/", 1)[1])
-            if found != chunk.size:
-                state = "gone" if found is None else f"{found} bytes long instead of {chunk.size}"
-                raise DatasetError(
-                    f"'{folder.path(chunk.file)}' must be as it was written. It is {state}. Prepare the dataset again."
-                )
-    return Dataset(folder, manifest)
+            dataset.require_size(chunk, sizes.get(chunk.file.rsplit("/", 1)[1]))
+    return dataset

@@ -1,25 +1,24 @@
-"""Chunks of Parquet to NumPy arrays, every row counted against the file's footer.
+"""Chunks of Parquet to NumPy arrays, every row held against the file's footer and the manifest.
 
-Petastorm is imported here and nowhere else. Where it cannot run (pyarrow 15 or later, NumPy 2), pyarrow alone reads.
+Petastorm reads where it can run; where it cannot (pyarrow 15 or later, NumPy 2), pyarrow alone does. A chunk's file is
+brought into memory once, whole: what was checked is what is read, on any file system that fsspec knows.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
 import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentispark.dataset.dataset import Dataset
-from sentispark.dataset.manifest import Chunk
-from sentispark.errors import DatasetError, OptionError, SentisparkError, SetupError
+from sentispark.dataset.manifest import Chunk, Manifest
+from sentispark.errors import DatasetError, OptionError, SetupError
 
 __all__ = ["READERS", "ArrowReader", "ChunkArrays", "PetastormReader", "Reader", "choose_reader"]
 
@@ -56,27 +55,20 @@ class Reader(Protocol):
 
 
 class PetastormReader:
-    """Reads with `petastorm.make_batch_reader`."""
+    """Reads with `petastorm.reader.Reader`, one a chunk, in the calling thread."""
 
     name = "petastorm"
 
     def read(self, dataset: Dataset, chunk: Chunk) -> ChunkArrays:
         """All rows of one chunk; see `Reader`."""
-        return _checked(self._columns, dataset, chunk)
+        return _read(dataset, chunk, self._table)
 
-    def _columns(self, dataset: Dataset, chunk: Chunk, names: Sequence[str]) -> list[np.ndarray]:
-        from petastorm import make_batch_reader
+    def _table(self, file: pq.ParquetFile, content: pa.Buffer, columns: Sequence[str]) -> pa.Table:
+        from sentispark.dataset.petastorm_table import petastorm_table
 
-        # The dummy pool reads in this thread: no race that could end a chunk early, no order but the file's.
-        url = dataset.folder.child(chunk.file).absolute
-        if set("#?") & set(url):
-            raise ValueError("Petastorm cannot read a path with '#' or '?' in it. Use reader 'arrow' or another folder")
-        with (
-            _silenced(),
-            make_batch_reader(url, reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1) as reader,
-        ):
-            batches = list(reader)
-        return [np.concatenate([getattr(batch, name) for batch in batches]) for name in names] if batches else []
+        # Petastorm refuses a file without row groups.
+        groups = file.num_row_groups
+        return petastorm_table(content, columns, groups) if groups else file.schema_arrow.empty_table()
 
 
 class ArrowReader:
@@ -86,21 +78,14 @@ class ArrowReader:
 
     def read(self, dataset: Dataset, chunk: Chunk) -> ChunkArrays:
         """All rows of one chunk; see `Reader`."""
-        return _checked(self._columns, dataset, chunk)
+        return _read(dataset, chunk, self._table)
 
-    def _columns(self, dataset: Dataset, chunk: Chunk, names: Sequence[str]) -> list[np.ndarray]:
-        with dataset.folder.open(chunk.file) as file:
-            table = pq.read_table(file, columns=list(names), use_threads=False)
-        sequence = table["sequence"].combine_chunks()
-        lengths = sequence.value_lengths().unique().to_pylist()
-        if len(lengths) > 1:
-            raise ValueError(f"its sequences have {len(lengths)} lengths")
-        values = sequence.flatten().to_numpy(zero_copy_only=False)
-        return [values.reshape(table.num_rows, -1), *(table[name].to_numpy() for name in names[1:])]
+    def _table(self, file: pq.ParquetFile, content: pa.Buffer, columns: Sequence[str]) -> pa.Table:
+        return file.read(columns=list(columns))
 
 
 def choose_reader(name: str) -> Reader:
-    """The reader of that name; "auto" is Petastorm where it can run, and pyarrow where not.
+    """The reader of that name; "auto" is Petastorm where it can run, and pyarrow where not, and the log says why.
 
     Raises
     ------
@@ -114,56 +99,136 @@ def choose_reader(name: str) -> Reader:
     if name == "arrow":
         return ArrowReader()
     obstacle = _petastorm_obstacle()
-    if obstacle is None:
-        return PetastormReader()
-    if name == "petastorm":
+    if name == "petastorm" and obstacle:
         raise SetupError(f"The Petastorm reader cannot run here: {obstacle}. Use reader 'arrow'.")
-    _log.info("Reading with pyarrow alone: %s.", obstacle)
-    return ArrowReader()
+    if name == "auto" and obstacle:
+        _log.info("Reading with pyarrow alone: %s.", obstacle)
+        return ArrowReader()
+    if name == "auto":
+        _log.info("Reading with Petastorm: it is installed, and pyarrow %s and NumPy %s suit it.", *_versions())
+    return PetastormReader()
 
 
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Petastorm tells of each file that it did not make it, and calls what pyarrow 14 deprecates: no news to a user."""
-    logging.getLogger("petastorm").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
+def _versions() -> tuple[str, str]:
+    return pa.__version__, np.__version__
 
 
 def _petastorm_obstacle() -> str | None:
     if importlib.util.find_spec("petastorm") is None:
         return "petastorm is not installed"
-    if int(pa.__version__.split(".")[0]) >= 15:
-        return f"petastorm works with pyarrow below 15, and {pa.__version__} is installed"
-    if int(np.__version__.split(".")[0]) >= 2:
-        return f"petastorm works with NumPy below 2, and {np.__version__} is installed"
+    arrow, numpy = _versions()
+    if int(arrow.split(".")[0]) >= 15:
+        return f"petastorm works with pyarrow below 15, and {arrow} is installed"
+    if int(numpy.split(".")[0]) >= 2:
+        return f"petastorm works with NumPy below 2, and {numpy} is installed"
     return None
 
 
-def _checked(
-    read: Callable[[Dataset, Chunk, Sequence[str]], list[np.ndarray]], dataset: Dataset, chunk: Chunk
-) -> ChunkArrays:
-    """What a reader gives of a chunk, if that is each row once and all of the right shape."""
-    path = dataset.folder.path(chunk.file)
-    names = ("sequence", "length", "label", *(["weight"] if dataset.manifest.weighted else []))
+class _TableOf(Protocol):
+    def __call__(self, file: pq.ParquetFile, content: pa.Buffer, columns: Sequence[str]) -> pa.Table:
+        """The named columns of all rows of an opened file, whose bytes are `content`."""
+
+
+def _read(dataset: Dataset, chunk: Chunk, table_of: _TableOf) -> ChunkArrays:
+    """What a reader gives of a chunk, if that is each row once and all of the right form."""
+    path, manifest = dataset.folder.path(chunk.file), dataset.manifest
+    types = _column_types(manifest)
+    content = _content(dataset, chunk)
     try:
-        with dataset.folder.open(chunk.file) as file:
-            rows = pq.ParquetFile(file).metadata.num_rows
-        if rows != chunk.rows:
-            raise DatasetError(f"'{path}' must hold {chunk.rows} rows, as the manifest says. It holds {rows}.")
-        columns = read(dataset, chunk, names)
-    except SentisparkError:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            if fault := _footer_fault(file, chunk, types):
+                raise DatasetError(f"'{path}' must {fault} Prepare the dataset again.")
+            table = table_of(file, content, list(types))
+    except DatasetError:
         raise
     except Exception as error:  # each reader has errors of its own for a damaged file
-        raise DatasetError(f"'{path}' must be a Parquet file. It cannot be read: {error!r}.") from error
-    given = len(columns[0]) if columns else 0
-    if given != rows:
-        raise DatasetError(f"'{path}' must give {rows} rows. The reader gave {given}. Read it again.")
-    sequence, length, label, *weight = columns
-    if sequence.shape != (rows, dataset.manifest.sequence_length):
         raise DatasetError(
-            f"'{path}' must hold sequences of {dataset.manifest.sequence_length} ids. "
-            f"It holds an array of shape {sequence.shape}."
-        )
-    return ChunkArrays(sequence, length, label, weight[0] if weight else np.ones(rows))
+            f"'{path}' must be a Parquet file. It cannot be read: {error!r}. Prepare the dataset again."
+        ) from error
+    if table.num_rows != chunk.rows:
+        raise DatasetError(f"'{path}' must give {chunk.rows} rows. The reader gave {table.num_rows}. Read it again.")
+    if fault := _form_fault(table, manifest):
+        raise DatasetError(f"'{path}' must {fault} Prepare the dataset again.")
+    arrays = _arrays(table, manifest)
+    if fault := _value_fault(arrays, chunk, manifest):
+        raise DatasetError(f"'{path}' must {fault} Prepare the dataset again.")
+    return arrays
+
+
+def _content(dataset: Dataset, chunk: Chunk) -> pa.Buffer:
+    """The bytes of a chunk's file, as many as the manifest says."""
+    try:
+        content = dataset.folder.read(chunk.file)
+    except FileNotFoundError:
+        content = None
+    except Exception as error:  # each file system has errors of its own
+        path = dataset.folder.path(chunk.file)
+        raise DatasetError(f"'{path}' must be readable. It is not: {error!r}. Check the file system.") from error
+    dataset.require_size(chunk, None if content is None else len(content))
+    return pa.py_buffer(content)
+
+
+def _column_types(manifest: Manifest) -> dict[str, pa.DataType]:
+    ids = pa.type_for_alias(manifest.id_type)
+    types = {"sequence": pa.list_(ids), "length": pa.int32(), "label": pa.int32()}
+    return types | ({"weight": pa.float64()} if manifest.weighted else {})
+
+
+def _footer_fault(file: pq.ParquetFile, chunk: Chunk, types: dict[str, pa.DataType]) -> str | None:
+    """What the footer says that it must not, as the rest of a sentence."""
+    rows, schema = file.metadata.num_rows, file.schema_arrow
+    if rows != chunk.rows:
+        return f"hold {chunk.rows} rows, as the manifest says. It holds {rows}."
+    for name, wanted in types.items():
+        number = schema.get_field_index(name)  # -1 too if there are several
+        found = "none" if number < 0 else f"one of {_type_name(schema.field(number).type)}"
+        if found != f"one of {_type_name(wanted)}":
+            return f"have a column '{name}' of {_type_name(wanted)}. It has {found}."
+    return None
+
+
+def _type_name(of: pa.DataType) -> str:
+    """A type as people say it, without the names that writers give to what is in a list."""
+    return f"lists of {of.value_type}" if pa.types.is_list(of) else str(of)
+
+
+def _form_fault(table: pa.Table, manifest: Manifest) -> str | None:
+    """What makes the rows no arrays, as the rest of a sentence."""
+    for name in table.column_names:
+        column = table[name]
+        nulls = column.null_count + (pc.list_flatten(column).null_count if name == "sequence" else 0)
+        if nulls:
+            return f"hold no empty values. Its column '{name}' holds {nulls}."
+    lengths = pc.min_max(pc.list_value_length(table["sequence"])).as_py()
+    for found in lengths.values() if table.num_rows else ():
+        if found != manifest.sequence_length:
+            return f"hold sequences of {manifest.sequence_length} ids. It holds one of {found}."
+    return None
+
+
+def _arrays(table: pa.Table, manifest: Manifest) -> ChunkArrays:
+    sequence = _flat(pc.list_flatten(table["sequence"])).reshape(-1, manifest.sequence_length)
+    weight = _flat(table["weight"]) if manifest.weighted else np.ones(table.num_rows)
+    return ChunkArrays(sequence, _flat(table["length"]), _flat(table["label"]), weight)
+
+
+def _flat(column: pa.ChunkedArray) -> np.ndarray:
+    """The values of a column without nulls; not copied where they lie together."""
+    parts = [part.to_numpy() for part in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, column.type.to_pandas_dtype()), *parts])
+
+
+def _value_fault(arrays: ChunkArrays, chunk: Chunk, manifest: Manifest) -> str | None:
+    """What the values are that they must not, as the rest of a sentence."""
+    limits = {"sequence": manifest.vocabulary_size - 1, "length": manifest.sequence_length, "label": 1}
+    for name, limit in limits.items():
+        values = getattr(arrays, name)
+        if values.size and (values.min() < 0 or values.max() > limit):
+            wrong = values.min() if values.min() < 0 else values.max()
+            return f"hold values from 0 to {limit} in its column '{name}'. It holds {wrong}."
+    positives, weight = int(arrays.label.sum()), float(arrays.weight.sum())
+    if positives != chunk.positives:
+        return f"hold {chunk.positives} rows with label 1, as the manifest says. It holds {positives}."
+    if not np.isclose(weight, chunk.weight):
+        return f"hold weights of {chunk.weight:g} in all, as the manifest says. They are {weight:g}."
+    return None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
 from sentispark.dataset.dataset import Dataset
 from sentispark.dataset.readers import ChunkArrays, Reader
+from sentispark.errors import SetupError
 
-__all__ = ["RowStore"]
+__all__ = ["MEMORY_BYTES", "RowStore"]
+
+# More than a million rows of 100 ids; a host runs several ranks, and each has a store a split.
+MEMORY_BYTES = 256 << 20
 
 
 class RowStore:
@@ -23,17 +28,23 @@ class RowStore:
     split : str
     reader : Reader
     memory_bytes : int
-        Chunks beyond this many bytes are kept in memory-mapped files of a temporary folder instead.
+        Chunks beyond this many bytes are kept in memory-mapped files of the temporary folder (`TMPDIR`) instead. The
+        files have no name, so nothing of them is left however the process ends.
+
+    Attributes
+    ----------
+    reader : Reader
     """
 
-    def __init__(self, dataset: Dataset, split: str, reader: Reader, *, memory_bytes: int = 1 << 30) -> None:
+    def __init__(self, dataset: Dataset, split: str, reader: Reader, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.reader = reader
         self._dataset = dataset
-        self._reader = reader
         self._chunks = dataset.manifest.chunks_of(split)
         self._starts = np.concatenate(([0], np.cumsum([chunk.rows for chunk in self._chunks]))).astype(np.int64)
         self._held: dict[int, ChunkArrays] = {}
         self._memory_left = memory_bytes
-        self._folder: tempfile.TemporaryDirectory | None = None
+        self._files = contextlib.ExitStack()
+        self._mapped: list[_MappedColumn] = []
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -43,8 +54,8 @@ class RowStore:
 
     def __exit__(self, *_: object) -> None:
         self._held.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._mapped.clear()
+        self._files.close()
 
     def load(self, first: int, last: int) -> None:
         """Read the chunks that hold the rows from `first` up to `last`, itself left out, if they are not held yet."""
@@ -77,21 +88,49 @@ class RowStore:
 
     def _chunk(self, number: int) -> ChunkArrays:
         if number not in self._held:
-            arrays = self._reader.read(self._dataset, self._chunks[number])
+            arrays = self.reader.read(self._dataset, self._chunks[number])
             size = sum(column.nbytes for column in arrays)
             if size > self._memory_left:
-                arrays = self._mapped(number, arrays)
+                arrays = self._put_away(number, arrays)
             else:
                 self._memory_left -= size
             self._held[number] = arrays
         return self._held[number]
 
-    def _mapped(self, number: int, arrays: ChunkArrays) -> ChunkArrays:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="sentispark-store-")
-        columns = []
-        for name, column in zip(ChunkArrays._fields, arrays, strict=True):
-            path = Path(self._folder.name) / f"{number}-{name}.npy"
-            np.save(path, column)
-            columns.append(np.load(path, mmap_mode="r"))
-        return ChunkArrays(*columns)
+    def _put_away(self, number: int, arrays: ChunkArrays) -> ChunkArrays:
+        try:
+            if not self._mapped:
+                self._mapped = [_MappedColumn(self._new_file(), len(self), like) for like in self._empty()]
+            start = int(self._starts[number])
+            columns = zip(self._mapped, arrays, strict=True)
+            return ChunkArrays(*(mapped.write(start, values) for mapped, values in columns))
+        except OSError as error:
+            raise SetupError(
+                f"'{tempfile.gettempdir()}' must have room for a rank's rows. They cannot be written there: {error}. "
+                "Free some space, or set TMPDIR to a folder on a larger disk."
+            ) from error
+
+    def _new_file(self) -> io.FileIO:
+        return self._files.enter_context(tempfile.TemporaryFile(buffering=0, prefix="sentispark-store-"))
+
+
+class _MappedColumn:
+    """A file with room for one column of all rows, on disk as large as what was written, and its values as an array.
+
+    One mapping for all chunks: each holds a file open, and a process may have about a thousand.
+    """
+
+    def __init__(self, file: io.FileIO, rows: int, like: np.ndarray) -> None:
+        self._file = file
+        self._row_bytes = like.dtype.itemsize * int(np.prod(like.shape[1:]))
+        file.truncate(rows * self._row_bytes)
+        self._values = np.memmap(file, like.dtype, "r", shape=(rows, *like.shape[1:]))
+
+    def write(self, start: int, values: np.ndarray) -> np.ndarray:
+        """Put in the rows from `start` on, and give them back as they are there."""
+        # Written as a file is: where a disk is full, writing to mapped memory would end the process.
+        self._file.seek(start * self._row_bytes)
+        left = memoryview(np.ascontiguousarray(values, self._values.dtype).reshape(-1).view(np.uint8))
+        while left:
+            left = left[self._file.write(left) :]
+        return np.asarray(self._values[start : start + len(values)])

@@ -98,7 +98,7 @@ def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str
         history=history,
         run={
             "workers": world.size,
-            "reader": choose_reader(options.reader).name,
+            "reader": stores["train"].reader.name,
             "backend": world.backend,
             "device": world.device.type,
             "kept_epoch": kept,

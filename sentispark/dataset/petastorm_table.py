@@ -1,0 +1,105 @@
+"""The bytes of a Parquet file to an Arrow table, by Petastorm's `Reader`. Petastorm is imported here and nowhere else.
+
+`petastorm.make_batch_reader` makes the same `Reader`, with parts that are exchanged here. Its worker copies all rows to
+put them where they were and stacks a list column from one array a row: longer than the reading itself takes. Its pools,
+the one without threads included, ask whether work is there before they ask whether more is to come, so they can end
+early under load; they may also stand still for a tenth of a second. Its file systems, with pyarrow 14, are local alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Petastorm calls what pyarrow 14 deprecates
+    import petastorm.reader
+    from petastorm.arrow_reader_worker import ArrowReaderWorker
+    from petastorm.workers_pool import EmptyResultError
+    from petastorm.workers_pool.dummy_pool import DummyPool
+    from pyarrow.filesystem import FileSystem
+
+__all__ = ["petastorm_table"]
+
+# Petastorm tells of each file that it did not make it.
+logging.getLogger("petastorm").setLevel(logging.ERROR)
+
+
+def petastorm_table(content: pa.Buffer, columns: Sequence[str], row_groups: int) -> pa.Table:
+    """The named columns of a Parquet file, its row groups in their order.
+
+    Parameters
+    ----------
+    content : Buffer
+        The file.
+    columns : sequence of str
+    row_groups : int
+        How many the file has, at least one.
+    """
+    pool = _PlainPool()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells too of columns that it cannot read, and nobody asked for
+        reader = petastorm.reader.Reader(
+            _OneFile(content),
+            ["chunk.parquet"],
+            schema_fields=list(columns),
+            worker_class=_RowGroupWorker,
+            reader_pool=pool,
+            shuffle_row_groups=False,
+            num_epochs=1,
+            is_batched_reader=True,
+        )
+        for number in range(row_groups):
+            pool.ventilate(number)
+        tables = list(reader)
+    return pa.concat_tables(tables) if tables else pa.table({})
+
+
+class _OneFile(FileSystem):
+    """A file system, of the kind that Petastorm needs, in which every path is one file held in memory."""
+
+    def __init__(self, content: pa.Buffer) -> None:
+        self._content = content
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def isfile(self, path: str) -> bool:
+        return True
+
+    def open(self, path: str, mode: str = "rb") -> pa.NativeFile:
+        return pa.BufferReader(self._content)
+
+
+class _PlainPool(DummyPool):
+    """Works in the calling thread on what was laid out before; no thread brings more, so there is nothing to race."""
+
+    def start(self, worker_class: type, worker_args: Any = None, ventilator: Any = None) -> None:
+        super().start(worker_class, worker_args)
+
+
+class _RowGroupWorker(ArrowReaderWorker):
+    """Gives each row group as the Arrow table that it is."""
+
+    @staticmethod
+    def new_results_queue_reader() -> _Tables:
+        return _Tables()
+
+    def process(self, piece_index: int) -> None:
+        self.publish_func(self._split_pieces[piece_index].read(columns=list(self._schema.fields)))
+
+
+class _Tables:
+    """What `Reader` asks for its next result."""
+
+    batched_output = True
+
+    def read_next(self, workers_pool: DummyPool, schema: Any, ngram: Any) -> pa.Table:
+        try:
+            return workers_pool.get_results()
+        except EmptyResultError as end:
+            raise StopIteration from end

@@ -1,0 +1,132 @@
+"""A folder is a dataset only if it was written to its end and nothing in it has changed since."""
+
+import json
+
+import pytest
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.errors import DatasetError, OptionError
+from sentispark.text.wordlist import WordList
+from tests.helpers.by_hand import error_of, write_by_hand
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_by_hand(tmp_path / "dataset")
+
+
+class TestOpenDataset:
+    """A folder is a dataset only if it was written to its end and nothing in it has changed since."""
+
+    def test_it_knows_its_rows_and_labels(self, folder):
+        manifest = open_dataset(str(folder)).manifest
+        assert [manifest.rows(split) for split in ("train", "validation", "test")] == [10, 0, 0]
+        assert manifest.positives("train") == 3  # rows 2, 5 and 8
+        assert manifest.mean_weight("train") == 1
+
+    def test_weights_have_a_mean(self, tmp_path):
+        manifest = open_dataset(str(write_by_hand(tmp_path, weighted=True))).manifest
+        assert manifest.mean_weight("train") == (0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9) / 4 / 10
+        assert manifest.mean_weight("test") == 1
+
+    def test_a_manifest_says_the_same_after_being_written_and_read(self, folder):
+        manifest = open_dataset(str(folder)).manifest
+        assert type(manifest).from_json(manifest.to_json(), source="here") == manifest
+
+    def test_nothing_there(self, tmp_path):
+        assert error_of(DatasetError, open_dataset, f"{tmp_path}/none") == (
+            f"'{tmp_path}/none' must be a dataset. There is nothing. Run 'sentispark prepare' first."
+        )
+
+    def test_half_written(self, folder):
+        (folder / "_manifest.json").unlink()
+        assert error_of(DatasetError, open_dataset, str(folder)) == (
+            f"'{folder}' must be a finished dataset. It has no _manifest.json: "
+            "it is half-written or something else. Prepare it again."
+        )
+
+    def test_a_truncated_chunk(self, folder):
+        chunk = folder / "train/chunk-000001.parquet"
+        size = chunk.stat().st_size
+        chunk.write_bytes(chunk.read_bytes()[:-1])
+        assert error_of(DatasetError, open_dataset, str(folder)) == (
+            f"'{chunk}' must be as it was written. It is {size - 1} bytes long instead of {size}. "
+            "Prepare the dataset again."
+        )
+
+    def test_a_missing_chunk(self, folder):
+        (folder / "train/chunk-000002.parquet").unlink()
+        assert error_of(DatasetError, open_dataset, str(folder)) == (
+            f"'{folder}/train/chunk-000002.parquet' must be as it was written. It is gone. Prepare the dataset again."
+        )
+
+    def test_a_missing_split(self, folder):
+        (folder / "train").rename(folder / "elsewhere")
+        assert "chunk-000000.parquet' must be as it was written. It is gone." in error_of(
+            DatasetError, open_dataset, str(folder)
+        )
+
+    def test_another_format_version(self, folder):
+        manifest = json.loads((folder / "_manifest.json").read_text())
+        (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 2}))
+        assert error_of(DatasetError, open_dataset, str(folder)) == (
+            f"'{folder}/_manifest.json' must be of format version 1. It is of 2. Prepare the dataset again."
+        )
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b'{"format_version": 1, "chunks": [',
+            b"\xff\xfe\x00",
+            b"[]",
+            b'"manifest"',
+            b"null",
+            b"{}",
+            b'{"format_version": 1}',
+            b'{"format_version": 1, "chunks": [7]}',
+            b'{"format_version": 1, "chunks": [{"split": "train"}]}',
+            b'{"format_version": 1, "chunks": [], "sequence_length": 4, "unheard_of": 1}',
+        ],
+    )
+    def test_a_damaged_manifest(self, folder, content):
+        (folder / "_manifest.json").write_bytes(content)
+        assert error_of(DatasetError, open_dataset, str(folder)).startswith(
+            f"'{folder}/_manifest.json' must be a manifest. It is damaged: "
+        )
+
+    def test_the_vocabulary_comes_along(self, tmp_path):
+        assert open_dataset(str(write_by_hand(tmp_path, words=("good", "not")))).word_list.words == ("good", "not")
+
+    def test_sequences_alone_have_no_vocabulary(self, folder):
+        assert open_dataset(str(folder)).word_list is None
+
+    def test_another_vocabulary(self, tmp_path):
+        write_by_hand(tmp_path, words=("good", "not"))
+        (tmp_path / "vocabulary.json").write_text(WordList(("not", "good")).to_json())
+        assert error_of(DatasetError, lambda: open_dataset(str(tmp_path)).word_list) == (
+            f"'{tmp_path}/vocabulary.json' must be the vocabulary of the dataset. It is another one."
+        )
+
+    def test_a_missing_vocabulary(self, tmp_path):
+        write_by_hand(tmp_path, words=("good", "not"))
+        (tmp_path / "vocabulary.json").unlink()
+        assert error_of(DatasetError, lambda: open_dataset(str(tmp_path)).word_list) == (
+            f"'{tmp_path}/vocabulary.json' must be there. It is gone. Prepare the dataset again."
+        )
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"pad": 0, "unknown": 1, "first_word": 2}'])
+    def test_a_damaged_vocabulary(self, tmp_path, content):
+        write_by_hand(tmp_path, words=("good", "not"))
+        (tmp_path / "vocabulary.json").write_bytes(content)
+        assert error_of(DatasetError, lambda: open_dataset(str(tmp_path)).word_list).startswith(
+            f"'{tmp_path}/vocabulary.json' must be a vocabulary that sentispark wrote. It is damaged: "
+        )
+
+    @pytest.mark.parametrize("split", ["test", "traim"])
+    def test_a_split_without_rows(self, folder, split):
+        dataset = open_dataset(str(folder))
+        dataset.require_split("train")
+        assert error_of(OptionError, dataset.require_split, split) == (
+            f"'split' must name a split with rows (train 10, validation 0, test 0). Got '{split}'."
+        )
