@@ -1,9 +1,11 @@
 VENV := .venv
+MODERN := .venv-modern
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := bin/python -m pip --disable-pip-version-check
 # The stamps are written last, so a half-finished installation does not count as installed.
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.test-installed
+MODERN_INSTALLED := $(MODERN)/.test-installed
 
 # An interpreter is tried by running it: version managers leave commands on the PATH that do not run.
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
@@ -16,10 +18,10 @@ SOURCES := sentispark tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format options clean
+.PHONY: help install demo test test-modern lint format options clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Set up .venv with the pinned packages and sentispark itself (PYTHON=... picks the interpreter)
 
@@ -28,6 +30,9 @@ demo: $(INSTALLED)  ## Run the whole way on generated reviews, report in demo/ (
 
 test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-modern: $(MODERN_INSTALLED)  ## Run the quick ones with PySpark 4, NumPy 2 and pandas 3, in .venv-modern
+	$(MODERN)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
 lint: $(TEST_INSTALLED)  ## Check the code without changing it
 	$(BIN)/ruff check $(SOURCES)
@@ -40,21 +45,32 @@ format: $(TEST_INSTALLED)  ## Format the code and mend what the linter can mend
 options: $(INSTALLED)  ## Write docs/options.md from the options' declarations
 	$(BIN)/python -m sentispark.jobs.options_page > docs/options.md
 
-clean:  ## Remove .venv and everything that was built
-	rm -rf $(VENV) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
+clean:  ## Remove both environments and everything that was built
+	rm -rf $(VENV) $(MODERN) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements/default.txt requirements/torch_runtime.py setup.cfg setup.py
+# A list of pinned packages and sentispark itself into the environment $(@D).
+define install_pinned
 	@test -n "$(PYTHON)" || { echo "sentispark needs Python 3.10, 3.11 or 3.12 and none runs here: \
 	install one, or name it with 'make install PYTHON=/path/to/python3.11'." >&2; exit 1; }
-	"$(PYTHON)" -m venv $(VENV)
-	$(PIP) install --no-deps -r requirements/default.txt
-	$(BIN)/python requirements/torch_runtime.py > $(VENV)/torch-runtime.txt
-	test ! -s $(VENV)/torch-runtime.txt || \
-		$(PIP) install --constraint requirements/default.txt -r $(VENV)/torch-runtime.txt
-	$(PIP) install --no-deps --no-build-isolation -e .
+	"$(PYTHON)" -m venv $(@D)
+	$(@D)/$(PIP) install --no-deps -r $(1)
+	$(@D)/bin/python requirements/torch_runtime.py $(1) > $(@D)/torch-runtime.txt
+	test ! -s $(@D)/torch-runtime.txt || $(@D)/$(PIP) install --constraint $(1) -r $(@D)/torch-runtime.txt
+	$(@D)/$(PIP) install --no-deps --no-build-isolation -e .
+endef
+
+$(INSTALLED): requirements/default.txt requirements/torch_runtime.py setup.cfg setup.py
+	$(call install_pinned,$<)
 	@touch $@
 
 $(TEST_INSTALLED): $(INSTALLED) requirements/test.txt
-	$(PIP) install --no-deps -r requirements/test.txt
+	$(@D)/$(PIP) install --no-deps -r requirements/test.txt
+	@touch $@
+
+$(MODERN_INSTALLED): requirements/modern.txt requirements/test.txt requirements/torch_runtime.py setup.cfg setup.py
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	echo "NumPy 2.4 and pandas 3 need Python 3.11 or 3.12: name one with 'make $(MAKECMDGOALS) PYTHON=...'." >&2; exit 1; }
+	$(call install_pinned,$<)
+	$(@D)/$(PIP) install --no-deps -r requirements/test.txt
 	@touch $@

@@ -1,18 +1,17 @@
 """Print what the installed torch still needs beside the pinned list: nothing for a CPU build, the CUDA libraries else.
 
-The pinned list is installed with --no-deps and names one torch for all machines; where that is a CUDA build, it does
-not import without packages that a CPU build has no use for.
+The pinned list named on the command line is installed with --no-deps and has one torch for all machines; where that is
+a CUDA build, it does not import without packages that a CPU build has no use for.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-PINNED = Path(__file__).with_name("default.txt")
 
 
 def pinned_names(text: str) -> set[str]:
@@ -41,6 +40,6 @@ def _satisfied(requirement: Requirement) -> bool:
 
 
 if __name__ == "__main__":
-    for requirement in missing(metadata.requires("torch") or [], pinned_names(PINNED.read_text())):
+    for requirement in missing(metadata.requires("torch") or [], pinned_names(Path(sys.argv[1]).read_text())):
         requirement.marker = None
         print(requirement)  # noqa: T201

@@ -46,6 +46,7 @@ def measured(history):
     return [{name: entry[name] for name in ("epoch", "train_loss", "validation", "batch_sizes")} for entry in history]
 
 
+@pytest.mark.modern
 def test_two_tasks_train_the_net_that_two_ranks_train_without_spark(spark, toy):
     found, expected = train(spark, toy, 2), train_ranks(TrainConfig(toy, OPTIONS, NET), 2)
     assert found.weights == expected.weights

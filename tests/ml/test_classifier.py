@@ -56,6 +56,7 @@ def fitted(texts, settings):
     return Pipeline(stages=[encoder, classifier]).fit(texts)
 
 
+@pytest.mark.modern
 class TestPipeline:
     """From text to prediction in one pipeline."""
 

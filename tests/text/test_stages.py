@@ -85,6 +85,7 @@ def texts_frame(spark, *texts):
     return spark.createDataFrame(list(enumerate(texts)), "id int, text string")
 
 
+@pytest.mark.modern
 @pytest.mark.parametrize(("stop_words", "truncate"), list(zip(STOP_WORDS, ["tail", "head"] * 2, strict=True)), ids=str)
 def test_stages_encoder_and_kernels_agree_row_by_row(reviews, stop_words, truncate):
     params = {"stopWords": stop_words, "vocabSize": 7, "minCount": 2, "sequenceLength": 4, "truncate": truncate}
@@ -205,6 +206,7 @@ OTHER_COLUMNS = {
 }
 
 
+@pytest.mark.modern
 def test_all_other_columns_pass_through_untouched_whatever_their_type(spark, encoder_model):
     schema = T.StructType(
         [
@@ -288,6 +290,7 @@ def stages(reviews, encoder_model):
     }
 
 
+@pytest.mark.modern
 @pytest.mark.parametrize(
     "name",
     ["tokenizer", "builder", "vocabulary", "padder", "encoder", "encoder model", "pipeline", "pipeline model"],
