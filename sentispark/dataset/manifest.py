@@ -61,6 +61,8 @@ class Manifest:
         The options the texts were encoded with; empty where the dataset was made of sequences alone.
     counts : mapping
         What became of the rows that were read.
+    origin : str or None
+        A hash of the files and options it was made of; None where it was made of sequences alone.
     """
 
     sequence_length: int
@@ -70,6 +72,7 @@ class Manifest:
     chunks: tuple[Chunk, ...]
     text_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     counts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    origin: str | None = None
 
     @property
     def id_type(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,6 +18,8 @@ from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
+from sentispark.spark.arrow import map_batches, tables_by
+from sentispark.spark.placement import placed
 from sentispark.text import wordlist
 from sentispark.text.kernels import pad
 from sentispark.text.wordlist import WordList
@@ -51,6 +52,7 @@ def write_dataset(
     word_list: WordList | None = None,
     text_options: Mapping[str, Any] | None = None,
     counts: Mapping[str, Any] | None = None,
+    origin: str | None = None,
     rows_per_chunk: int = ROWS_PER_CHUNK,
 ) -> Manifest:
     """Write a dataset into a folder that is not there yet; the manifest comes last, and makes it a dataset.
@@ -70,7 +72,7 @@ def write_dataset(
         L; longer lists of tokens lose their end.
     vocabulary_size : int
         Upper bound of the token ids, itself left out.
-    word_list, text_options, counts
+    word_list, text_options, counts, origin
         Kept in the dataset; see `Manifest`.
     rows_per_chunk : int
         Rows of a chunk, on average.
@@ -89,20 +91,22 @@ def write_dataset(
         chunks=(),
         text_options=dict(text_options or {}),
         counts=dict(counts or {}),
+        origin=origin,
     )
     chunks_per_split = {split: math.ceil(split_rows.get(split, 0) / rows_per_chunk) for split in SPLITS}
     files = [f"{split}/chunk-{number:06d}.parquet" for split in SPLITS for number in range(chunks_per_split[split])]
     columns = ["chunk", "order", "tokens", "label", *(["weight"] if weighted else [])]
     chunked = rows.withColumn("chunk", _chunk_number(chunks_per_split)).select(*columns)
-    # Four partitions a chunk, so that few chunks meet in one by their hash while others stay empty.
-    placed = chunked.repartition(max(1, 4 * len(files)), "chunk").sortWithinPartitions(*columns)
+    # A partition a chunk; a row that was not announced, whose chunk is -1, goes with those of the first.
+    target = placed(F.greatest("chunk", F.lit(0)), max(1, len(files)))
+    sorted_rows = chunked.repartition(max(1, len(files)), target).sortWithinPartitions(*columns)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for chunk, table in _by_chunk(batches):
+        for chunk, table in tables_by(batches, lambda batch: batch.column("chunk").to_numpy()):
             yield _write_chunk(table, folder, plan, files[chunk]) if chunk >= 0 else _unannounced(table)
 
     schema = "split string, file string, rows long, positives long, weight double, size long"
-    written = placed.mapInArrow(run, schema).collect()
+    written = map_batches(sorted_rows, run, schema).collect()
     chunks = tuple(sorted((Chunk(**row.asDict()) for row in written), key=lambda chunk: (chunk.split, chunk.file)))
     manifest = dataclasses.replace(plan, chunks=chunks)
     counted = {split: rows for split, rows in split_rows.items() if rows}
@@ -128,21 +132,6 @@ def _chunk_number(chunks_per_split: Mapping[str, int]) -> Column:
             number = F.when(F.col("split") == split, first + own).otherwise(number)
         first += chunks
     return number
-
-
-def _by_chunk(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
-    """Batches sorted by chunk, as one table a chunk."""
-
-    def runs() -> Iterator[tuple[int, pa.RecordBatch]]:
-        for batch in batches:
-            chunk = batch.column("chunk").to_numpy()
-            edges = [0, *(np.flatnonzero(np.diff(chunk)) + 1), len(chunk)]
-            for start, stop in itertools.pairwise(edges):
-                if start < stop:
-                    yield int(chunk[start]), batch.slice(start, stop - start)
-
-    for chunk, parts in itertools.groupby(runs(), key=lambda run: run[0]):
-        yield chunk, pa.Table.from_batches([part for _, part in parts])
 
 
 def _write_chunk(table: pa.Table, folder: Folder, plan: Manifest, file: str) -> pa.RecordBatch:

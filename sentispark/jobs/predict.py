@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -15,13 +14,17 @@ from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
 from sentispark.files import replaced_folder
+from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import load_pipeline
-from sentispark.reviews.options import FORMATS
+from sentispark.reviews.options import ReviewOptions, columns_of
 from sentispark.reviews.read import read_reviews
 from sentispark.spark.params import quoted
 from sentispark.spark.persistence import spark_folder
 
 __all__ = ["add_arguments", "predict", "run"]
+
+# Ratings, labels and splits are not needed for a prediction.
+NOT_OF_PREDICTION = ("rating_col", "positive_from", "validation_share", "test_share", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="review files, folders or globs: JSON lines, CSV, Parquet; gz too")
     parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--text-col", default="reviewText", help="field that holds the text (default: reviewText)")
-    parser.add_argument("--format", choices=FORMATS, default="auto", help="format of the files (default: auto)")
+    add_flags(parser, ReviewOptions, without=NOT_OF_PREDICTION)
     parser.add_argument("--keep-cols", default="", help="fields written beside the prediction, with commas: asin,id")
 
 
@@ -42,7 +44,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         flags.model,
         flags.input,
         flags.output,
-        text_col=flags.text_col,
+        text_col=columns_of(flags.preset, text_col=flags.text_col)[0],
         format=flags.format,
         keep_cols=[name for name in flags.keep_cols.split(",") if name],
         overwrite=flags.overwrite,
@@ -84,7 +86,7 @@ def predict(
     reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols)
     counted = Observation()
     observed = reviews.records.observe(counted, F.count("*").alias("read"), F.count("reason").alias("quarantined"))
-    usable = dataclasses.replace(reviews, records=observed).usable.drop("rating")
+    usable = reviews.usable_of(observed).drop("rating")
     predicted = pipeline.transform(usable).select(
         *map(quoted, keep_cols),
         "text",

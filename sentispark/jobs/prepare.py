@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,23 +16,29 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sentispark.dataset.manifest import SPLITS
+from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.manifest import SPLITS, Manifest
 from sentispark.dataset.write import pack_tokens, write_dataset
 from sentispark.errors import InputError
-from sentispark.files import replaced_folder
+from sentispark.files import Folder, replaced_folder
 from sentispark.jobs.flags import add_flags, options_from_flags
-from sentispark.options import camel_case
-from sentispark.reviews.clean import distinct_reviews, labelled
+from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
+from sentispark.reviews.distinct import distinct_rows, labelled, numbered_rows
 from sentispark.reviews.options import ReviewOptions
-from sentispark.reviews.read import read_reviews
+from sentispark.reviews.read import Reviews, read_reviews
+from sentispark.spark.arrow import map_batches, tables_by
 from sentispark.spark.persistence import spark_folder
-from sentispark.text.encoder import ReviewEncoder, token_ids
+from sentispark.spark.placement import placed
+from sentispark.text.kernels import FIRST_WORD, count_words, cut, encode
 from sentispark.text.options import TextOptions
+from sentispark.text.vocabulary import COUNTS, top_words
+from sentispark.text.wordfiles import TASK_BITS, file_number, read_words
 from sentispark.text.wordlist import WordList
 
 __all__ = ["add_arguments", "prepare", "run"]
 
 QUARANTINE = "quarantine"
+WORDS = "words"
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="review files, folders or globs: JSON lines, CSV, Parquet; gz too")
     parser.add_argument("--output", required=True, help="folder for the dataset")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--vocabulary", metavar="DATASET", help="encode as this earlier dataset was, with its words")
     add_flags(parser, ReviewOptions)
     add_flags(parser, TextOptions)
 
@@ -54,6 +61,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         flags.output,
         options_from_flags(flags, ReviewOptions),
         options_from_flags(flags, TextOptions),
+        vocabulary=flags.vocabulary,
         overwrite=flags.overwrite,
     )
 
@@ -65,9 +73,12 @@ def prepare(
     reviews: ReviewOptions,
     text: TextOptions,
     *,
+    vocabulary: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write the dataset of the reviews in some files, and say what became of every record.
+
+    A finished dataset of the same files and options is left as it is, and told about.
 
     Parameters
     ----------
@@ -78,6 +89,8 @@ def prepare(
         Folder of the dataset. It holds the records that could not be used too, under `quarantine`.
     reviews : ReviewOptions
     text : TextOptions
+    vocabulary : str, optional
+        An earlier dataset whose vocabulary and text options are taken, so that new reviews are encoded like old ones.
     overwrite : bool
         Whether an existing output is replaced; it stays as it is until the new one is whole.
 
@@ -85,63 +98,100 @@ def prepare(
     -------
     dict
         `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_written, positive_share,
-        vocabulary_size, sequence_length, seconds, output`. `rows_read` is the sum of quarantined, merged and written.
+        vocabulary_size, sequence_length, seconds, stage_seconds, reused, output`. `rows_read` is the sum of
+        quarantined, merged and written.
 
     Raises
     ------
     InputError
         If the paths match nothing, or nothing in them can be used.
     DatasetError
-        If the output exists and is not to be replaced.
+        If the output exists, is of other files or options, and is not to be replaced.
+    OptionError
+        If a text option differs from that of the dataset whose vocabulary is taken.
     """
     started = time.perf_counter()
     if reviews.validation_share + reviews.test_share >= 1:
         raise InputError("The shares of validation and test must leave rows for training. They sum to 1 or more.")
-    with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
-        records = read_reviews(spark, paths, reviews.text_col, reviews.rating_col, reviews.format).records
-        with _kept(_distinct(records, reviews)) as distinct:
-            _log.info("reading, cleaning and merging reviews")
-            counts, split_rows, positives = _counted(distinct)
-            if not split_rows.get("train"):
-                raise InputError(_nothing_usable(counts, split_rows))
-            usable = distinct.where("reason IS NULL")
-            _log.info("counting words")
-            encoder = ReviewEncoder(inputCol="text", **_params(text)).fit(usable.where("split = 'train'"))
-            _log.info("encoding and writing %d reviews", sum(split_rows.values()))
-            write_dataset(
-                _encoded(usable, encoder.word_list, text, reviews.seed),
-                draft,
-                split_rows=split_rows,
-                sequence_length=text.sequence_length,
-                vocabulary_size=encoder.word_list.size,
-                word_list=encoder.word_list,
-                text_options=dataclasses.asdict(text),
-                counts=counts,
-            )
-            if counts["rows_quarantined"]:
-                bad = distinct.where("reason IS NOT NULL").select("reason", "file", "record", "copies")
-                bad.write.parquet(draft.child(QUARANTINE).url)
+    known = None
+    if vocabulary is not None:
+        earlier = open_dataset(spark_folder(vocabulary))
+        known, text = required_words(earlier), text_options_of(earlier, text)
+    found = read_reviews(spark, paths, *reviews.columns, reviews.format)
+    origin = origin_of(found.files, reviews, text, known)
+    folder, seconds = spark_folder(output), {}
+    manifest = None if overwrite else finished_manifest(folder, origin)
+    reused = manifest is not None
+    if reused:
+        _log.info("%s holds the dataset of these files and options already", output)
+    else:
+        with replaced_folder(folder, overwrite=overwrite) as draft:
+            manifest, seconds = _prepare(found, draft, reviews, text, known, origin)
+    rows = sum(manifest.counts["rows_written"].values())
     return {
-        **counts,
-        "positive_share": round(positives / sum(split_rows.values()), 4),
-        "vocabulary_size": len(encoder.vocabulary),
-        "sequence_length": text.sequence_length,
+        **manifest.counts,
+        "positive_share": round(sum(manifest.positives(split) for split in SPLITS) / rows, 4),
+        "vocabulary_size": manifest.vocabulary_size - FIRST_WORD,
+        "sequence_length": manifest.sequence_length,
         "seconds": round(time.perf_counter() - started, 2),
+        "stage_seconds": {name: round(one, 2) for name, one in seconds.items()},
+        "reused": reused,
         "output": output,
     }
 
 
-def _params(text: TextOptions) -> dict[str, Any]:
-    return {camel_case(name): value for name, value in dataclasses.asdict(text).items()}
+def _prepare(
+    found: Reviews, draft: Folder, reviews: ReviewOptions, text: TextOptions, known: WordList | None, origin: str
+) -> tuple[Manifest, dict[str, float]]:
+    """Write the dataset into a draft folder; gives its manifest and the seconds of each stage."""
+    seconds: dict[str, float] = {}
+    words = draft.child(WORDS)
+    numbered = numbered_rows(found, words=words, quarantine=draft.child(QUARANTINE), text=text, seed=reviews.seed)
+    with _kept(_placed(numbered, reviews, tasks=max(1, len(found.tasks)))) as rows:
+        with _stage("read, clean and merge", seconds):
+            counts = _counted(rows)
+        split_rows = counts["rows_written"]
+        if not sum(split_rows.values()) or not (known or split_rows["train"]):
+            raise InputError(_nothing_usable(counts))
+        usable = rows.where("reason IS NULL")
+        with _stage("count words", seconds):
+            word_list = known or _vocabulary(usable.where("split = 'train'"), words, text)
+        with _stage("encode and write", seconds):
+            manifest = write_dataset(
+                _encoded(usable, words, word_list, text),
+                draft,
+                split_rows=split_rows,
+                sequence_length=text.sequence_length,
+                vocabulary_size=word_list.size,
+                word_list=word_list,
+                text_options=dataclasses.asdict(text),
+                counts=counts,
+                origin=origin,
+            )
+    words.remove()
+    return manifest, seconds
 
 
-def _distinct(records: DataFrame, reviews: ReviewOptions) -> DataFrame:
-    return labelled(
-        distinct_reviews(records),
+@contextlib.contextmanager
+def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Log what begins, and keep how long it took."""
+    _log.info("%s", name)
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+def _placed(numbered: DataFrame, reviews: ReviewOptions, *, tasks: int) -> DataFrame:
+    """One row a distinct text, together with all rows whose words are in the same file, in the file's order."""
+    rows = labelled(
+        distinct_rows(numbered, partitions=tasks),
         positive_from=reviews.positive_from,
         validation_share=reviews.validation_share,
         test_share=reviews.test_share,
     )
+    # A partition for the files of each task; the records of the quarantine, which have no place, go with the first.
+    task = F.coalesce(F.shiftright("place", TASK_BITS), F.lit(0))
+    return rows.repartition(tasks, placed(task, tasks)).sortWithinPartitions("place")
 
 
 @contextlib.contextmanager
@@ -154,34 +204,30 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
         frame.unpersist()
 
 
-def _counted(distinct: DataFrame) -> tuple[dict[str, Any], dict[str, int], int]:
-    """What became of the records, the rows of each split, and the positive ones among them."""
-    groups = distinct.groupBy("reason", "split").agg(
-        F.count("*").alias("rows"), F.sum("copies").alias("copies"), F.sum("label").alias("positives")
-    )
+def _counted(rows: DataFrame) -> dict[str, Any]:
+    """What became of the records; the rows of each split are those that will be written."""
+    groups = rows.groupBy("reason", "split").agg(F.count("*").alias("rows"), F.sum("copies").alias("copies"))
     reasons: dict[str, int] = {}
     split_rows = dict.fromkeys(SPLITS, 0)
-    read = merged = positives = 0
+    read = merged = 0
     for group in groups.collect():
         read += group.copies
         if group.reason is None:
             split_rows[group.split] = group.rows
             merged += group.copies - group.rows
-            positives += group.positives
         else:
             reasons[group.reason] = reasons.get(group.reason, 0) + group.copies
-    counts = {
+    return {
         "rows_read": read,
         "rows_quarantined": sum(reasons.values()),
         "quarantine_reasons": dict(sorted(reasons.items())),
         "duplicates_merged": merged,
         "rows_written": split_rows,
     }
-    return counts, split_rows, positives
 
 
-def _nothing_usable(counts: dict[str, Any], split_rows: dict[str, int]) -> str:
-    if sum(split_rows.values()):
+def _nothing_usable(counts: dict[str, Any]) -> str:
+    if sum(counts["rows_written"].values()):
         return (
             "The input must hold enough reviews for a training split. It holds too few: add files or lower the shares."
         )
@@ -192,16 +238,30 @@ def _nothing_usable(counts: dict[str, Any], split_rows: dict[str, int]) -> str:
     )
 
 
-def _encoded(usable: DataFrame, word_list: WordList, text: TextOptions, seed: int) -> DataFrame:
+def _vocabulary(usable: DataFrame, words: Folder, text: TextOptions) -> WordList:
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            tokens = pack_tokens(token_ids(batch.column("text"), word_list, text))
-            yield pa.RecordBatch.from_arrays([*batch.columns[1:], tokens], names=["split", "order", "label", "tokens"])
+        for table in count_words(some for _, some in _with_words(batches, words)):
+            yield from table.to_batches()
 
-    order = F.xxhash64(F.lit(seed), "text").alias("order")
-    return usable.select("text", "split", order, "label").mapInArrow(
-        run, "split string, order long, label int, tokens binary"
-    )
+    counts = map_batches(usable.select("place"), run, COUNTS)
+    return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
+
+
+def _encoded(usable: DataFrame, words: Folder, word_list: WordList, text: TextOptions) -> DataFrame:
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows, some in _with_words(batches, words):
+            tokens = pack_tokens(encode(cut(some, text.sequence_length, truncate=text.truncate), word_list.array))
+            yield from rows.drop(["place"]).append_column("tokens", tokens).combine_chunks().to_batches()
+
+    rows = usable.select("place", "split", "order", "label")
+    return map_batches(rows, run, "split string, order long, label int, tokens binary")
+
+
+def _with_words(batches: Iterable[pa.RecordBatch], words: Folder) -> Iterator[tuple[pa.Table, pa.ListArray]]:
+    """Rows sorted by `place`, some at a time, with their words."""
+    for _, rows in tables_by(batches, lambda batch: file_number(batch.column("place").to_numpy())):
+        for some, their_words in read_words(words, rows["place"].to_numpy()):
+            yield rows.slice(some.start, some.stop - some.start), their_words
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sentispark.dataset.write import pack_tokens, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
+from sentispark.spark.arrow import map_batches
 from sentispark.spark.params import quoted
 from sentispark.text.kernels import pad
 
@@ -72,7 +73,7 @@ def materialize(
         F.expr(f"try_cast({quoted(label_col)} AS double)").alias("label"),
         (F.expr(f"try_cast({quoted(weight_col)} AS double)") if weight_col else F.lit(1.0)).alias("weight"),
     )
-    rows = selected.mapInArrow(_packed, _SCHEMA).persist(StorageLevel.MEMORY_AND_DISK)
+    rows = map_batches(selected, _packed, _SCHEMA).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         found = (
             rows.groupBy("split")

@@ -20,7 +20,7 @@ from sentispark.evaluate.metrics import Tally, measures, tally
 from sentispark.files import Folder
 from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
 from sentispark.ml.inference import Predictor
-from sentispark.spark.arrow import plainly_named, with_columns
+from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.params import params_from, quoted, require_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 
@@ -106,7 +106,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
         label = F.expr(f"try_cast({quoted(self.getLabelCol())} AS double)")
         labelled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
-        partial = plainly_named(labelled).mapInArrow(run, "label long, place long, rows long, loss double")
+        partial = map_batches(plainly_named(labelled), run, "label long, place long, rows long, loss double")
         rows = partial.groupBy("label", "place").agg(F.sum("rows").alias("rows"), F.sum("loss").alias("loss")).collect()
         counts = np.zeros_like(Tally.empty().counts)
         for row in rows:

@@ -50,6 +50,7 @@ BREAKS = (
 def generate_reviews(
     rows: int,
     *,
+    first: int = 0,
     seed: int = 0,
     broken_share: float = 0.01,
     duplicate_share: float = 0.03,
@@ -64,6 +65,8 @@ def generate_reviews(
     ----------
     rows : int
         Number of lines, at least 0, broken ones included.
+    first : int, default=0
+        Line to begin with, at least 0.
     seed : int, default=0
         At least 0.
     broken_share : float, default=0.01
@@ -93,11 +96,11 @@ def generate_reviews(
     True
     """
     shares = {"broken_share": broken_share, "duplicate_share": duplicate_share, "careless_share": careless_share}
-    for name, value in {"rows": rows, "seed": seed, **shares}.items():
+    for name, value in {"rows": rows, "first": first, "seed": seed, **shares}.items():
         rule = between(0, 1) if name in shares else at_least(0)
         if not rule.holds(value):
             raise OptionError(f"'{name}' must be {rule.words}. Got {value!r}.")
-    return (_line(seed, row, **shares) for row in range(rows))
+    return (_line(seed, row, **shares) for row in range(first, first + rows))
 
 
 def write_reviews(path: str | Path, rows: int, *, files: int = 1, **options: Any) -> list[Path]:

@@ -1,14 +1,50 @@
-"""Columns added to a DataFrame by a function of Arrow arrays, in one trip to Python and back."""
+"""Functions of Arrow arrays on Spark: columns added in one trip to Python and back, and sorted batches as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import gc
+import itertools
+import sys
+import zipimport
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructField, StructType
 
-__all__ = ["plainly_named", "with_columns"]
+__all__ = ["map_batches", "plainly_named", "tables_by", "with_columns"]
+
+BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+
+
+def map_batches(dataset: DataFrame, function: BatchFunction, schema: str | StructType) -> DataFrame:
+    """`dataset.mapInArrow(function, schema)`, without 0.15 seconds that each task of a used worker costs else."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        _forget_archives()
+        _freeze_modules()
+        return function(batches)
+
+    return dataset.mapInArrow(run, schema)
+
+
+def _forget_archives() -> None:
+    # Before each task Spark has Python drop its import caches, and for pyspark.zip, from which nothing is imported any
+    # more, that means reading the archive's directory anew: 0.1 seconds.
+    for path in [path for path, finder in sys.path_importer_cache.items() if _is_archive(finder)]:
+        del sys.path_importer_cache[path]
+
+
+def _is_archive(finder: object) -> bool:
+    return isinstance(finder, zipimport.zipimporter)
+
+
+@functools.cache
+def _freeze_modules() -> None:
+    # After each task Spark has Python look for garbage in all that was ever imported: 0.06 seconds.
+    gc.freeze()
 
 
 def with_columns(
@@ -41,9 +77,33 @@ def with_columns(
             new = kernel(*(batch.column(place) for place in places))
             yield pa.RecordBatch.from_arrays([*(batch.column(place) for place in kept), *new], names=names)
 
-    return plainly_named(dataset).mapInArrow(run, schema)
+    return map_batches(plainly_named(dataset), run, schema)
 
 
 def plainly_named(dataset: DataFrame) -> DataFrame:
     """The columns by names that Spark never takes for an expression, as it does those with a dot in them."""
     return dataset.toDF(*(f"c{place}" for place in range(len(dataset.columns))))
+
+
+def tables_by(
+    batches: Iterable[pa.RecordBatch], key: Callable[[pa.RecordBatch], np.ndarray]
+) -> Iterator[tuple[int, pa.Table]]:
+    """Batches sorted by a whole number, as one table for each of its values.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+    key : callable
+        From a batch of n rows to the number of each row, int64 of shape (n,).
+    """
+
+    def runs() -> Iterator[tuple[int, pa.RecordBatch]]:
+        for batch in batches:
+            numbers = key(batch)
+            edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1), len(numbers)]
+            for start, stop in itertools.pairwise(edges):
+                if start < stop:
+                    yield int(numbers[start]), batch.slice(start, stop - start)
+
+    for number, parts in itertools.groupby(runs(), key=lambda run: run[0]):
+        yield number, pa.Table.from_batches([part for _, part in parts])

@@ -21,7 +21,15 @@ from pyspark.sql import SparkSession
 
 from sentispark.spark.java import ensure_java
 
-__all__ = ["driver_memory_mib", "get_spark", "is_local", "local_cores", "missing_defaults", "worker_python"]
+__all__ = [
+    "driver_memory_mib",
+    "get_spark",
+    "is_local",
+    "local_cores",
+    "missing_defaults",
+    "task_cores",
+    "worker_python",
+]
 
 LOOPBACK = "127.0.0.1"
 QUIET_LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -199,3 +207,8 @@ def _machine_memory_mib() -> int:
 
 def _jvm_cores() -> int:
     return SparkContext._jvm.java.lang.Runtime.getRuntime().availableProcessors()
+
+
+def task_cores(spark: SparkSession) -> int:
+    """The tasks that run at once, as Spark assumes when it cuts work itself."""
+    return spark.sparkContext.defaultParallelism

@@ -9,7 +9,7 @@ from pyspark.sql.types import ArrayType, StringType, StructField
 
 from sentispark.spark.arrow import with_columns
 from sentispark.spark.params import ColumnStage, params_from, require_columns
-from sentispark.text.kernels import tokenize
+from sentispark.text.kernels import spelled_out, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
 
@@ -38,5 +38,5 @@ class ReviewTokenizer(ColumnStage, Transformer, DefaultParamsReadable, DefaultPa
             dataset,
             [self.getInputCol()],
             [self._words_field()],
-            lambda texts: [tokenize(texts, cleaning=cleaning, stop_words=left_out)],
+            lambda texts: [spelled_out(tokenize(texts, cleaning=cleaning, stop_words=left_out))],
         )

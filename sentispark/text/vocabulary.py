@@ -14,14 +14,17 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.spark.arrow import plainly_named, with_columns
+from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.text.kernels import count_words, encode
 from sentispark.text.options import TextOptions
 from sentispark.text.wordlist import FILE_NAME, WordList
 
-__all__ = ["VocabularyBuilder", "VocabularyModel", "WordListModel", "most_frequent_words"]
+__all__ = ["COUNTS", "VocabularyBuilder", "VocabularyModel", "WordListModel", "most_frequent_words", "top_words"]
+
+# What `count_words` gives, in Spark's words.
+COUNTS = "word string, count long"
 
 
 def most_frequent_words(
@@ -52,7 +55,18 @@ def most_frequent_words(
         for table in count_words(words(batch.column(0)) for batch in batches):
             yield from table.to_batches()
 
-    counts = plainly_named(dataset.select(quoted(column))).mapInArrow(run, "word string, count long")
+    counts = map_batches(plainly_named(dataset.select(quoted(column))), run, COUNTS)
+    return top_words(counts, vocab_size=vocab_size, min_count=min_count, source=f"Column '{column}'")
+
+
+def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str) -> WordList:
+    """The most frequent words of partial counts, `COUNTS` of many batches; see `most_frequent_words`.
+
+    Raises
+    ------
+    InputError
+        Naming `source`, if not a single word is left.
+    """
     totals = (
         counts.where("word IS NOT NULL")
         .groupBy("word")
@@ -62,7 +76,7 @@ def most_frequent_words(
     top = totals.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
     if not top:
         raise InputError(
-            f"Column '{column}' must hold a word that occurs at least {min_count} times. None does. "
+            f"{source} must hold a word that occurs at least {min_count} times. None does. "
             "Check the column or lower the minimum count."
         )
     return WordList(tuple(row.word for row in top))

@@ -6,14 +6,16 @@ import gzip
 import io
 import json
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sentispark.errors import InputError, SentisparkError
-from sentispark.reviews.read import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, OUTSIDE, read_reviews
+from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, OUTSIDE
+from sentispark.reviews.read import read_reviews
+
+pytestmark = pytest.mark.modern
 
 # A rating as files hold it, and what it is: a number of stars, or the reason why it is none.
 RATINGS = [
@@ -101,10 +103,6 @@ class Read:
         self.reasons = sorted(row.reason for row in self.quarantined)
 
 
-def path_of(uri):
-    return unquote(urlsplit(uri).path)
-
-
 def error_of(function, *arguments, **named):
     with pytest.raises(InputError) as caught:
         function(*arguments, **named)
@@ -181,7 +179,7 @@ class TestJson:
             write(tmp_path / name / f"{name}.jsonl", json_lines(review(name), review(None)))
         read = Read(spark, tmp_path)
         assert read.texts == sorted(names)
-        assert sorted(path_of(row.file) for row in read.quarantined) == sorted(
+        assert sorted(row.file for row in read.quarantined) == sorted(
             f"{tmp_path}/{name}/{name}.jsonl" for name in names
         )
 
@@ -225,7 +223,7 @@ class TestJson:
         file = write(tmp_path / "b.jsonl", "also broken\n")
         read = Read(spark, tmp_path)
         assert read.texts == ["good"]
-        found = sorted((Path(path_of(row.file)).name, row.reason, row.record) for row in read.quarantined)
+        found = sorted((Path(row.file).name, row.reason, row.record) for row in read.quarantined)
         assert found == sorted(
             [
                 ("a.jsonl", OUTSIDE, '{"text":"late","rating":"9"}'),
@@ -298,7 +296,7 @@ class TestCsv:
         write(tmp_path / "d.csv", "id\n1\n")
         read = Read(spark, tmp_path)
         assert read.texts == ["good"]
-        assert sorted((Path(path_of(row.file)).name, row.reason) for row in read.quarantined) == [
+        assert sorted((Path(row.file).name, row.reason) for row in read.quarantined) == [
             ("b.csv", NO_RATING),
             ("c.csv", NO_TEXT),
             ("c.csv", NO_TEXT),
@@ -352,7 +350,7 @@ class TestParquet:
         parquet(tmp_path / "deep/c.parquet", overall=[5, 4], id=[1, 2])
         read = Read(spark, tmp_path)
         assert read.texts == ["good"]
-        assert sorted((Path(path_of(row.file)).name, row.reason) for row in read.quarantined) == [
+        assert sorted((Path(row.file).name, row.reason) for row in read.quarantined) == [
             ("b.parquet", NO_RATING),
             ("c.parquet", NO_TEXT),
             ("c.parquet", NO_TEXT),

@@ -1,0 +1,101 @@
+"""Records as they stand in a file in; cleaned reviews, and the reason why a record is none, out. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentispark.text.markup import clean_markup
+
+__all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "OUTSIDE", "judge"]
+
+BROKEN = "broken record"
+NO_TEXT = "no text"
+BLANK_TEXT = "blank text"
+NO_RATING = "no rating"
+OUTSIDE = "rating outside 1 to 5"
+
+# How sentiment is spelled where there are no stars.
+_WORDS = {"positive": 5.0, "negative": 1.0}
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+# Python would also take "1_000" and "nan" for numbers.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
+    """What each record is: a review, or something for the quarantine.
+
+    Parameters
+    ----------
+    batch : RecordBatch
+        `text`, `stars`, `broken` and maybe `kept`, as `read_piece` gives them.
+    file : str
+        Where they come from.
+    rated : bool
+        Whether a review needs a rating.
+
+    Returns
+    -------
+    RecordBatch
+        `text` (cleaned, never blank) and `rating` (double, 1 to 5; null where `rated` is false and there is none) of
+        the reviews; `reason`, `file` and `record` (what was read) of all others; `kept` where the input has it.
+    """
+    raw, stars, broken = (batch.column(name) for name in ("text", "stars", "broken"))
+    text = clean_markup(raw)
+    rating, rating_reason = _ratings(stars)
+    reason = rating_reason if rated else pa.nulls(len(batch), pa.string())
+    for mask, why in (
+        (pc.equal(text, "").fill_null(False), BLANK_TEXT),
+        (raw.is_null(), NO_TEXT),
+        (broken.is_valid(), BROKEN),
+    ):
+        reason = pc.if_else(mask, why, reason)
+    bad = reason.is_valid()
+    record = pa.nulls(len(batch), pa.string())
+    if pc.any(bad).as_py():
+        text, rating = (pc.if_else(bad, pa.scalar(None, column.type), column) for column in (text, rating))
+        record = pc.replace_with_mask(record, bad, _records(*(column.filter(bad) for column in (raw, stars, broken))))
+    columns = {
+        "text": text,
+        "rating": rating,
+        "reason": reason,
+        "file": pc.if_else(bad, file, pa.scalar(None, pa.string())),
+        "record": record,
+        **({"kept": batch.column("kept")} if "kept" in batch.schema.names else {}),
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _ratings(stars: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:
+    """The ratings and why there is none; each distinct spelling is judged once."""
+    spelled = stars.dictionary_encode()
+    judged = [_rating(one) for one in spelled.dictionary.to_pylist()]
+    ratings = pa.array([rating for rating, _ in judged], pa.float64()).take(spelled.indices)
+    reasons = pa.array([reason for _, reason in judged], pa.string()).take(spelled.indices)
+    return ratings, pc.if_else(stars.is_null(), NO_RATING, reasons)
+
+
+def _rating(spelled: str) -> tuple[float | None, str | None]:
+    """The number of stars that a spelling means, or the reason why it means none."""
+    spelled = spelled.strip(' "')
+    if spelled in _MISSING:
+        return None, NO_RATING
+    stars = float(spelled) if _NUMBER.fullmatch(spelled) else _WORDS.get(spelled.lower())
+    return (stars, None) if stars is not None and 1 <= stars <= 5 else (None, OUTSIDE)
+
+
+def _records(texts: pa.Array, stars: pa.Array, broken: pa.Array) -> pa.StringArray:
+    """What was read of the records: the broken line itself, or the fields that were there, as JSON."""
+
+    def record(line: str | None, fields: Sequence[str | None]) -> str:
+        if line is not None:
+            return line
+        there = {name: value for name, value in zip(("text", "rating"), fields, strict=True) if value is not None}
+        return msgspec.json.encode(there).decode()
+
+    fields = zip(texts.to_pylist(), stars.to_pylist(), strict=True)
+    return pa.array(map(record, broken.to_pylist(), fields), pa.string())

@@ -1,0 +1,157 @@
+"""Paths to the files they mean, and files to pieces of about equal work. Knows file systems, and nothing of Spark."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sentispark.errors import InputError
+from sentispark.files import Folder
+from sentispark.reviews.delta import LOG, live_files
+
+__all__ = ["COMPRESSIONS", "File", "Piece", "cut_into_tasks", "find_files", "format_of"]
+
+# Endings of compressed files, and how each is compressed.
+COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "xz": "xz", "zst": "zstd", "zstd": "zstd", "lz4": "lz4"}
+_ENDINGS = {"json": "json|jsonl|ndjson", "csv": "csv|tsv", "parquet": "parquet|parq|pq"}
+
+# How many bytes of JSON lines a byte of the file stands for, roughly: pieces are made equal by it, nothing else.
+_COMPRESSED, _COLUMNAR = 3, 2
+_SMALLEST, _LARGEST = 4 << 20, 64 << 20
+# Each share of a file that cannot be cut reads, and drops, what is the others'.
+_MOST_SHARES = 4
+
+# What fsspec's file systems call what changes with a file's content.
+_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified")
+
+
+class File(NamedTuple):
+    """A file, its size in bytes, and what changes when its content does: a time or a store's tag."""
+
+    path: str
+    size: int
+    stamp: str = ""
+
+
+class Piece(NamedTuple):
+    """What one task reads of a file.
+
+    Attributes
+    ----------
+    path : str
+    format : {"json", "csv", "parquet"}
+    start, stop : int
+        The bytes in which the piece's lines begin; all of the file's where it cannot be cut.
+    share, shares : int
+        Of a file that cannot be cut, every `shares`-th block of rows from number `share` on.
+    """
+
+    path: str
+    format: str
+    start: int
+    stop: int
+    share: int = 0
+    shares: int = 1
+
+    @property
+    def compression(self) -> str | None:
+        """How the file is compressed, going by its name."""
+        return COMPRESSIONS.get(self.path.rsplit(".", 1)[-1].lower())
+
+
+def find_files(path: str, folder: Folder | None = None) -> list[File]:
+    """The files that a path means: a file, a folder with all below it, or a glob (`*`, `?`, `[a-z]`, `**`, `{a,b}`).
+
+    Errors name it as it was typed; `folder` says where that is, if not where Python would look for it. A path that is
+    there is taken as it is, whatever characters are in it. Below a folder, names that begin with `_` or
+    `.` are left out, as Spark leaves them out, and of a Delta table the files that are no longer part of it.
+
+    Raises
+    ------
+    InputError
+        If it means no file, or cannot be read.
+    """
+    fs, location = (folder or Folder(path)).location
+    try:
+        fs.invalidate_cache()
+        if fs.exists(location):
+            matches = [fs.info(location)]
+        else:
+            found = [fs.glob(pattern, detail=True) for pattern in _without_braces(location)]
+            matches = [info for name in found for info in name.values()]
+        files = sorted({file for info in matches for file in _files_of(fs, info)})
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error}.") from error
+    if not matches:
+        raise InputError(f"'{path}' must match at least one file. It matches none.")
+    if not files:
+        raise InputError(f"'{path}' must hold at least one file. The folder is empty.")
+    return files
+
+
+def _without_braces(pattern: str) -> Iterator[str]:
+    """`a{b,c}` → `ab`, `ac`: the one kind of glob that Hadoop knows and fsspec does not."""
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if braces is None:
+        yield pattern
+        return
+    for choice in braces[1].split(","):
+        yield from _without_braces(pattern[: braces.start()] + choice + pattern[braces.end() :])
+
+
+def _files_of(fs, info: dict) -> Iterator[File]:
+    below = fs.find(info["name"], detail=True) if info["type"] == "directory" else {info["name"]: info}
+    tables = {path.split(f"/{LOG}/")[0] for path in below if f"/{LOG}/" in path}
+    live = {table: live_files(fs, table) for table in tables}
+    for file in below.values():
+        inside = file["name"][len(info["name"]) :].split("/")
+        removed = any(file["name"].startswith(f"{table}/") and file["name"] not in live[table] for table in tables)
+        if not (removed or any(part.startswith(("_", ".")) for part in inside)):
+            path = file["name"] if "file" in fs.protocol else fs.unstrip_protocol(file["name"])
+            yield File(path, file["size"], next((str(file[key]) for key in _STAMPS if key in file), ""))
+
+
+def format_of(path: str) -> str:
+    """The format that a file's name tells. Raises `InputError` if it tells none."""
+    for name, endings in _ENDINGS.items():
+        if re.search(rf"\.(?:{endings})(?:\.(?:{'|'.join(COMPRESSIONS)}))?$", path, re.IGNORECASE):
+            return name
+    raise InputError(f"The format of '{path}' cannot be told from its name. Name the format: json, csv or parquet.")
+
+
+def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int) -> list[list[Piece]]:
+    """Files and their formats, cut and put together to tasks of about equal work, at least three a core.
+
+    Lines of JSON are cut anywhere. Rows of a compressed file, of CSV (a quoted field may hold line breaks) and of
+    Parquet are found only by reading from the beginning; several tasks then take turns at their blocks.
+    """
+    files = [(file, format) for file, format in files if file.size]
+    work = [file.size * _work(file, format) for file, format in files]
+    enough = min(max(math.ceil(sum(work) / (3 * cores)), _SMALLEST), _LARGEST)
+    pieces = [
+        (piece, bytes_of_work / len(cut))
+        for (file, format), bytes_of_work in zip(files, work, strict=True)
+        for cut in [_cut(file, format, math.ceil(bytes_of_work / enough))]
+        for piece in cut
+    ]
+    done = itertools.accumulate(bytes_of_work for _, bytes_of_work in pieces)
+    numbered = zip((int((so_far - 1) // enough) for so_far in done), pieces, strict=True)
+    return [[piece for _, (piece, _) in task] for _, task in itertools.groupby(numbered, key=lambda pair: pair[0])]
+
+
+def _work(file: File, format: str) -> int:
+    if format == "parquet":
+        return _COLUMNAR
+    return 1 if Piece(file.path, format, 0, 0).compression is None else _COMPRESSED
+
+
+def _cut(file: File, format: str, parts: int) -> Sequence[Piece]:
+    whole = Piece(file.path, format, 0, file.size)
+    if format == "json" and whole.compression is None:
+        edges = [file.size * part // parts for part in range(parts + 1)]
+        return [whole._replace(start=start, stop=stop) for start, stop in itertools.pairwise(edges)]
+    shares = parts if format == "parquet" else min(parts, _MOST_SHARES)
+    return [whole._replace(share=share, shares=shares) for share in range(shares)]

@@ -1,0 +1,218 @@
+"""Files to datasets: against a plain Python loop over the same records, and the same bytes however they are read."""
+
+import gzip
+import html
+import json
+import logging
+import random
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.readers import ArrowReader
+from sentispark.errors import DatasetError, InputError, OptionError
+from sentispark.jobs.prepare import prepare
+from sentispark.reviews.options import ReviewOptions
+from sentispark.text.options import TextOptions
+from sentispark.text.stopwords import REFERENCE
+
+WORDS = [
+    *("it", "is", "not", "good", "bad", "don't", "I'd", "great,", "awful!", "&amp;", "<br />", "3.5", "null\0byte"),
+    *("ÉCLAIR", "日本", "Ελλάδα", "שלום", "👍", "e\u0301t\u00e9", "http://a.b/c?d=1"),
+]
+LENGTH = 12
+
+
+def odd_reviews(rows, seed=0):
+    """Records as files hold them: odd words, few enough texts for duplicates, and some that cannot be used."""
+    rng = random.Random(seed)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 20))) for _ in range(rows // 2)]
+    return [
+        {"reviewText": rng.choice(texts), "overall": rng.choice([1, 2, 3, 4, 5.0, "4", None, 9])} for _ in range(rows)
+    ]
+
+
+def write_lines(path, records):
+    content = "".join(json.dumps(record) + "\n" for record in records).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return str(path)
+
+
+def plainly_prepared(records):
+    """{text: rating} of the distinct reviews, and what became of the other records."""
+    ratings, unusable = defaultdict(Counter), Counter()
+    for record in records:
+        text = " ".join(re.sub(r"<br />", " ", html.unescape(record["reviewText"])).split())
+        if not text:
+            unusable["blank text"] += 1
+        elif record["overall"] is None:
+            unusable["no rating"] += 1
+        elif not 1 <= float(record["overall"]) <= 5:
+            unusable["rating outside 1 to 5"] += 1
+        else:
+            ratings[text][float(record["overall"])] += 1
+    modes = {text: min(found, key=lambda stars: (-found[stars], stars)) for text, found in ratings.items()}
+    return modes, unusable
+
+
+def rows_of(folder):
+    """(words of the sequence, label) of every row; words without an id are None."""
+    dataset = open_dataset(folder)
+    words = dataset.word_list.words
+    found = []
+    for chunk in dataset.manifest.chunks:
+        arrays = ArrowReader().read(dataset, chunk)
+        for sequence, length, label in zip(arrays.sequence, arrays.length, arrays.label, strict=True):
+            found.append((tuple(words[i - 2] if i > 1 else None for i in sequence[:length]), int(label)))
+    return sorted(found, key=str)
+
+
+def bytes_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and "quarantine" not in path.parts and path.name != "_manifest.json"
+    }
+
+
+def prepared(spark, paths, folder, *, text=None, **more):
+    return prepare(spark, paths, str(folder), ReviewOptions(), text or TextOptions(sequence_length=LENGTH), **more)
+
+
+def test_a_dataset_holds_what_a_plain_loop_makes_of_the_records(spark, tmp_path):
+    records = odd_reviews(600)
+    result = prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset")
+    modes, unusable = plainly_prepared(records)
+    assert result["quarantine_reasons"] == dict(sorted(unusable.items()))
+    assert result["rows_read"] == 600
+    assert sum(result["rows_written"].values()) == len(modes)
+    assert result["duplicates_merged"] == 600 - unusable.total() - len(modes)
+    known = set(open_dataset(str(tmp_path / "dataset")).word_list.words)
+    expected = []
+    for text, stars in modes.items():
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+        words = re.findall(r"[^\W_\u0300-\u036f]+(?:[\u0300-\u036f]+\w*)*(?:'[^\W_]+)*", lower)
+        expected.append((tuple(word if word in known else None for word in words[:LENGTH]), int(stars >= 4)))
+    assert rows_of(str(tmp_path / "dataset")) == sorted(expected, key=str)
+    quarantined = spark.read.parquet(f"{tmp_path}/dataset/quarantine")
+    assert Counter(row.reason for row in quarantined.collect()) == unusable
+    assert not (tmp_path / "dataset" / "words").exists()
+
+
+def test_the_same_reviews_give_the_same_bytes_however_they_are_spread_over_files(spark, tmp_path):
+    records = odd_reviews(500)
+    prepared(spark, [write_lines(tmp_path / "all.jsonl", records)], tmp_path / "one")
+    random.Random(1).shuffle(records)
+    (tmp_path / "parts").mkdir()
+    for number in range(7):
+        write_lines(tmp_path / "parts" / f"{number}.jsonl{'.gz' if number % 2 else ''}", records[number::7])
+    prepared(spark, [str(tmp_path / "parts")], tmp_path / "many")
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "many")
+
+
+def test_the_reference_system_s_cleaning_and_stop_words(spark, tmp_path):
+    records = [{"reviewText": f"I would NOT get this-product number{n}; don't!", "overall": 1} for n in range(40)]
+    text = TextOptions(stop_words="reference", sequence_length=LENGTH)
+    prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset", text=text)
+    assert {row for row, _ in rows_of(str(tmp_path / "dataset"))} == {("thisproduct", "number")}
+    assert {"i", "would", "not", "get", "don't"} <= set(REFERENCE)
+
+
+def test_texts_and_words_of_any_size(spark, tmp_path):
+    records = [{"reviewText": f"row {number} good", "overall": 5} for number in range(50)]
+    records += [
+        {"reviewText": "word " * 2_000_000 + "end", "overall": 1},  # 10 MB
+        {"reviewText": "x" * 10_000_000, "overall": 1},
+        {"reviewText": "<" * 100_000 + "&" * 100_000 + " bad", "overall": 2},
+    ]
+    result = prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset")
+    assert sum(result["rows_written"].values()) == 53
+    assert (("word",) * LENGTH, 0) in rows_of(str(tmp_path / "dataset"))
+
+
+@pytest.fixture(scope="module")
+def first(spark, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reuse")
+    file = write_lines(folder / "a.jsonl", odd_reviews(300))
+    return file, str(folder / "dataset"), prepared(spark, [file], folder / "dataset")
+
+
+class TestReuse:
+    """A finished dataset is found; an old vocabulary is taken over."""
+
+    def test_the_same_files_and_options_find_the_finished_dataset(self, spark, first, caplog):
+        file, dataset, result = first
+        before = bytes_of(dataset)
+        with caplog.at_level(logging.INFO, "sentispark"):
+            again = prepared(spark, [file], dataset)
+        assert (result["reused"], again["reused"]) == (False, True)
+        assert f"{dataset} holds the dataset of these files and options already" in caplog.messages
+        changing = {"seconds", "stage_seconds", "reused"}
+        assert {k: v for k, v in again.items() if k not in changing} == {
+            k: v for k, v in result.items() if k not in changing
+        }
+        assert bytes_of(dataset) == before
+
+    @pytest.mark.parametrize("text", [TextOptions(sequence_length=LENGTH + 1), TextOptions(vocab_size=7)])
+    def test_other_options_do_not(self, spark, first, text):
+        with pytest.raises(DatasetError, match="must not exist yet"):
+            prepared(spark, [first[0]], first[1], text=text)
+
+    def test_other_files_and_changed_files_do_not(self, spark, first, tmp_path):
+        other = write_lines(tmp_path / "a.jsonl", odd_reviews(300, seed=1))
+        with pytest.raises(DatasetError, match="must not exist yet"):
+            prepared(spark, [other], first[1])
+        prepared(spark, [other], tmp_path / "dataset")
+        write_lines(Path(other), odd_reviews(301, seed=1))
+        with pytest.raises(DatasetError, match="must not exist yet"):
+            prepared(spark, [other], tmp_path / "dataset")
+
+    def test_overwrite_makes_it_anew(self, spark, first):
+        assert prepared(spark, [first[0]], first[1], overwrite=True)["reused"] is False
+
+    def test_new_reviews_are_encoded_with_the_old_vocabulary(self, spark, first, tmp_path):
+        file = write_lines(tmp_path / "new.jsonl", [{"reviewText": "not good but unheardof", "overall": 5}])
+        result = prepared(spark, [file], tmp_path / "dataset", text=TextOptions(), vocabulary=first[1])
+        assert sum(result["rows_written"].values()) == 1
+        old, new = open_dataset(first[1]), open_dataset(str(tmp_path / "dataset"))
+        assert new.word_list == old.word_list
+        assert new.manifest.text_options == old.manifest.text_options
+        assert rows_of(str(tmp_path / "dataset")) == [(("not", "good", None, None), 1)]
+
+    def test_an_option_that_contradicts_the_old_dataset_is_an_error(self, spark, first, tmp_path):
+        text = TextOptions(sequence_length=7)
+        with pytest.raises(OptionError, match=rf"'--sequence-length' must be {LENGTH}, as in the dataset whose"):
+            prepared(spark, [first[0]], tmp_path / "dataset", text=text, vocabulary=first[1])
+
+    def test_a_vocabulary_must_be_there(self, spark, first, tmp_path):
+        with pytest.raises(DatasetError, match=r"must be a dataset\. There is nothing\."):
+            prepared(spark, [first[0]], tmp_path / "dataset", vocabulary=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "record"),
+    [
+        ("amazon2014", {"reviewText": "good", "overall": 5.0}),
+        ("amazon2018", {"reviewText": "good", "overall": 5.0}),
+        ("amazon2023", {"text": "good", "rating": 5.0, "title": "x"}),
+        ("finefoods", {"Text": "good", "Score": 5}),
+        ("imdb", {"review": "good", "sentiment": "positive"}),
+        ("tripadvisor", {"Review": "good", "Rating": 5}),
+        ("yelp", {"text": "good", "stars": 5.0}),
+    ],
+)
+def test_a_preset_names_the_fields_of_its_release(spark, tmp_path, preset, record):
+    file = write_lines(tmp_path / "a.jsonl", [record])
+    options = ReviewOptions(preset=preset, validation_share=0, test_share=0)
+    result = prepare(spark, [file], str(tmp_path / "dataset"), options, TextOptions())
+    assert (result["rows_written"]["train"], result["positive_share"]) == (1, 1)
+
+
+def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [{"body": "good", "stars": 5.0}])
+    assert ReviewOptions(preset="yelp", text_col="body").columns == ("body", "stars")
+    with pytest.raises(InputError, match=r"no text: 1"):
+        prepare(spark, [file], str(tmp_path / "dataset"), ReviewOptions(preset="yelp"), TextOptions())

@@ -1,0 +1,261 @@
+"""Files found, cut to pieces and read piece by piece: each record once, against a plain loop over the whole file."""
+
+import bz2
+import gzip
+import itertools
+import json
+import lzma
+import os
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentispark.errors import InputError
+from sentispark.reviews import parse
+from sentispark.reviews.judge import judge
+from sentispark.reviews.parse import Fields, read_piece
+from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
+
+FIELDS = Fields("reviewText", "overall", ("asin",))
+
+
+def packed_by_arrow(content, compression):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, compression) as packed:
+        packed.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+PACKED = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": partial(packed_by_arrow, compression="zstd"),
+    "lz4": partial(packed_by_arrow, compression="lz4"),
+}
+
+
+def rows_of(pieces, fields=FIELDS):
+    batches = [batch for piece in pieces for batch in read_piece(piece, fields)]
+    return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+
+
+# Lines of every kind: objects with odd texts and ratings, and whatever else stands in files.
+odd_texts = st.text(st.characters(codec="utf-8"), max_size=20)
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-9, 9), st.floats(), odd_texts, st.lists(st.integers(), max_size=2)
+)
+records = st.fixed_dictionaries({}, optional={"reviewText": values, "overall": values, "asin": values, "x": values})
+lines = st.one_of(
+    records.map(json.dumps),
+    records.map(lambda record: json.dumps(record, ensure_ascii=False)),
+    records.map(repr),
+    records.map(lambda record: json.dumps(record)[:-2]),
+    odd_texts.map(lambda text: " ".join(text.splitlines())),
+)
+
+
+def spelled(value):
+    """A field as text, as the module's documentation has it."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def plainly_read(content):
+    """Every line of the file in a plain loop: (text, stars, broken, kept)."""
+    found = []
+    for line in content.splitlines():
+        text = line.decode("utf-8", "replace")
+        if not text.strip():
+            continue
+        try:
+            record = (
+                eval(text, {"nan": float("nan"), "inf": float("inf")}) if text.startswith("{'") else json.loads(text)
+            )
+        except (ValueError, SyntaxError):
+            record = None
+        if not isinstance(record, dict):
+            found.append((None, None, text, [None]))
+        else:
+            found.append(
+                (
+                    *(spelled(record.get(name)) for name in ("reviewText", "overall")),
+                    None,
+                    [spelled(record.get("asin"))],
+                )
+            )
+    return found
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(lines, max_size=12),
+    st.lists(st.floats(0, 1), max_size=4),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    st.sampled_from([8, 64, 4 << 20]),
+)
+def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factory, rows, cuts, end, block):
+    content = end.join(row.replace("nan", "0").replace("inf", "0") for row in rows).encode()
+    path = tmp_path_factory.mktemp("piece") / "a.jsonl"
+    path.write_bytes(content)
+    edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
+    held, parse.BLOCK_BYTES = parse.BLOCK_BYTES, block
+    try:
+        found = rows_of([Piece(str(path), "json", start, stop) for start, stop in itertools.pairwise(edges)])
+    finally:
+        parse.BLOCK_BYTES = held
+    assert found == plainly_read(content)
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("shares", [1, 3])
+def test_the_shares_of_a_packed_file_give_each_line_once(tmp_path, monkeypatch, ending, shares):
+    monkeypatch.setattr(parse, "BLOCK_BYTES", 100)
+    content = b"".join(
+        json.dumps({"reviewText": f"text {number}", "overall": 5}).encode() + b"\n" for number in range(50)
+    )
+    path = tmp_path / f"a.jsonl.{ending}"
+    path.write_bytes(PACKED[ending](content))
+    found = rows_of([Piece(str(path), "json", 0, 1, share, shares) for share in range(shares)])
+    assert sorted(found) == sorted(plainly_read(content))
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_a_packed_file_that_was_cut_off_is_an_error_and_not_the_end(tmp_path, ending):
+    content = b"".join(json.dumps({"reviewText": os.urandom(50).hex()}).encode() + b"\n" for _ in range(200))
+    path = tmp_path / f"a.jsonl.{ending}"
+    path.write_bytes(PACKED[ending](content)[:-100])
+    with pytest.raises(InputError, match=r"a\.jsonl\..* cannot be read to its end: .*Mend or leave out the file\.$"):
+        rows_of([Piece(str(path), "json", 0, 1)])
+
+
+def test_members_packed_one_after_the_other_are_one_file(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(b"".join(gzip.compress(b'{"reviewText": "%d"}\n' % number) for number in range(3)))
+    assert [row[0] for row in rows_of([Piece(str(path), "json", 0, 1)])] == ["0", "1", "2"]
+
+
+def test_a_file_that_became_shorter_is_an_error(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"reviewText": "good"}\n')
+    with pytest.raises(InputError, match=r"must stay as it is while it is read\. It has become shorter\."):
+        rows_of([Piece(str(path), "json", 0, 1000)])
+
+
+def test_a_field_whose_name_no_decoder_takes_is_read_all_the_same(tmp_path):
+    path = tmp_path / "a.jsonl"
+    names = ['the "text"', "back\\slash"]
+    path.write_text(json.dumps(dict(zip(names, ["good", 5.0], strict=True))) + '\n{"field_0": "not it"}\n')
+    assert rows_of([Piece(str(path), "json", 0, path.stat().st_size)], Fields(*names)) == [
+        ("good", "5.0", None),
+        (None, None, None),
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300 << 20), st.sampled_from(["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])),
+        max_size=20,
+    ),
+    st.integers(1, 64),
+)
+def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
+    files = [(File(f"{number}/{name}", size), format_of(name)) for number, (size, name) in enumerate(sizes)]
+    tasks = cut_into_tasks(files, cores=cores)
+    assert all(tasks)
+    pieces = [piece for task in tasks for piece in task]
+    for file, _ in files:
+        own = [piece for piece in pieces if piece.path == file.path]
+        if own and own[0].shares > 1:
+            assert [(piece.start, piece.stop) for piece in own] == [(0, file.size)] * own[0].shares
+            assert [piece.share for piece in own] == list(range(own[0].shares))
+        else:
+            edges = [0, *(piece.stop for piece in own)]
+            assert [piece.start for piece in own] == edges[:-1]
+            assert edges[-1] == file.size
+    plain = sum(file.size for file, _ in files if file.path.endswith("l"))
+    assert len(tasks) >= min(3 * cores, plain // (4 << 20)) // 2
+
+
+# A folder of a Delta table.
+
+
+def delta(folder, *commits, checkpoint=None, metadata=None):
+    log = folder / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    for number, actions in commits:
+        lines = [json.dumps({kind: {"path": path, **more}}) for kind, path, more in actions]
+        (log / f"{number:020d}.json").write_text("\n".join([*([json.dumps(metadata)] if metadata else []), *lines]))
+    for name in {path for _, actions in commits for kind, path, _ in actions if kind == "add"}:
+        (folder / name).write_text('{"reviewText": "good", "overall": 5}\n')
+    return folder
+
+
+def names_of(folder):
+    return [os.path.basename(file.path) for file in find_files(str(folder))]
+
+
+def test_of_a_delta_table_those_files_are_read_that_are_part_of_it_now(tmp_path):
+    table = delta(
+        tmp_path / "table",
+        (0, [("add", "a.jsonl", {}), ("add", "b.jsonl", {})]),
+        (1, [("remove", "a.jsonl", {}), ("add", "c.jsonl", {})]),
+    )
+    (table / "never-committed.jsonl").write_text("{}\n")
+    assert names_of(table) == ["b.jsonl", "c.jsonl"]
+    assert names_of(tmp_path) == ["b.jsonl", "c.jsonl"]
+
+
+def test_commits_before_a_checkpoint_may_be_gone(tmp_path):
+    table = delta(tmp_path, (2, [("add", "c.jsonl", {}), ("remove", "a.jsonl", {})]))
+    for name in ("a.jsonl", "b.jsonl"):
+        (table / name).write_text("{}\n")
+    actions = pa.table({"add": [{"path": "a.jsonl"}, {"path": "b.jsonl"}, None], "remove": [None, None, {"path": "z"}]})
+    pq.write_table(actions, table / "_delta_log" / f"{1:020d}.checkpoint.parquet")
+    assert names_of(table) == ["b.jsonl", "c.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("commits", "metadata", "sentence"),
+    [
+        ([(0, []), (2, [])], None, "must hold every commit after its checkpoint. One is missing."),
+        ([(0, [("add", "a.jsonl", {"deletionVector": {"offset": 1}})])], None, "must hold no deletion vectors."),
+        ([(0, [])], {"metaData": {"configuration": {"delta.columnMapping.mode": "name"}}}, "must name its columns as"),
+    ],
+)
+def test_what_a_plain_reader_cannot_honour_is_an_error(tmp_path, commits, metadata, sentence):
+    with pytest.raises(InputError, match=sentence):
+        find_files(str(delta(tmp_path, *commits, metadata=metadata)))
+
+
+# What becomes of a record.
+
+
+@given(st.lists(st.tuples(values, values), max_size=8))
+def test_every_record_is_a_review_or_has_its_reason(pairs):
+    batch = pa.RecordBatch.from_pylist(
+        [{"text": spelled(text), "stars": spelled(stars), "broken": None} for text, stars in pairs],
+        schema=pa.schema([("text", pa.string()), ("stars", pa.string()), ("broken", pa.string())]),
+    )
+    judged = judge(batch, file="a", rated=True).to_pylist()
+    assert len(judged) == len(pairs)
+    for row in judged:
+        if row["reason"] is None:
+            assert row["text"].strip()
+            assert 1 <= row["rating"] <= 5
+            assert row["record"] is row["file"] is None
+        else:
+            assert row["text"] is row["rating"] is None
+            assert row["file"] == "a"
+            assert row["record"]
+
+
+@pytest.mark.parametrize(("spelling", "stars"), [("positive", 5.0), ("Negative", 1.0), ("neutral", None)])
+def test_sentiment_in_words_is_five_stars_or_one(spelling, stars):
+    batch = pa.RecordBatch.from_pydict({"text": ["x"], "stars": [spelling], "broken": pa.nulls(1, pa.string())})
+    assert judge(batch, file="a", rated=True).column("rating").to_pylist() == [stars]
