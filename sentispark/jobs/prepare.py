@@ -8,10 +8,11 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,22 +24,21 @@ from sentispark.errors import InputError
 from sentispark.files import Folder, replaced_folder
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
-from sentispark.reviews.distinct import distinct_rows, labelled, numbered_rows
+from sentispark.reviews.distinct import merged_reviews
+from sentispark.reviews.kept import kept_files, read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.spark.arrow import map_batches, tables_by
 from sentispark.spark.persistence import spark_folder
-from sentispark.spark.placement import placed
 from sentispark.text.kernels import FIRST_WORD, count_words, cut, encode
 from sentispark.text.options import TextOptions
 from sentispark.text.vocabulary import COUNTS, top_words
-from sentispark.text.wordfiles import TASK_BITS, file_number, read_words
 from sentispark.text.wordlist import WordList
 
 __all__ = ["add_arguments", "prepare", "run"]
 
 QUARANTINE = "quarantine"
-WORDS = "words"
+KEPT = "kept"
 
 _log = logging.getLogger(__name__)
 
@@ -145,20 +145,20 @@ def _prepare(
 ) -> tuple[Manifest, dict[str, float]]:
     """Write the dataset into a draft folder; gives its manifest and the seconds of each stage."""
     seconds: dict[str, float] = {}
-    words = draft.child(WORDS)
-    numbered = numbered_rows(found, words=words, quarantine=draft.child(QUARANTINE), text=text, seed=reviews.seed)
-    with _kept(_placed(numbered, reviews, tasks=max(1, len(found.tasks)))) as rows:
+    kept = draft.child(KEPT)
+    merged = merged_reviews(found, kept=kept, quarantine=draft.child(QUARANTINE), options=reviews, text=text)
+    with _held(merged) as rows:
         with _stage("read, clean and merge", seconds):
             counts = _counted(rows)
         split_rows = counts["rows_written"]
         if not sum(split_rows.values()) or not (known or split_rows["train"]):
             raise InputError(_nothing_usable(counts))
-        usable = rows.where("reason IS NULL")
+        second_pass = _SecondPass(rows.select("task", "place"), kept, kept_files(kept))
         with _stage("count words", seconds):
-            word_list = known or _vocabulary(usable.where("split = 'train'"), words, text)
+            word_list = known or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
             manifest = write_dataset(
-                _encoded(usable, words, word_list, text),
+                _encoded(second_pass, word_list, reviews, text),
                 draft,
                 split_rows=split_rows,
                 sequence_length=text.sequence_length,
@@ -168,7 +168,7 @@ def _prepare(
                 counts=counts,
                 origin=origin,
             )
-    words.remove()
+    kept.remove()
     return manifest, seconds
 
 
@@ -181,21 +181,8 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[name] = time.perf_counter() - started
 
 
-def _placed(numbered: DataFrame, reviews: ReviewOptions, *, tasks: int) -> DataFrame:
-    """One row a distinct text, together with all rows whose words are in the same file, in the file's order."""
-    rows = labelled(
-        distinct_rows(numbered, partitions=tasks),
-        positive_from=reviews.positive_from,
-        validation_share=reviews.validation_share,
-        test_share=reviews.test_share,
-    )
-    # A partition for the files of each task; the records of the quarantine, which have no place, go with the first.
-    task = F.coalesce(F.shiftright("place", TASK_BITS), F.lit(0))
-    return rows.repartition(tasks, placed(task, tasks)).sortWithinPartitions("place")
-
-
 @contextlib.contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+def _held(frame: DataFrame) -> Iterator[DataFrame]:
     """The frame, computed once for all that is done with it in the block."""
     frame.persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -206,17 +193,17 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
 
 def _counted(rows: DataFrame) -> dict[str, Any]:
     """What became of the records; the rows of each split are those that will be written."""
-    groups = rows.groupBy("reason", "split").agg(F.count("*").alias("rows"), F.sum("copies").alias("copies"))
+    counted = rows.where("copies IS NOT NULL").groupBy("reason", "split")
     reasons: dict[str, int] = {}
     split_rows = dict.fromkeys(SPLITS, 0)
     read = merged = 0
-    for group in groups.collect():
+    for group in counted.agg(F.sum("rows").alias("rows"), F.sum("copies").alias("copies")).collect():
         read += group.copies
         if group.reason is None:
-            split_rows[group.split] = group.rows
+            split_rows[SPLITS[group.split]] = group.rows
             merged += group.copies - group.rows
         else:
-            reasons[group.reason] = reasons.get(group.reason, 0) + group.copies
+            reasons[group.reason] = group.copies
     return {
         "rows_read": read,
         "rows_quarantined": sum(reasons.values()),
@@ -238,30 +225,60 @@ def _nothing_usable(counts: dict[str, Any]) -> str:
     )
 
 
-def _vocabulary(usable: DataFrame, words: Folder, text: TextOptions) -> WordList:
+@dataclasses.dataclass(frozen=True)
+class _SecondPass:
+    """The reviews that were kept and not dropped, read where Spark runs a task.
+
+    Attributes
+    ----------
+    dropped : DataFrame
+        `task` and, null or ascending, `place`; each task's rows in a partition of its own.
+    folder : Folder
+        What was kept.
+    files : dict
+        The names of each task's files.
+    """
+
+    dropped: DataFrame
+    folder: Folder
+    files: dict[int, list[str]]
+
+    def map(self, function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]], schema: str) -> DataFrame:
+        """What a function makes of the reviews of each task, which come as `kept.KEPT` has them."""
+        folder, files = self.folder, self.files
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for task, rows in tables_by(batches, lambda batch: batch.column("task").to_numpy()):
+                places = rows["place"].drop_null().to_numpy()
+                yield from function(read_kept(folder, files.get(task, []), places))
+
+        return map_batches(self.dropped, run, schema)
+
+
+def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
+    """The most frequent words of the texts that train."""
+
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in count_words(some for _, some in _with_words(batches, words)):
+        trained = (batch.filter(pc.equal(batch.column("split"), SPLITS.index("train"))) for batch in batches)
+        for table in count_words(batch.column("words") for batch in trained):
             yield from table.to_batches()
 
-    counts = map_batches(usable.select("place"), run, COUNTS)
+    counts = reviews.map(run, COUNTS)
     return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
 
 
-def _encoded(usable: DataFrame, words: Folder, word_list: WordList, text: TextOptions) -> DataFrame:
+def _encoded(reviews: _SecondPass, word_list: WordList, options: ReviewOptions, text: TextOptions) -> DataFrame:
+    """`split`, `order`, `label` and `tokens` of each review, for `write_dataset`."""
+
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for rows, some in _with_words(batches, words):
-            tokens = pack_tokens(encode(cut(some, text.sequence_length, truncate=text.truncate), word_list.array))
-            yield from rows.drop(["place"]).append_column("tokens", tokens).combine_chunks().to_batches()
+        for batch in batches:
+            words, order, rating, split = batch.columns
+            ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
+            label = pc.greater_equal(rating, options.positive_from).cast(pa.int32())
+            columns = [pa.array(SPLITS).take(split), order, label, pack_tokens(ids)]
+            yield pa.RecordBatch.from_arrays(columns, names=["split", "order", "label", "tokens"])
 
-    rows = usable.select("place", "split", "order", "label")
-    return map_batches(rows, run, "split string, order long, label int, tokens binary")
-
-
-def _with_words(batches: Iterable[pa.RecordBatch], words: Folder) -> Iterator[tuple[pa.Table, pa.ListArray]]:
-    """Rows sorted by `place`, some at a time, with their words."""
-    for _, rows in tables_by(batches, lambda batch: file_number(batch.column("place").to_numpy())):
-        for some, their_words in read_words(words, rows["place"].to_numpy()):
-            yield rows.slice(some.start, some.stop - some.start), their_words
+    return reviews.map(run, "split string, order long, label int, tokens binary")
 
 
 if __name__ == "__main__":

@@ -1,94 +1,147 @@
-"""Reviews to one row a distinct text, with its label and its split; the texts themselves stay where they were read.
+"""Reviews to one row a distinct text, with its split; the texts themselves stay where they were read.
 
-A task that reads reviews keeps their words in files and hands on a few numbers a review: its digest, the place of its
-words, its rating. What Spark shuffles, groups and sorts is these numbers.
+A task that reads reviews keeps their words in files and hands on a few numbers a review: digest, place, rating. What
+Spark shuffles are these numbers, and what comes of them is which places are dropped, as others hold the same text.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sentispark.files import Folder
 from sentispark.reviews.digest import digests, split_draws
+from sentispark.reviews.kept import KEPT, KeptWriter, task_of
+from sentispark.reviews.merge import Numbered, merge_duplicates
+from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews
+from sentispark.spark.arrow import map_batches
+from sentispark.spark.placement import placed
 from sentispark.text.kernels import tokenize, without
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
-from sentispark.text.wordfiles import WordFileWriter
 
-__all__ = ["NUMBERED", "distinct_rows", "labelled", "numbered_rows"]
+__all__ = ["merged_reviews", "split_codes"]
 
-NUMBERED = "reason string, digest long, order long, place long, draw double, rating double, times long"
+_NUMBERED = "reason string, digest long, order long, place long, rating double, split int, times long"
+_MERGED = "task long, place long, reason string, split int, rows long, copies long"
 
 _QUARANTINE_BYTES = 32 << 20
 
 
-def numbered_rows(reviews: Reviews, *, words: Folder, quarantine: Folder, text: TextOptions, seed: int) -> DataFrame:
-    """One row a review; what cannot be used goes to the quarantine, and is counted.
+def merged_reviews(
+    reviews: Reviews, *, kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions
+) -> DataFrame:
+    """Read and keep all reviews, and find those that are dropped because others hold the same text.
 
     Parameters
     ----------
     reviews : Reviews
-    words : Folder
-        Where the words of the reviews are kept, for `read_words`.
+    kept : Folder
+        Gets the words, orders, ratings and splits of the reviews; see `read_kept`.
     quarantine : Folder
         Gets Parquet files with `reason`, `file` and `record` of each record that cannot be used.
+    options : ReviewOptions
     text : TextOptions
-    seed : int
-        Of the digests.
 
     Returns
     -------
     DataFrame
-        Of a review: `digest` and `order` (long, together the text's digest), `place` (of its words), `draw` (double, 0
-        to 1, decides its split), `rating`, and `times`, 1. Of records that cannot be used: `reason` and `times`, their
-        number, the rest null.
+        `task` long, each task's rows in a partition of its own, and of three kinds. With a `place` (long), ascending:
+        a review that is dropped. With `copies` (long): that many records of one `split` (int) became so many `rows`,
+        or were put into the quarantine for a `reason` (string). All null: a task, so that each has at least one row.
     """
+    tasks = max(1, len(reviews.tasks))
+    numbered = reviews.through(_numbering(kept, quarantine, options, text), _NUMBERED)
+    merged = map_batches(numbered.repartition(tasks, "reason", "digest", "order"), _merged, _MERGED)
+    every_task = reviews.spark.range(tasks).select(
+        F.col("id").alias("task"), *(F.lit(None).cast(kind).alias(name) for name, kind in _columns(_MERGED)[1:])
+    )
+    rows = merged.unionByName(every_task)
+    return rows.repartition(tasks, placed(F.col("task"), tasks)).sortWithinPartitions("place")
+
+
+def _columns(schema: str) -> list[tuple[str, str]]:
+    return [tuple(column.split()) for column in schema.split(", ")]
+
+
+def _numbering(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions):
+    """The function that keeps the reviews of a task and gives them as numbers."""
     cleaning, stop_words = cleaning_for(text.stop_words), stop_word_array(text.stop_words)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kept, bad = WordFileWriter(words, task), _QuarantineWriter(quarantine, task)
+        writer, bad = KeptWriter(kept, task), _QuarantineWriter(quarantine, task)
         for batch in batches:
             usable = pc.is_null(batch.column("reason"))
             texts, ratings = (batch.column(name).filter(usable) for name in ("text", "rating"))
             if len(texts) < len(batch):
                 bad.append(batch.filter(pc.invert(usable)))
                 yield _counted(batch.column("reason"))
-            all_words = tokenize(texts, cleaning=cleaning)
-            yield _numbered(
-                digests(texts, seed=seed),
-                kept.append(all_words if stop_words is None else without(all_words, stop_words)),
-                split_draws(all_words, texts),
-                ratings,
-            )
-        kept.close()
+            words = tokenize(texts, cleaning=cleaning)
+            order, digest = map(pa.array, np.ascontiguousarray(digests(texts, seed=options.seed).T))
+            split = pa.array(split_codes(split_draws(words, texts), options))
+            words = words if stop_words is None else without(words, stop_words)
+            place = writer.append(pa.RecordBatch.from_arrays([words, order, ratings, split], schema=KEPT))
+            once = pa.array(np.ones(len(place), np.int64))
+            yield _batch(_NUMBERED, digest=digest, order=order, place=place, rating=ratings, split=split, times=once)
+        writer.close()
         bad.close()
 
-    return reviews.through(run, NUMBERED)
+    return run
 
 
-def _numbered(digest: np.ndarray, places: np.ndarray, draws: np.ndarray, ratings: pa.Array) -> pa.RecordBatch:
-    rows = len(places)
-    columns = [pa.nulls(rows, pa.string()), *(pa.array(np.ascontiguousarray(half)) for half in digest.T)]
-    columns += [pa.array(places), pa.array(draws), ratings, pa.array(np.ones(rows, np.int64))]
-    return pa.RecordBatch.from_arrays(columns, names=_NAMES)
+def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
+    """The split (0 train, 1 validation, 2 test; int32) of each text by its draw. More test rows take none out of it."""
+    test = draws < options.test_share
+    return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
 def _counted(reasons: pa.StringArray) -> pa.RecordBatch:
-    values, counts = pc.value_counts(reasons.drop_null()).flatten()
-    nothing = [pa.nulls(len(values), kind) for kind in (*[pa.int64()] * 3, *[pa.float64()] * 2)]
-    return pa.RecordBatch.from_arrays([values, *nothing, counts], names=_NAMES)
+    reason, times = pc.value_counts(reasons.drop_null()).flatten()
+    return _batch(_NUMBERED, reason=reason, times=times)
 
 
-_NAMES = [column.split()[0] for column in NUMBERED.split(", ")]
+def _merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What becomes of the reviews of some texts, all of them in this task, and the counts of other records."""
+
+    def usable() -> Iterator[Numbered]:
+        for batch in batches:
+            is_review = pc.is_null(batch.column("reason"))
+            counted.append(batch.filter(pc.invert(is_review)).select(["reason", "times"]))
+            columns = batch.filter(is_review).select(Numbered._fields).columns
+            yield Numbered(*(column.to_numpy() for column in columns))
+
+    counted: list[pa.RecordBatch] = []
+    for dropped, rows in merge_duplicates(usable()):
+        yield _batch(_MERGED, task=task_of(dropped), place=dropped)
+        if rows is not None:
+            splits, number = np.unique(rows.split, return_counts=True)
+            copies = [rows.times[rows.split == split].sum() for split in splits]
+            yield _batch(_MERGED, task=np.zeros(len(splits), np.int64), split=splits, rows=number, copies=copies)
+    for batch in counted:
+        yield _batch(
+            _MERGED, task=np.zeros(len(batch), np.int64), reason=batch.column("reason"), copies=batch.column("times")
+        )
+
+
+_ARROW = {"string": pa.string(), "long": pa.int64(), "int": pa.int32(), "double": pa.float64()}
+
+
+def _batch(schema: str, **columns: Iterable) -> pa.RecordBatch:
+    """A batch of the schema's columns; those that are not given are null."""
+    length = len(next(iter(columns.values())))
+    arrays = [
+        pa.array(columns[name], _ARROW[kind]) if name in columns else pa.nulls(length, _ARROW[kind])
+        for name, kind in _columns(schema)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in _columns(schema)])
 
 
 class _QuarantineWriter:
@@ -109,51 +162,3 @@ class _QuarantineWriter:
             pq.write_table(pa.Table.from_batches(self._held), stream, compression="zstd")
             self._folder.write(f"part-{self._task:06d}-{self._files:06d}.parquet", stream.getvalue())
         self._files, self._held = self._files + 1, []
-
-
-def distinct_rows(numbered: DataFrame, *, partitions: int) -> DataFrame:
-    """One row a distinct text; its rating is the most frequent one, the lower of equally frequent ones.
-
-    Parameters
-    ----------
-    numbered : DataFrame
-        As `numbered_rows` gives it.
-    partitions : int
-        The rows are spread over so many.
-
-    Returns
-    -------
-    DataFrame
-        `reason`, `order`, `place` (of one of the copies' words), `draw`, `rating`, and `copies` (long), the number of
-        records that the row stands for. Records that cannot be used are one row a reason.
-    """
-    text = ("reason", "digest", "order")
-    # Partitioned once by what both aggregations group by.
-    counted = (
-        numbered.repartition(partitions, *text)
-        .groupBy(*text, "rating")
-        .agg(F.sum("times").alias("times"), F.min("place").alias("place"), F.min("draw").alias("draw"))
-    )
-    # One time more outweighs any difference of ratings, which are at most 5: mode first, then the lower rating.
-    rank = F.col("times") * 8 - F.coalesce("rating", F.lit(0))
-    return (
-        counted.groupBy(*text)
-        .agg(
-            F.max_by("rating", rank).alias("rating"),
-            F.sum("times").alias("copies"),
-            F.min("place").alias("place"),
-            F.min("draw").alias("draw"),
-        )
-        .drop("digest")
-    )
-
-
-def labelled(rows: DataFrame, *, positive_from: float, validation_share: float, test_share: float) -> DataFrame:
-    """The rows with `label` (int, 1 from `positive_from` stars on) and `split` (train, validation or test)."""
-    return rows.withColumn("label", (F.col("rating") >= positive_from).cast("int")).withColumn(
-        "split", _split(F.col("draw"), validation_share=validation_share, test_share=test_share)
-    )
-
-
-def _split(draw: Column, *, validation_share: float, test_share: float) -> Column:
-    return F.when(draw < test_share, "test").when(draw < test_share + validation_share, "validation").otherwise("train")

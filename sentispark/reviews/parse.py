@@ -129,7 +129,7 @@ def _json_lines(piece: Piece, fields: Fields) -> Iterator[pa.RecordBatch]:
             records = [record for line in block.splitlines() if (record := parse(line)) is not None]
             for start in range(0, len(records), BATCH_ROWS):
                 some = records[start : start + BATCH_ROWS]
-                columns = [[*map(text, some)], *([*map(_spelled, map(other, some))] for other in others)]
+                columns = [[*map(text, some)], *([*map(_spelled_once, map(other, some))] for other in others)]
                 yield _batch(columns, [record.broken for record in some], fields)
 
 
@@ -219,11 +219,15 @@ def _spelled(value: Any) -> str | None:
         return None
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    return _spelled_number(value) if isinstance(value, (int, float)) else json.dumps(value)
+    return json.dumps(value)
 
 
-# Type by type, as 1, 1.0 and True are one key.
-_spelled_number = functools.lru_cache(1024, typed=True)(json.dumps)
+# Ratings are few, and seen again and again. Type by type, as 1, 1.0 and True are one key.
+_spelled_before = functools.lru_cache(1024, typed=True)(_spelled)
+
+
+def _spelled_once(value: Any) -> str | None:
+    return _spelled(value) if isinstance(value, (list, dict)) else _spelled_before(value)
 
 
 # CSV.

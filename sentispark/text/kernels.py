@@ -79,10 +79,10 @@ def without(words: pa.ListArray, stop_words: pa.Array) -> pa.ListArray:
     """The lists of words less the words of `stop_words`."""
     values, offsets = _flat(words)
     stays = ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
-    keep = stays[values.indices.to_numpy()]
-    kept_before = np.zeros(len(keep) + 1, np.int64)
-    np.cumsum(keep, out=kept_before[1:])
-    return _lists(kept_before[offsets], values.filter(pa.array(keep)))
+    codes = values.indices.to_numpy()
+    keep = stays[codes]
+    offsets = offsets - np.searchsorted(np.flatnonzero(~keep), offsets)
+    return _lists(offsets, pa.DictionaryArray.from_arrays(codes[keep], values.dictionary))
 
 
 def encode(words: pa.ListArray, vocabulary: pa.StringArray) -> pa.ListArray:
@@ -200,10 +200,8 @@ def _reference_letters(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     # The reference splits at blanks, so other white space, which is removed, joins two words. Kept as it was.
     raw, offsets = bytes_of(texts)
     letters = translated(raw, _REFERENCE_LETTERS)
-    kept = letters != 0
-    kept_before = np.zeros(len(raw) + 1, np.int32)
-    np.cumsum(kept, out=kept_before[1:])
-    return letters[kept], kept_before[offsets]
+    removed = letters == 0
+    return letters[~removed], offsets - np.searchsorted(np.flatnonzero(removed), offsets)
 
 
 def _letter_table(others: int, wide: bool) -> bytes:

@@ -1,0 +1,98 @@
+"""What a first pass over the reviews keeps for the second: their words, as numbers, in Arrow files of many tasks.
+
+No text is parsed, cleaned or cut into words twice. A *place* is a number that says in which file, and in which of its
+rows, a review stands.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from sentispark.files import Folder
+from sentispark.text.kernels import WORDS
+
+__all__ = ["KEPT", "KeptWriter", "kept_files", "read_kept", "task_of"]
+
+# `order` and `split` (0 train, 1 validation, 2 test) are functions of the text; `rating` is this record's own.
+KEPT = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa.float64()), ("split", pa.int32())])
+
+# A file is written and read in one go: of a size that a task can hold.
+ROWS_PER_FILE = 32_768
+BYTES_PER_FILE = 32 << 20
+
+# place = task · 2^40 + file of the task · 2^20 + row of the file
+_FILE_BITS, _ROW_BITS = 20, 20
+
+
+def task_of(places: np.ndarray) -> np.ndarray:
+    """The task that kept the review at each place."""
+    return places >> (_FILE_BITS + _ROW_BITS)
+
+
+class KeptWriter:
+    """Writes what one task has to keep; a task that is run again writes the same files once more.
+
+    Parameters
+    ----------
+    folder : Folder
+    task : int
+        The task's number, from 0 to 2^23 - 1.
+    """
+
+    def __init__(self, folder: Folder, task: int) -> None:
+        self._folder, self._task, self._file = folder, task, 0
+        self._begin()
+
+    def append(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Keep some rows, as `KEPT` has them; returns their places, int64 of shape (n,)."""
+        places = np.arange(len(rows), dtype=np.int64) + (_first_place(self._task, self._file) + self._rows)
+        self._writer.write_batch(rows)
+        self._rows += len(rows)
+        if self._rows >= ROWS_PER_FILE or self._stream.tell() >= BYTES_PER_FILE:
+            self.close()
+            self._file += 1
+            self._begin()
+        return places
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+        if self._rows:
+            self._folder.write(f"{self._task:07d}-{self._file:07d}.arrow", self._stream.getvalue())
+
+    def _begin(self) -> None:
+        self._rows, self._stream = 0, io.BytesIO()
+        self._writer = pa.ipc.new_stream(self._stream, KEPT)
+
+
+def _first_place(task: int, file: int) -> int:
+    return (task << (_FILE_BITS + _ROW_BITS)) + (file << _ROW_BITS)
+
+
+def kept_files(folder: Folder) -> dict[int, list[str]]:
+    """The names of each task's files, in order; tasks that kept nothing are left out."""
+    files = defaultdict(list)
+    for name in folder.names():
+        files[int(name.split("-")[0])].append(name)
+    return dict(files)
+
+
+def read_kept(folder: Folder, names: Sequence[str], dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """The rows of some files, as `KEPT` has them, without those at the places `dropped` (int64, ascending)."""
+    for name in names:
+        task, file = map(int, name.removesuffix(".arrow").split("-"))
+        first = _first_place(task, file)
+        with pa.ipc.open_stream(folder.read(name)) as stream:
+            for batch in stream:
+                start, stop = np.searchsorted(dropped, (first, first + batch.num_rows))
+                yield _without_rows(batch, dropped[start:stop] - first) if stop > start else batch
+                first += batch.num_rows
+
+
+def _without_rows(batch: pa.RecordBatch, rows: np.ndarray) -> pa.RecordBatch:
+    return batch.take(pa.array(np.delete(np.arange(batch.num_rows), rows)))

@@ -1,0 +1,96 @@
+"""Reviews of equal text to one of them: the one whose rating is the most frequent. Pure functions of NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Numbered", "merge_duplicates"]
+
+# Rows held before equal ones are put together: bounds the memory of a text with millions of copies.
+_ROWS_HELD = 1_000_000
+
+
+class Numbered(NamedTuple):
+    """Reviews as numbers, each of shape (n,).
+
+    Attributes
+    ----------
+    digest, order : ndarray, dtype=int64
+        Together equal for reviews of equal text, and for no others.
+    place : ndarray, dtype=int64
+        Where the review is kept.
+    rating : ndarray, dtype=float64
+    split : ndarray, dtype=int32
+    times : ndarray, dtype=int64
+        The reviews of this text and rating that a row stands for.
+    """
+
+    digest: np.ndarray
+    order: np.ndarray
+    place: np.ndarray
+    rating: np.ndarray
+    split: np.ndarray
+    times: np.ndarray
+
+
+def merge_duplicates(batches: Iterable[Numbered]) -> Iterator[tuple[np.ndarray, Numbered | None]]:
+    """The places of reviews that are dropped, and at last one row a text, `times` being all its reviews.
+
+    The rating is the most frequent one, the lower of equally frequent ones; the review that stays has it.
+
+    Yields
+    ------
+    ndarray of shape (k,), dtype=int64
+        Places, in no order.
+    Numbered or None
+        The rows that stay, with the last of the places; None before.
+    """
+    held: list[Numbered] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(len(some.place) for some in held) > 2 * _ROWS_HELD:
+            rows, dropped = _one_a_rating(_joined(held))
+            held = [rows]
+            yield dropped, None
+    if held:
+        rows, dropped = _one_a_rating(_joined(held))
+        rows, others = _one_a_text(rows)
+        yield np.concatenate([dropped, others]), rows
+
+
+def _joined(batches: list[Numbered]) -> Numbered:
+    return Numbered(*map(np.concatenate, zip(*batches, strict=True)))
+
+
+def _one_a_rating(rows: Numbered) -> tuple[Numbered, np.ndarray]:
+    """One row a text and rating, sorted by both, and the places of the rows that it stands for as well."""
+    rows = _taken(rows, np.lexsort((rows.rating, rows.digest, rows.order)))
+    first = _first_of_runs(rows.order, rows.digest, rows.rating)
+    times = np.add.reduceat(rows.times, np.flatnonzero(first)) if len(first) else rows.times
+    return _taken(rows, first)._replace(times=times), rows.place[~first]
+
+
+def _one_a_text(rows: Numbered) -> tuple[Numbered, np.ndarray]:
+    """Of rows sorted by text and rating the most frequent of each text, and the places of the others."""
+    first = _first_of_runs(rows.order, rows.digest)
+    text = np.cumsum(first) - 1
+    best = np.lexsort((rows.rating, -rows.times, text))[np.flatnonzero(first)]
+    stays = np.zeros(len(first), bool)
+    stays[best] = True
+    times = np.add.reduceat(rows.times, np.flatnonzero(first)) if len(first) else rows.times
+    return _taken(rows, best)._replace(times=times), rows.place[~stays]
+
+
+def _first_of_runs(*keys: np.ndarray) -> np.ndarray:
+    """Which rows differ from the one before in one of the keys."""
+    first = np.ones(len(keys[0]), bool)
+    if len(first):
+        first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return first
+
+
+def _taken(rows: Numbered, which: np.ndarray) -> Numbered:
+    return Numbered(*(column[which] for column in rows))
