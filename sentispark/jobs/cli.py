@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "a dataset to a trained model",
     "evaluate": "how good a model is on a dataset",
     "predict": "raw reviews to predictions",
+    "bench": "how fast it is beside what one would otherwise pick",
 }
 
 

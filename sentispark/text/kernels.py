@@ -182,12 +182,12 @@ def _word_letters(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     letters = translated(raw, _LETTERS)
     apostrophes = np.flatnonzero(letters == _APOSTROPHE)
     if len(apostrophes):
-        letter = (letters != _APOSTROPHE) & (letters != _BLANK)
-        starts_text = np.isin(apostrophes, offsets[:-1])
-        ends_text = np.isin(apostrophes + 1, offsets[1:])
-        after = letter[apostrophes - 1] & ~starts_text
-        before = letter[np.minimum(apostrophes + 1, len(letters) - 1)] & ~ends_text
-        letters[apostrophes[~(after & before)]] = _BLANK
+        edge = np.zeros(len(letters) + 1, bool)  # where a text begins or ends
+        edge[offsets] = True
+        before = np.where(edge[apostrophes], _BLANK, letters[apostrophes - 1])
+        after = np.where(edge[apostrophes + 1], _BLANK, letters[np.minimum(apostrophes + 1, len(letters) - 1)])
+        within = np.minimum(before, after) > _APOSTROPHE  # a blank and an apostrophe come before all letters
+        letters[apostrophes[~within]] = _BLANK
     return letters, offsets
 
 

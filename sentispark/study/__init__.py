@@ -1,0 +1,1 @@
+"""How sentispark does beside what a user would otherwise pick, measured."""
