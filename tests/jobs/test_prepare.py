@@ -6,9 +6,12 @@ import json
 import logging
 import random
 import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from sentispark.dataset.dataset import open_dataset
@@ -216,3 +219,20 @@ def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
     assert ReviewOptions(preset="yelp", text_col="body").columns == ("body", "stars")
     with pytest.raises(InputError, match=r"no text: 1"):
         prepare(spark, [file], str(tmp_path / "dataset"), ReviewOptions(preset="yelp"), TextOptions())
+
+
+@pytest.mark.endtoend
+def test_files_and_dataset_may_be_on_s3(s3):
+    records = odd_reviews(100)
+    fs = fsspec.filesystem("s3")
+    for number in range(2):
+        lines = "".join(json.dumps(record) + "\n" for record in records[number::2])
+        fs.pipe(f"{s3}/reviews/{number}.jsonl.gz", gzip.compress(lines.encode()))
+    command = [sys.executable, "-m", "sentispark", "prepare", f"{s3}/reviews", "--output", f"{s3}/dataset", "--quiet"]
+    done = subprocess.run([*command, "--master", "local[2]"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    assert result["rows_read"] == 100
+    manifest = open_dataset(f"{s3}/dataset").manifest
+    assert {split: manifest.rows(split) for split in result["rows_written"]} == result["rows_written"]
+    assert {path.split("/")[2] for path in fs.find(f"{s3}/dataset")} >= {"_manifest.json", "vocabulary.json", "train"}
