@@ -222,12 +222,12 @@ def _spelled(value: Any) -> str | None:
     return json.dumps(value)
 
 
-# Ratings are few, and seen again and again. Type by type, as 1, 1.0 and True are one key.
+# Ratings are few, and seen again and again. Type by type, as 1, 1.0 and True are one key; so are 0.0 and -0.0, always.
 _spelled_before = functools.lru_cache(1024, typed=True)(_spelled)
 
 
 def _spelled_once(value: Any) -> str | None:
-    return _spelled(value) if isinstance(value, (list, dict)) else _spelled_before(value)
+    return _spelled(value) if isinstance(value, (list, dict)) or value == 0 else _spelled_before(value)
 
 
 # CSV.

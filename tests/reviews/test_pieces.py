@@ -11,7 +11,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sentispark.errors import InputError
@@ -93,6 +93,7 @@ def plainly_read(content):
 
 
 @settings(max_examples=150)
+@example(['{"overall": 0.0}', '{"overall": -0.0}', '{"overall": 0}'], [], "\n", 8)
 @given(
     st.lists(lines, max_size=12),
     st.lists(st.floats(0, 1), max_size=4),
