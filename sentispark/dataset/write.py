@@ -5,27 +5,26 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.placement import placed
+from sentispark.spark.exchange import exchanged, packed, unpacked
 from sentispark.text import wordlist
 from sentispark.text.kernels import pad
 from sentispark.text.wordlist import WordList
 
-__all__ = ["ROWS_PER_CHUNK", "TOKENS_TYPE", "pack_tokens", "write_dataset"]
+__all__ = ["ROWS_PER_CHUNK", "TOKENS_TYPE", "ChunkPlan", "pack_tokens", "packed_rows", "write_dataset"]
 
 # A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
 ROWS_PER_CHUNK = 32_768
@@ -46,18 +45,80 @@ def pack_tokens(ids: pa.ListArray) -> pa.BinaryArray:
     return pa.BinaryArray.from_buffers(pa.binary(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
 
+@dataclasses.dataclass(frozen=True)
+class ChunkPlan:
+    """Which of a dataset's chunks a row belongs to.
+
+    Attributes
+    ----------
+    split_rows : mapping of str to int
+        The number of rows of each split; it decides how many chunks there are.
+    rows_per_chunk : int
+        Rows of a chunk, on average.
+    """
+
+    split_rows: Mapping[str, int]
+    rows_per_chunk: int = ROWS_PER_CHUNK
+
+    @property
+    def files(self) -> list[str]:
+        """The path of each chunk below the dataset's folder, split after split."""
+        return [f"{split}/chunk-{number:06d}.parquet" for split in SPLITS for number in range(self._chunks(split))]
+
+    def chunk_of(self, split: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """The chunk of each row, int64 of shape (n,): its order's place among all 64-bit numbers, scaled to its split.
+
+        A row of a split that is to have no rows gets -1.
+
+        Parameters
+        ----------
+        split : ndarray of shape (n,)
+            Places in `SPLITS`.
+        order : ndarray of shape (n,), dtype=int64
+        """
+        chunks = np.array([self._chunks(name) for name in SPLITS])
+        first = np.cumsum(chunks) - chunks
+        place = order / 2.0**64 + 0.5
+        own = np.minimum(np.floor(place * chunks[split]).astype(np.int64), chunks[split] - 1)
+        return np.where(chunks[split] > 0, first[split] + own, -1)
+
+    def _chunks(self, split: str) -> int:
+        return math.ceil(self.split_rows.get(split, 0) / self.rows_per_chunk)
+
+
+def packed_rows(batches: Iterable[pa.RecordBatch], plan: ChunkPlan) -> Iterator[pa.RecordBatch]:
+    """Rows in packages for the tasks that write their chunks; for `map_batches`, with the schema `PACKED`.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        `split` int32 (its place in `SPLITS`), `order` int64 (evenly spread over all 64 bits), `tokens` binary (see
+        `pack_tokens`), `label` int32, and, where rows have weights, `weight` double.
+    plan : ChunkPlan
+    """
+
+    def chunked(batch: pa.RecordBatch) -> tuple[np.ndarray, pa.RecordBatch]:
+        chunk = plan.chunk_of(*(batch.column(name).to_numpy() for name in ("split", "order")))
+        schema = _row_schema(weighted="weight" in batch.schema.names)
+        columns = [batch.column(name) for name in schema.names if name != "chunk"]
+        # A row that was not announced, whose chunk is -1, goes with those of the first.
+        return np.maximum(chunk, 0), pa.RecordBatch.from_arrays([*columns, pa.array(chunk)], schema=schema)
+
+    return packed(map(chunked, batches), max(1, len(plan.files)))
+
+
 def write_dataset(
-    rows: DataFrame,
+    packages: DataFrame,
     folder: Folder,
+    plan: ChunkPlan,
     *,
-    split_rows: Mapping[str, int],
     sequence_length: int,
     vocabulary_size: int,
+    weighted: bool = False,
     word_list: WordList | None = None,
     text_options: Mapping[str, Any] | None = None,
     counts: Mapping[str, Any] | None = None,
     origin: str | None = None,
-    rows_per_chunk: int = ROWS_PER_CHUNK,
 ) -> Manifest:
     """Write a dataset into a folder that is not there yet; the manifest comes last, and makes it a dataset.
 
@@ -66,28 +127,26 @@ def write_dataset(
 
     Parameters
     ----------
-    rows : DataFrame
-        `split` string, `order` long (evenly spread over all 64 bits), `tokens` binary (see `pack_tokens`), `label`
-        int, and, if it has that column, `weight` double.
+    packages : DataFrame
+        What `packed_rows` makes of the rows.
     folder : Folder
-    split_rows : mapping of str to int
-        The number of rows of each split; it decides how many chunks there are.
+    plan : ChunkPlan
+        The one that the rows were packed by.
     sequence_length : int
         L; longer lists of tokens lose their end.
     vocabulary_size : int
         Upper bound of the token ids, itself left out.
+    weighted : bool
+        Whether the rows have weights.
     word_list, text_options, counts, origin
         Kept in the dataset; see `Manifest`.
-    rows_per_chunk : int
-        Rows of a chunk, on average.
 
     Raises
     ------
     DatasetError
-        If the rows are not as many as `split_rows` says. There is no manifest then.
+        If the rows are not as many as the plan says. There is no manifest then.
     """
-    weighted = "weight" in rows.columns
-    plan = Manifest(
+    manifest = Manifest(
         sequence_length=sequence_length,
         vocabulary_size=vocabulary_size,
         vocabulary_fingerprint=word_list.fingerprint if word_list else None,
@@ -97,26 +156,9 @@ def write_dataset(
         counts=dict(counts or {}),
         origin=origin,
     )
-    chunks_per_split = {split: math.ceil(split_rows.get(split, 0) / rows_per_chunk) for split in SPLITS}
-    files = [f"{split}/chunk-{number:06d}.parquet" for split in SPLITS for number in range(chunks_per_split[split])]
-    columns = ["chunk", "order", "tokens", "label", *(["weight"] if weighted else [])]
-    chunked = rows.withColumn("chunk", _chunk_number(chunks_per_split)).select(*columns)
-    # A partition a chunk; a row that was not announced, whose chunk is -1, goes with those of the first.
-    target = placed(F.greatest("chunk", F.lit(0)), max(1, len(files)))
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = list(batches)
-        table = pa.Table.from_batches(held) if held else None
-        for chunk in pc.unique(table["chunk"]).to_pylist() if held else ():
-            rows = table.filter(pc.equal(table["chunk"], chunk))
-            yield _write_chunk(_ordered(rows), folder, plan, files[chunk]) if chunk >= 0 else _unannounced(rows)
-
-    schema = "split string, file string, rows long, positives long, weight double, size long"
-    written = map_batches(chunked.repartition(max(1, len(files)), target), run, schema).collect()
-    chunks = tuple(sorted((Chunk(**row.asDict()) for row in written), key=lambda chunk: (chunk.split, chunk.file)))
-    manifest = dataclasses.replace(plan, chunks=chunks)
-    counted = {split: rows for split, rows in split_rows.items() if rows}
-    found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in chunks})}
+    manifest = dataclasses.replace(manifest, chunks=_write_chunks(packages, folder, plan.files, manifest))
+    counted = {split: rows for split, rows in plan.split_rows.items() if rows}
+    found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in manifest.chunks})}
     if found != counted:
         raise DatasetError(f"The rows must be as many as were counted, {counted}. They are {found}.")
     if word_list:
@@ -125,19 +167,25 @@ def write_dataset(
     return manifest
 
 
-def _chunk_number(chunks_per_split: Mapping[str, int]) -> Column:
-    """The chunk of a row, counted over all splits: its order's place among all 64-bit numbers, scaled to its split.
+def _write_chunks(packages: DataFrame, folder: Folder, files: Sequence[str], manifest: Manifest) -> tuple[Chunk, ...]:
+    """Write all chunks, a task each."""
+    row = _row_schema(weighted=manifest.weighted)
 
-    A row of a split that is to have no rows gets -1.
-    """
-    place = F.col("order") / F.lit(2.0**64) + 0.5
-    number, first = F.lit(-1).cast("long"), 0
-    for split, chunks in chunks_per_split.items():
-        if chunks:
-            own = F.least(F.floor(place * chunks), F.lit(chunks - 1))
-            number = F.when(F.col("split") == split, first + own).otherwise(number)
-        first += chunks
-    return number
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        table = pa.Table.from_batches(unpacked(batches, row), schema=row)
+        for chunk in pc.unique(table["chunk"]).to_pylist():
+            rows = table.filter(pc.equal(table["chunk"], chunk))
+            yield _write_chunk(_ordered(rows), folder, manifest, files[chunk]) if chunk >= 0 else _unannounced(rows)
+
+    schema = "split string, file string, rows long, positives long, weight double, size long"
+    written = map_batches(exchanged(packages, max(1, len(files))), run, schema).collect()
+    return tuple(sorted((Chunk(**line.asDict()) for line in written), key=lambda chunk: (chunk.split, chunk.file)))
+
+
+def _row_schema(*, weighted: bool) -> pa.Schema:
+    """The rows in the packages: their chunk, but not their split."""
+    types = {"order": pa.int64(), "tokens": pa.binary(), "label": pa.int32()}
+    return pa.schema(types | ({"weight": pa.float64()} if weighted else {}) | {"chunk": pa.int64()})
 
 
 def _ordered(rows: pa.Table) -> pa.Table:

@@ -13,22 +13,23 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
+from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS, Manifest
-from sentispark.dataset.write import pack_tokens, write_dataset
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder, replaced_folder
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
-from sentispark.reviews.distinct import merged_reviews
+from sentispark.reviews.distinct import dropped_places, merged_reviews
 from sentispark.reviews.kept import kept_files, read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
-from sentispark.spark.arrow import map_batches, tables_by
+from sentispark.spark.arrow import map_batches
+from sentispark.spark.exchange import PACKED
 from sentispark.spark.persistence import spark_folder
 from sentispark.text.kernels import FIRST_WORD, count_words, cut, encode
 from sentispark.text.options import TextOptions
@@ -153,14 +154,15 @@ def _prepare(
         split_rows = counts["rows_written"]
         if not sum(split_rows.values()) or not (known or split_rows["train"]):
             raise InputError(_nothing_usable(counts))
-        second_pass = _SecondPass(rows.select("task", "place"), kept, kept_files(kept))
+        second_pass = _SecondPass(rows, kept, kept_files(kept))
         with _stage("count words", seconds):
             word_list = known or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
+            plan = ChunkPlan(split_rows)
             manifest = write_dataset(
-                _encoded(second_pass, word_list, reviews, text),
+                _encoded(second_pass, word_list, plan, reviews, text),
                 draft,
-                split_rows=split_rows,
+                plan,
                 sequence_length=text.sequence_length,
                 vocabulary_size=word_list.size,
                 word_list=word_list,
@@ -231,15 +233,15 @@ class _SecondPass:
 
     Attributes
     ----------
-    dropped : DataFrame
-        `task` and, null or ascending, `place`; each task's rows in a partition of its own.
+    merged : DataFrame
+        What `merged_reviews` gave.
     folder : Folder
         What was kept.
     files : dict
         The names of each task's files.
     """
 
-    dropped: DataFrame
+    merged: DataFrame
     folder: Folder
     files: dict[int, list[str]]
 
@@ -247,12 +249,12 @@ class _SecondPass:
         """What a function makes of the reviews of each task, which come as `kept.KEPT` has them."""
         folder, files = self.folder, self.files
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for task, rows in tables_by(batches, lambda batch: batch.column("task").to_numpy()):
-                places = rows["place"].drop_null().to_numpy()
-                yield from function(read_kept(folder, files.get(task, []), places))
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            # Each of the first pass's tasks has the partition of its number.
+            names = files.get(TaskContext.get().partitionId(), [])
+            return function(read_kept(folder, names, dropped_places(batches)))
 
-        return map_batches(self.dropped, run, schema)
+        return map_batches(self.merged, run, schema)
 
 
 def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
@@ -267,18 +269,19 @@ def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
     return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
 
 
-def _encoded(reviews: _SecondPass, word_list: WordList, options: ReviewOptions, text: TextOptions) -> DataFrame:
-    """`split`, `order`, `label` and `tokens` of each review, for `write_dataset`."""
+def _encoded(
+    reviews: _SecondPass, word_list: WordList, plan: ChunkPlan, options: ReviewOptions, text: TextOptions
+) -> DataFrame:
+    """The rows of all chunks, for `write_dataset`."""
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            words, order, rating, split = batch.columns
-            ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
-            label = pc.greater_equal(rating, options.positive_from).cast(pa.int32())
-            columns = [pa.array(SPLITS).take(split), order, label, pack_tokens(ids)]
-            yield pa.RecordBatch.from_arrays(columns, names=["split", "order", "label", "tokens"])
+    def encoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+        words, order, rating, split = batch.columns
+        ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
+        label = pc.greater_equal(rating, options.positive_from).cast(pa.int32())
+        columns = {"split": split, "order": order, "tokens": pack_tokens(ids), "label": label}
+        return pa.RecordBatch.from_pydict(columns)
 
-    return reviews.map(run, "split string, order long, label int, tokens binary")
+    return reviews.map(lambda batches: packed_rows(map(encoded, batches), plan), PACKED)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -12,18 +13,21 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sentispark.dataset.manifest import Manifest
-from sentispark.dataset.write import pack_tokens, write_dataset
+from sentispark.dataset.manifest import SPLITS, Manifest
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
 from sentispark.spark.arrow import map_batches
+from sentispark.spark.exchange import PACKED
 from sentispark.spark.params import quoted
 from sentispark.text.kernels import pad
 
 __all__ = ["materialize"]
 
-_SCHEMA = "split string, order long, tokens binary, label int, weight double, largest long, steps long"
+TRAIN, VALIDATION = map(SPLITS.index, ("train", "validation"))
+
+_SCHEMA = "split int, order long, tokens binary, label int, weight double, largest long, steps long"
 
 
 def materialize(
@@ -67,7 +71,7 @@ def materialize(
         place = F.pmod(F.xxhash64(F.lit("validation"), features), F.lit(1_000_000)) / 1_000_000
         validates = place < validation_fraction
     selected = dataset.select(
-        F.when(validates, "validation").otherwise("train").alias("split"),
+        F.when(validates, VALIDATION).otherwise(TRAIN).alias("split"),
         F.xxhash64(F.lit(seed), features).alias("order"),
         features.alias("sequence"),
         F.expr(f"try_cast({quoted(label_col)} AS double)").alias("label"),
@@ -89,10 +93,13 @@ def materialize(
             .collect()
         )
         _check(found, label_col=label_col, weight_col=weight_col, features_col=features_col)
+        plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found})
+        columns = ["split", "order", "tokens", "label", *(["weight"] if weight_col else [])]
         return write_dataset(
-            rows.select("split", "order", "tokens", "label", *(["weight"] if weight_col else [])),
+            map_batches(rows.select(*columns), functools.partial(packed_rows, plan=plan), PACKED),
             folder,
-            split_rows={row.split: row.rows for row in found},
+            plan,
+            weighted=weight_col is not None,
             sequence_length=max(1, max(row.steps for row in found)),
             vocabulary_size=max(2, 1 + max(row.largest for row in found)),
         )
@@ -101,7 +108,7 @@ def materialize(
 
 
 def _check(found: list, *, label_col: str, weight_col: str | None, features_col: str) -> None:
-    if not sum(row.rows for row in found if row.split == "train"):
+    if not sum(row.rows for row in found if row.split == TRAIN):
         raise InputError("Training needs at least one row that is not kept for validation. There is none.")
     wrong = sum(row.rows - row.labelled for row in found)
     if wrong:
@@ -109,7 +116,7 @@ def _check(found: list, *, label_col: str, weight_col: str | None, features_col:
     unweighed = sum(row.rows - (row.weighed or 0) for row in found)
     if unweighed:
         raise InputError(f"Column '{weight_col}' must hold finite numbers of at least 0. {unweighed} rows do not.")
-    if not sum(row.weight for row in found if row.split == "train"):
+    if not sum(row.weight for row in found if row.split == TRAIN):
         raise InputError(f"Column '{weight_col}' must not be 0 in all rows that train. It is.")
     if min(row.smallest for row in found) < 0:
         raise InputError(f"Column '{features_col}' must hold token ids from 0 to {LARGEST_ID}. It holds others.")

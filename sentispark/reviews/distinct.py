@@ -6,7 +6,9 @@ Spark shuffles are these numbers, and what comes of them is which places are dro
 
 from __future__ import annotations
 
+import functools
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -14,24 +16,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from sentispark.files import Folder
 from sentispark.reviews.digest import digests, split_draws
 from sentispark.reviews.kept import KEPT, KeptWriter, task_of
 from sentispark.reviews.merge import Numbered, merge_duplicates
 from sentispark.reviews.options import ReviewOptions
-from sentispark.reviews.read import Reviews
+from sentispark.reviews.read import Kernel, Reviews
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.placement import placed
+from sentispark.spark.exchange import PACKED, exchanged, packed, unpacked
 from sentispark.text.kernels import tokenize, without
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
 
-__all__ = ["merged_reviews", "split_codes"]
+__all__ = ["dropped_places", "merged_reviews", "split_codes"]
 
-_NUMBERED = "reason string, digest long, order long, place long, rating double, split int, times long"
-_MERGED = "task long, place long, reason string, split int, rows long, copies long"
+# What is sent to other tasks: a review, and later the place of one that is dropped.
+_REVIEW = pa.schema(
+    [
+        ("digest", pa.int64()),
+        ("order", pa.int64()),
+        ("place", pa.int64()),
+        ("rating", pa.float64()),
+        ("split", pa.int32()),
+    ]
+)
+_PLACE = pa.schema([("place", pa.int64())])
+
+# Packages of these, and between them counts for the driver.
+_COUNTS = {"reason": pa.string(), "split": pa.int32(), "rows": pa.int64(), "copies": pa.int64()}
+_SENT = f"{PACKED}, reason string, split int, rows long, copies long"
 
 _QUARANTINE_BYTES = 32 << 20
 
@@ -54,45 +68,42 @@ def merged_reviews(
     Returns
     -------
     DataFrame
-        `task` long, each task's rows in a partition of its own, and of three kinds. With a `place` (long), ascending:
-        a review that is dropped. With `copies` (long): that many records of one `split` (int) became so many `rows`,
-        or were put into the quarantine for a `reason` (string). All null: a task, so that each has at least one row.
+        A partition for each task of `reviews`, for `dropped_places`, with some rows that count: that many `copies`
+        (long) of records of one `split` (int) became so many `rows` (long), or were put into the quarantine for a
+        `reason` (string). `copies` is null in all other rows.
     """
     tasks = max(1, len(reviews.tasks))
-    numbered = reviews.through(_numbering(kept, quarantine, options, text), _NUMBERED)
-    merged = map_batches(numbered.repartition(tasks, "reason", "digest", "order"), _merged, _MERGED)
-    every_task = reviews.spark.range(tasks).select(
-        F.col("id").alias("task"), *(F.lit(None).cast(kind).alias(name) for name, kind in _columns(_MERGED)[1:])
-    )
-    rows = merged.unionByName(every_task)
-    return rows.repartition(tasks, placed(F.col("task"), tasks)).sortWithinPartitions("place")
+    read = reviews.through(_reading(kept, quarantine, options, text, tasks), _SENT)
+    return exchanged(map_batches(exchanged(read, tasks), functools.partial(_merged, tasks=tasks), _SENT), tasks)
 
 
-def _columns(schema: str) -> list[tuple[str, str]]:
-    return [tuple(column.split()) for column in schema.split(", ")]
+def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
+    """The places of a task's reviews that are dropped, int64, ascending, from its partition of `merged_reviews`."""
+    places = [batch.column("place").to_numpy() for batch in unpacked(packages, _PLACE)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *places]))
 
 
-def _numbering(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions):
-    """The function that keeps the reviews of a task and gives them as numbers."""
+def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, tasks: int) -> Kernel:
+    """The function that keeps the reviews of a task and sends them, as numbers, to that of `tasks` of their text."""
     cleaning, stop_words = cleaning_for(text.stop_words), stop_word_array(text.stop_words)
+
+    def numbered(usable: pa.RecordBatch, writer: KeptWriter) -> tuple[np.ndarray, pa.RecordBatch]:
+        texts, ratings = usable.column("text"), usable.column("rating")
+        words = tokenize(texts, cleaning=cleaning)
+        order, digest = np.ascontiguousarray(digests(texts, seed=options.seed).T)
+        split = pa.array(split_codes(split_draws(words, texts), options))
+        words = words if stop_words is None else without(words, stop_words)
+        place = writer.append(pa.RecordBatch.from_arrays([words, pa.array(order), ratings, split], schema=KEPT))
+        columns = [pa.array(digest), pa.array(order), pa.array(place), ratings, split]
+        return order % tasks, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer, bad = KeptWriter(kept, task), _QuarantineWriter(quarantine, task)
-        for batch in batches:
-            usable = pc.is_null(batch.column("reason"))
-            texts, ratings = (batch.column(name).filter(usable) for name in ("text", "rating"))
-            if len(texts) < len(batch):
-                bad.append(batch.filter(pc.invert(usable)))
-                yield _counted(batch.column("reason"))
-            words = tokenize(texts, cleaning=cleaning)
-            order, digest = map(pa.array, np.ascontiguousarray(digests(texts, seed=options.seed).T))
-            split = pa.array(split_codes(split_draws(words, texts), options))
-            words = words if stop_words is None else without(words, stop_words)
-            place = writer.append(pa.RecordBatch.from_arrays([words, order, ratings, split], schema=KEPT))
-            once = pa.array(np.ones(len(place), np.int64))
-            yield _batch(_NUMBERED, digest=digest, order=order, place=place, rating=ratings, split=split, times=once)
+        usable = (numbered(bad.take_out(batch), writer) for batch in batches)
+        yield from map(_sent, packed(usable, tasks))
         writer.close()
         bad.close()
+        yield _counts(reason=list(bad.reasons), copies=list(bad.reasons.values()))
 
     return run
 
@@ -103,60 +114,68 @@ def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
     return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
-def _counted(reasons: pa.StringArray) -> pa.RecordBatch:
-    reason, times = pc.value_counts(reasons.drop_null()).flatten()
-    return _batch(_NUMBERED, reason=reason, times=times)
+def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int) -> Iterator[pa.RecordBatch]:
+    """What becomes of the reviews of some texts, all of them in this task; counts that come by are handed on."""
+    counts: list[pa.RecordBatch] = []
 
+    def reviews() -> Iterator[Numbered]:
+        for batch in packages:
+            counted = batch.filter(pc.is_valid(batch.column("copies")))
+            counts.append(_counts(**{name: counted.column(name) for name in _COUNTS}))
+            for some in unpacked([batch], _REVIEW):
+                yield Numbered(*(column.to_numpy() for column in some.columns), np.ones(len(some), np.int64))
 
-def _merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What becomes of the reviews of some texts, all of them in this task, and the counts of other records."""
-
-    def usable() -> Iterator[Numbered]:
-        for batch in batches:
-            is_review = pc.is_null(batch.column("reason"))
-            counted.append(batch.filter(pc.invert(is_review)).select(["reason", "times"]))
-            columns = batch.filter(is_review).select(Numbered._fields).columns
-            yield Numbered(*(column.to_numpy() for column in columns))
-
-    counted: list[pa.RecordBatch] = []
-    for dropped, rows in merge_duplicates(usable()):
-        yield _batch(_MERGED, task=task_of(dropped), place=dropped)
+    for dropped, rows in merge_duplicates(reviews()):
+        places = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_PLACE)
+        yield from map(_sent, packed([(task_of(dropped), places)], tasks))
         if rows is not None:
-            splits, number = np.unique(rows.split, return_counts=True)
-            copies = [rows.times[rows.split == split].sum() for split in splits]
-            yield _batch(_MERGED, task=np.zeros(len(splits), np.int64), split=splits, rows=number, copies=copies)
-    for batch in counted:
-        yield _batch(
-            _MERGED, task=np.zeros(len(batch), np.int64), reason=batch.column("reason"), copies=batch.column("times")
-        )
+            splits, texts = np.unique(rows.split, return_counts=True)
+            yield _counts(split=splits, rows=texts, copies=[rows.times[rows.split == split].sum() for split in splits])
+    yield from counts
 
 
-_ARROW = {"string": pa.string(), "long": pa.int64(), "int": pa.int32(), "double": pa.float64()}
+def _sent(packages: pa.RecordBatch) -> pa.RecordBatch:
+    """Packages as `_SENT` has them."""
+    nothing = [pa.nulls(len(packages), kind) for kind in _COUNTS.values()]
+    return pa.RecordBatch.from_arrays([*packages.columns, *nothing], names=[*packages.schema.names, *_COUNTS])
 
 
-def _batch(schema: str, **columns: Iterable) -> pa.RecordBatch:
-    """A batch of the schema's columns; those that are not given are null."""
-    length = len(next(iter(columns.values())))
-    arrays = [
-        pa.array(columns[name], _ARROW[kind]) if name in columns else pa.nulls(length, _ARROW[kind])
-        for name, kind in _columns(schema)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in _columns(schema)])
+def _counts(**columns: Iterable) -> pa.RecordBatch:
+    """Counts as `_SENT` has them; columns that are not given are null."""
+    length = len(columns["copies"])
+    arrays = [pa.array(columns.get(name, [None] * length), kind) for name, kind in _COUNTS.items()]
+    nowhere = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
+    return pa.RecordBatch.from_arrays([*nowhere, *arrays], names=["key", "package", *_COUNTS])
 
 
 class _QuarantineWriter:
-    """Writes one task's records to files of bounded size; a task that is run again writes the same ones again."""
+    """Writes one task's records to files of bounded size; a task that is run again writes the same ones again.
+
+    Attributes
+    ----------
+    reasons : Counter
+        How many records were written for each reason.
+    """
 
     def __init__(self, folder: Folder, task: int) -> None:
         self._folder, self._task, self._files = folder, task, 0
         self._held: list[pa.RecordBatch] = []
+        self.reasons: Counter[str] = Counter()
 
-    def append(self, records: pa.RecordBatch) -> None:
-        self._held.append(records.select(["reason", "file", "record"]))
+    def take_out(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Write the records that have a reason; gives the others."""
+        usable = pc.is_null(records.column("reason"))
+        if pc.all(usable).as_py():
+            return records
+        bad = records.filter(pc.invert(usable)).select(["reason", "file", "record"])
+        self.reasons.update(bad.column("reason").to_pylist())
+        self._held.append(bad)
         if sum(batch.nbytes for batch in self._held) >= _QUARANTINE_BYTES:
             self.close()
+        return records.filter(usable)
 
     def close(self) -> None:
+        """Write what is left."""
         if self._held:
             stream = io.BytesIO()
             pq.write_table(pa.Table.from_batches(self._held), stream, compression="zstd")

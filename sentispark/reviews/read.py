@@ -22,7 +22,7 @@ from sentispark.spark.arrow import map_batches
 from sentispark.spark.persistence import spark_folder
 from sentispark.spark.session import task_cores
 
-__all__ = ["Reviews", "read_reviews"]
+__all__ = ["Kernel", "Reviews", "read_reviews"]
 
 # From a task's number and its batches of judged records to the batches that leave the task.
 Kernel = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]

@@ -1,20 +1,18 @@
-"""Functions of Arrow arrays on Spark: columns added in one trip to Python and back, and sorted batches as tables."""
+"""Functions of Arrow arrays on Spark: columns added in one trip to Python and back."""
 
 from __future__ import annotations
 
 import functools
 import gc
-import itertools
 import sys
 import zipimport
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructField, StructType
 
-__all__ = ["map_batches", "plainly_named", "tables_by", "with_columns"]
+__all__ = ["map_batches", "plainly_named", "with_columns"]
 
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
@@ -83,27 +81,3 @@ def with_columns(
 def plainly_named(dataset: DataFrame) -> DataFrame:
     """The columns by names that Spark never takes for an expression, as it does those with a dot in them."""
     return dataset.toDF(*(f"c{place}" for place in range(len(dataset.columns))))
-
-
-def tables_by(
-    batches: Iterable[pa.RecordBatch], key: Callable[[pa.RecordBatch], np.ndarray]
-) -> Iterator[tuple[int, pa.Table]]:
-    """Batches sorted by a whole number, as one table for each of its values.
-
-    Parameters
-    ----------
-    batches : iterable of RecordBatch
-    key : callable
-        From a batch of n rows to the number of each row, int64 of shape (n,).
-    """
-
-    def runs() -> Iterator[tuple[int, pa.RecordBatch]]:
-        for batch in batches:
-            numbers = key(batch)
-            edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1), len(numbers)]
-            for start, stop in itertools.pairwise(edges):
-                if start < stop:
-                    yield int(numbers[start]), batch.slice(start, stop - start)
-
-    for number, parts in itertools.groupby(runs(), key=lambda run: run[0]):
-        yield number, pa.Table.from_batches([part for _, part in parts])

@@ -13,13 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.dataset.write import pack_tokens, write_dataset
+from sentispark.dataset.manifest import SPLITS
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import DatasetError
 from sentispark.files import Folder, replaced_folder
+from sentispark.spark.arrow import map_batches
+from sentispark.spark.exchange import PACKED
 from sentispark.text.wordlist import WordList
 
+TRAIN, VALIDATION, TEST = range(3)
 L = 5
-SCHEMA = "split string, order long, tokens binary, label int"
+SCHEMA = "split int, order long, tokens binary, label int"
 SPLIT_ROWS = {"train": 300, "validation": 50}
 WORDS = WordList(tuple(f"word{number}" for number in range(400)))
 
@@ -40,7 +44,7 @@ def ids_of(number):
 
 def rows_of(split_rows):
     return [
-        (split, order_of(split, number), bytearray(packed(ids_of(number))), number % 4 // 3)
+        (SPLITS.index(split), order_of(split, number), bytearray(packed(ids_of(number))), number % 4 // 3)
         for split, rows in split_rows.items()
         for number in range(rows)
     ]
@@ -53,8 +57,10 @@ def expected(number):
 
 
 def write(frame, path, **changes):
-    options = {"split_rows": SPLIT_ROWS, "sequence_length": L, "vocabulary_size": WORDS.size, "rows_per_chunk": 100}
-    return write_dataset(frame, Folder(str(path)), **{**options, **changes})
+    plan = ChunkPlan(changes.pop("split_rows", SPLIT_ROWS), changes.pop("rows_per_chunk", 100))
+    packages = map_batches(frame, lambda batches: packed_rows(batches, plan), PACKED)
+    options = {"sequence_length": L, "vocabulary_size": WORDS.size, "weighted": "weight" in frame.columns}
+    return write_dataset(packages, Folder(str(path)), plan, **{**options, **changes})
 
 
 def tables(path, split):
@@ -155,20 +161,20 @@ class TestWriteDataset:
         assert content(tmp_path) == content(path)
 
     def test_rows_of_the_same_hash_give_the_same_bytes_too(self, spark, tmp_path):
-        rows = [("train", 7, bytearray(packed([number] * number)), number % 2) for number in range(1, 9)]
+        rows = [(TRAIN, 7, bytearray(packed([number] * number)), number % 2) for number in range(1, 9)]
         for name, given_rows in {"one": rows, "other": rows[::-1]}.items():
             write(spark.createDataFrame(given_rows, SCHEMA).repartition(3), tmp_path / name, split_rows={"train": 8})
         assert content(tmp_path / "one") == content(tmp_path / "other")
 
     def test_evenly_spread_hashes_fill_chunks_exactly(self, spark, tmp_path):
         orders = [number * 2**64 // 40 - 2**63 for number in range(40)]
-        rows = [("test", order, bytearray(), 0) for order in orders]
+        rows = [(TEST, order, bytearray(), 0) for order in orders]
         manifest = write(spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows={"test": 40}, rows_per_chunk=10)
         assert [chunk.rows for chunk in manifest.chunks] == [10, 10, 10, 10]
 
     def test_the_ends_of_the_64_bits_are_in_the_outer_chunks_and_nothing_falls_out(self, spark, tmp_path):
         orders = [0, 2**63 - 1, -(2**63), -(2**62)]
-        rows = [(split, order, bytearray(), 0) for split in ("train", "validation") for order in orders]
+        rows = [(split, order, bytearray(), 0) for split in (TRAIN, VALIDATION) for order in orders]
         manifest = write(
             spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows={"train": 4, "validation": 4}, rows_per_chunk=1
         )
@@ -179,7 +185,7 @@ class TestWriteDataset:
     @pytest.mark.parametrize(("vocabulary_size", "width"), [(32_768, "int16"), (32_769, "int32")])
     def test_ids_take_two_bytes_where_they_fit_and_four_where_not(self, spark, tmp_path, vocabulary_size, width):
         largest = vocabulary_size - 1
-        rows = [("train", 0, bytearray(packed([largest, 2])), 1)]
+        rows = [(TRAIN, 0, bytearray(packed([largest, 2])), 1)]
         manifest = write(
             spark.createDataFrame(rows, SCHEMA),
             tmp_path,
@@ -191,7 +197,7 @@ class TestWriteDataset:
         assert table["sequence"].to_pylist() == [[largest, 2, 0, 0, 0]]
 
     def test_weights_are_written_and_summed(self, spark, tmp_path):
-        rows = [("train", number, bytearray(packed([number + 2])), 0, number / 4) for number in range(6)]
+        rows = [(TRAIN, number, bytearray(packed([number + 2])), 0, number / 4) for number in range(6)]
         manifest = write(
             spark.createDataFrame(rows, SCHEMA + ", weight double"), tmp_path, split_rows={"train": 6}, rows_per_chunk=6
         )
@@ -204,7 +210,7 @@ class TestWriteDataset:
         assert manifest.mean_weight("train") == 0.625
 
     def test_rows_without_a_word_are_sequences_of_padding(self, spark, tmp_path):
-        rows = [("train", number, bytearray(), 1) for number in range(3)]
+        rows = [(TRAIN, number, bytearray(), 1) for number in range(3)]
         write(spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows={"train": 3})
         assert written(tmp_path, "train") == [([0] * L, 0, 1)] * 3
 
@@ -217,7 +223,7 @@ class TestWriteDataset:
         "announced", [{"train": 0, "validation": 2}, {"train": 3, "validation": 2}, {"train": 2}, {"test": 9}]
     )
     def test_other_rows_than_announced_are_an_error_and_not_a_dataset(self, spark, tmp_path, announced):
-        rows = [(split, number, bytearray(), 0) for split in ("train", "validation") for number in range(2)]
+        rows = [(split, number, bytearray(), 0) for split in (TRAIN, VALIDATION) for number in range(2)]
         with pytest.raises(DatasetError, match="rows"):
             write(spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows=announced)
         assert not (tmp_path / "_manifest.json").exists()

@@ -1,0 +1,74 @@
+"""Rows that are sent to the task of their group arrive there, all of them, in order; against Spark's own choice."""
+
+from collections import defaultdict
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+
+from sentispark.spark import exchange
+from sentispark.spark.arrow import map_batches
+from sentispark.spark.exchange import PACKED, exchanged, packed, partition_keys, unpacked
+
+SCHEMA = pa.schema([("number", pa.int64()), ("name", pa.string()), ("ids", pa.list_(pa.int32()))])
+ROWS = st.tuples(st.integers(0, 3), st.integers(), st.none() | st.text(), st.none() | st.lists(st.integers(0, 9)))
+
+
+def batch_of(rows):
+    columns = zip(*(row[1:] for row in rows), strict=True) if rows else [[]] * 3
+    return pa.RecordBatch.from_arrays(
+        [pa.array(c, t) for c, t in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA
+    )
+
+
+@given(st.lists(st.lists(ROWS.filter(lambda row: abs(row[1]) < 2**63), max_size=30), max_size=5), st.integers(1, 5000))
+def test_each_group_gets_its_rows_in_their_order_whatever_is_held_and_packed(batches, bytes_held):
+    with mock.patch.multiple(exchange, _HELD_BYTES=bytes_held, _PACKAGE_BYTES=bytes_held // 3):
+        given_batches = ((np.array([row[0] for row in rows], np.int64), batch_of(rows)) for rows in batches)
+        sent = list(packed(given_batches, 4))
+    expected, found = defaultdict(list), defaultdict(list)
+    for rows in batches:
+        for group, *row in rows:
+            expected[int(partition_keys(4)[group])].append(tuple(row))
+    for packages in sent:
+        for package in range(len(packages)):
+            one = packages.slice(package, 1)
+            for rows in unpacked([one], SCHEMA):
+                found[one.column("key")[0].as_py()] += [tuple(row.values()) for row in rows.to_pylist()]
+    assert found == expected
+
+
+def test_packages_are_small_and_a_large_row_is_one_of_its_own():
+    names = ["x" * 1000] * 100 + ["y" * 1_000_000]
+    rows = pa.RecordBatch.from_pydict({"name": names})
+    (packages,) = packed([(np.zeros(101, np.int64), rows)], 1)
+    sizes = packages.column("package")
+    assert sum(batch.num_rows for batch in unpacked([packages], rows.schema)) == 101
+    assert len(sizes) > 3
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7, 64, 1000])
+def test_spark_sends_the_key_of_each_partition_there(spark, partitions):
+    keys = partition_keys(partitions).tolist()
+    assert len(set(keys)) == partitions
+    frame = spark.createDataFrame([(number, key) for number, key in enumerate(keys)], "partition int, key int")
+    chosen = frame.select("partition", F.pmod(F.hash("key"), F.lit(partitions)).alias("chosen")).collect()
+    assert [row.chosen for row in chosen] == [row.partition for row in chosen]
+
+
+@pytest.mark.modern
+def test_each_group_meets_in_the_partition_of_its_number(spark):
+    def send(batches):
+        yield from packed(((batch.column(0).to_numpy() % 10, batch) for batch in batches), 12)
+
+    def receive(batches):
+        yield from unpacked(batches, pa.schema([("id", pa.int64())]))
+
+    packages = exchanged(map_batches(spark.range(300, numPartitions=3), send, PACKED), 12)
+    found = map_batches(packages, receive, "id long").withColumn("partition", F.spark_partition_id()).collect()
+    assert sorted(row.id for row in found) == list(range(300))
+    assert all(row.partition == row.id % 10 for row in found)
