@@ -179,8 +179,11 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
             edges = [0, *(piece.stop for piece in own)]
             assert [piece.start for piece in own] == edges[:-1]
             assert edges[-1] == file.size
-    plain = sum(file.size for file, _ in files if file.path.endswith("l"))
-    assert len(tasks) >= min(3 * cores, plain // (4 << 20)) // 2
+    work = sum(file.size * (3 if file.path.endswith("z") else 2 if file.path.endswith("t") else 1) for file, _ in files)
+    a_third_of_a_core_s = min(max(work / (3 * cores), 4 << 20), 64 << 20)
+    for task in tasks:
+        lines = sum(piece.stop - piece.start for piece in task if piece.path.endswith("l"))
+        assert lines <= 2 * a_third_of_a_core_s + 2
 
 
 # A folder of a Delta table.
