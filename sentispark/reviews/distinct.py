@@ -163,16 +163,17 @@ class _QuarantineWriter:
         self.reasons: Counter[str] = Counter()
 
     def take_out(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Write the records that have a reason; gives the others."""
+        """Write the records that have a reason; gives `text` and `rating` of the others."""
+        reviews = records.select(["text", "rating"])
         usable = pc.is_null(records.column("reason"))
         if pc.all(usable).as_py():
-            return records
+            return reviews
         bad = records.filter(pc.invert(usable)).select(["reason", "file", "record"])
         self.reasons.update(bad.column("reason").to_pylist())
         self._held.append(bad)
         if sum(batch.nbytes for batch in self._held) >= _QUARANTINE_BYTES:
             self.close()
-        return records.filter(usable)
+        return reviews.filter(usable)
 
     def close(self) -> None:
         """Write what is left."""

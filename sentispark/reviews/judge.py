@@ -57,7 +57,7 @@ def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
     bad = reason.is_valid()
     record = pa.nulls(len(batch), pa.string())
     if pc.any(bad).as_py():
-        text, rating = (pc.if_else(bad, pa.scalar(None, column.type), column) for column in (text, rating))
+        text, rating = _null_where(bad, text), pc.if_else(bad, pa.scalar(None, rating.type), rating)
         record = pc.replace_with_mask(record, bad, _records(*(column.filter(bad) for column in (raw, stars, broken))))
     columns = {
         "text": text,
@@ -68,6 +68,13 @@ def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
         **({"kept": batch.column("kept")} if "kept" in batch.schema.names else {}),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _null_where(mask: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
+    """The texts without those of the mask; none of them is copied."""
+    texts = pa.concat_arrays([texts]) if texts.offset else texts
+    validity = pc.and_(texts.is_valid(), pc.invert(mask)).buffers()[1]
+    return pa.StringArray.from_buffers(len(texts), *texts.buffers()[1:], validity)
 
 
 def _ratings(stars: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:

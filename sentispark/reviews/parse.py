@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import ast
 import csv
-import functools
 import gzip
 import io
 import itertools
-import json
 import lzma
-import re
 import sys
 from bz2 import BZ2File
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentispark.errors import InputError
 from sentispark.files import Folder
+from sentispark.reviews.json_lines import LineDecoder, spelled
 from sentispark.reviews.pieces import Piece
 
 __all__ = ["Fields", "columns_in", "read_piece"]
 
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 8192
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NOBODYS_NAME = "a field of nobody's"
 
 
 class Fields(NamedTuple):
@@ -121,16 +114,14 @@ def _as_batch(arrays: dict[str, pa.StringArray], broken: pa.StringArray, fields:
 
 
 def _json_lines(piece: Piece, fields: Fields) -> Iterator[pa.RecordBatch]:
-    parse = _line_parser(fields)
-    text, *others = map(attrgetter, _slots(fields))
+    decoder = LineDecoder(fields.text, fields.rating, fields.names)
     with _opened(piece) as file:
         blocks = _cut_blocks(file, piece) if piece.compression is None else _packed_blocks(file, piece)
         for block in blocks:
-            records = [record for line in block.splitlines() if (record := parse(line)) is not None]
-            for start in range(0, len(records), BATCH_ROWS):
-                some = records[start : start + BATCH_ROWS]
-                columns = [[*map(text, some)], *([*map(_spelled_once, map(other, some))] for other in others)]
-                yield _batch(columns, [record.broken for record in some], fields)
+            lines = decoder.lines(block)
+            for start in range(0, len(lines), BATCH_ROWS):
+                *columns, broken = decoder.columns(lines[start : start + BATCH_ROWS])
+                yield _as_batch(dict(zip(fields.names, columns, strict=True)), broken, fields)
 
 
 def _cut_blocks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
@@ -157,77 +148,6 @@ def _packed_blocks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
         block += b"" if block.endswith(b"\n") else file.readline()
         if number % piece.shares == piece.share:
             yield block
-
-
-def _slots(fields: Fields) -> list[str]:
-    """The attributes of a parsed line, in the order of the names of the fields."""
-    return [f"field_{number}" for number in range(len(fields.names))]
-
-
-def _line_parser(fields: Fields) -> Callable[[bytes], Any]:
-    """From a line to an object with the `_slots` of the fields and `broken`; to None if the line is blank.
-
-    A line as it should be, its text a string and its rating a number, is decoded into those fields alone. All others
-    go the slow way through `json`.
-    """
-    slots = _slots(fields)
-    types = dict.fromkeys(fields.names, Any) | {fields.text: str | None, fields.rating: int | float | str | None}
-    attributes = [(slot, types[name], None) for slot, name in zip(slots, fields.names, strict=True)]
-    # A name that msgspec cannot take (it may not hold a quote) is never found, so such lines go the slow way, too.
-    plain = [name if re.fullmatch(r'[^\\"\x00-\x1f]+', name) else None for name in fields.names]
-    Line = msgspec.defstruct(
-        "Line",
-        [*attributes, ("broken", str | None, None)],
-        rename={
-            slot: name or f"{_NOBODYS_NAME} ({slot})"
-            for slot, name in zip([*slots, "broken"], [*plain, None], strict=True)
-        },
-        forbid_unknown_fields=None in plain,
-        gc=False,
-    )
-    decode = msgspec.json.Decoder(Line).decode
-
-    def parse(line: bytes) -> Line | None:
-        try:
-            return decode(line)
-        except (msgspec.MsgspecError, UnicodeError):
-            text = line.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
-        if not text.strip():
-            return None
-        record = _lenient_json(text)
-        if not isinstance(record, dict):
-            return Line(broken=text)
-        return Line(*(_spelled(record.get(name)) for name in fields.names))
-
-    return parse
-
-
-def _lenient_json(text: str) -> Any:
-    """What Python's own parser makes of it, which takes NaN for a number too; None if it is no JSON.
-
-    Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are taken as well.
-    """
-    try:
-        return ast.literal_eval(text) if text.startswith("{'") else json.loads(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-
-
-def _spelled(value: Any) -> str | None:
-    """A field as text: strings as they are, anything else as JSON spells it."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    return json.dumps(value)
-
-
-# Ratings are few, and seen again and again. Type by type, as 1, 1.0 and True are one key; so are 0.0 and -0.0, always.
-_spelled_before = functools.lru_cache(1024, typed=True)(_spelled)
-
-
-def _spelled_once(value: Any) -> str | None:
-    return _spelled(value) if isinstance(value, (list, dict)) or value == 0 else _spelled_before(value)
 
 
 # CSV.
@@ -300,7 +220,7 @@ def _as_text(column: pa.Array) -> pa.StringArray:
     try:
         return column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes that are no text
-        return pa.array([_spelled(_as_json(value)) for value in column.to_pylist()], pa.string())
+        return pa.array([spelled(_as_json(value)) for value in column.to_pylist()], pa.string())
 
 
 def _as_json(value: Any) -> Any:

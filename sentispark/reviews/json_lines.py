@@ -1,0 +1,122 @@
+"""Blocks of JSON lines to the columns of some fields, as text; lines that are no JSON to what they are. Pure."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+__all__ = ["LineDecoder", "spelled"]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NOBODYS_NAME = "a field of nobody's"
+
+
+class LineDecoder:
+    """Decodes some fields of JSON lines, and no others.
+
+    Parameters
+    ----------
+    text : str
+        The field that should be a string.
+    rating : str or None
+        The field that should be a number.
+    names : sequence of str
+        All fields that are wanted, these and others.
+    """
+
+    def __init__(self, text: str, rating: str | None, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        slots = [f"field_{number}" for number in range(len(names))]
+        types = dict.fromkeys(names, Any) | {text: str | None, rating: int | float | str | None}
+        attributes = [(slot, types[name], None) for slot, name in zip(slots, names, strict=True)]
+        # A name that msgspec cannot take (it may not hold a quote) is never found: such lines go the slow way, too.
+        plain = [name if re.fullmatch(r'[^\\"\x00-\x1f]+', name) else None for name in names]
+        self._Line = msgspec.defstruct(
+            "Line",
+            [*attributes, ("broken", str | None, None)],
+            rename={
+                slot: name or f"{_NOBODYS_NAME} ({slot})"
+                for slot, name in zip([*slots, "broken"], [*plain, None], strict=True)
+            },
+            forbid_unknown_fields=None in plain,
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(self._Line).decode
+        self._getters = [attrgetter(slot) for slot in (*slots, "broken")]
+
+    def lines(self, block: bytes) -> list[Any]:
+        """The lines of a block, blank ones left out, for `columns`."""
+        found: list[Any] = []
+        blocks_lines, blank = block.splitlines(), 0
+        waiting = iter(blocks_lines)
+        while True:
+            try:
+                found.extend(map(self._decode, waiting))
+                return found
+            except (msgspec.MsgspecError, UnicodeError):  # `found` has the lines before the one that is odd
+                line = self._odd(blocks_lines[len(found) + blank])
+            if line is None:
+                blank += 1
+            else:
+                found.append(line)
+
+    def columns(self, lines: Sequence[Any]) -> list[pa.StringArray]:
+        """The fields, string arrays of shape (n,), null where a line has none; last, the lines that are no JSON."""
+        return [_as_text([*map(getter, lines)]) for getter in self._getters]
+
+    def _odd(self, raw: bytes) -> Any | None:
+        """A line that is not as it should be, by way of `json`; None if it is blank."""
+        text = raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
+        if not text.strip():
+            return None
+        record = _lenient_json(text)
+        if not isinstance(record, dict):
+            return self._Line(broken=text)
+        return self._Line(*(spelled(record.get(name)) for name in self._names))
+
+
+def _lenient_json(text: str) -> Any:
+    """What Python's own parser makes of it, which takes NaN for a number too; None if it is no JSON.
+
+    Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are taken as well.
+    """
+    try:
+        return ast.literal_eval(text) if text.startswith("{'") else json.loads(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def spelled(value: Any) -> str | None:
+    """A field as text: strings as they are, anything else as JSON spells it."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return json.dumps(value)
+
+
+def _as_text(values: list) -> pa.StringArray:
+    """The values, spelled."""
+    if not set(map(type, values)) <= {str, type(None)}:
+        values = [_SPELLED[type(value)][value] if type(value) in _SPELLED else spelled(value) for value in values]
+    return pa.array(values, pa.string())
+
+
+class _Spelled(dict):
+    """Numbers, of which ratings are few, seen again and again, to how they are spelled."""
+
+    def __missing__(self, number: float) -> str:
+        if number and len(self) < 1000:  # 0.0 and -0.0 are one key
+            self[number] = json.dumps(number)
+        return json.dumps(number)
+
+
+# Type by type, as 1 and 1.0 are one key.
+_SPELLED = {int: _Spelled(), float: _Spelled()}
