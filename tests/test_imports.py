@@ -18,6 +18,7 @@ FLOORS = [
     ["", "errors", "files", "options"],
     [
         "text.kernels",
+        "text.letters",
         "text.markup",
         "text.stopwords",
         "dataset.manifest",

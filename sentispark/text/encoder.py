@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pyarrow as pa
 from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
@@ -52,9 +54,10 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
         words = most_frequent_words(
             dataset,
             self.getInputCol(),
-            lambda texts: words_of(texts, options),
+            functools.partial(tokenize, cleaning=cleaning_for(options.stop_words)),
             vocab_size=options.vocab_size,
             min_count=options.min_count,
+            stop_words=stop_word_array(options.stop_words),
         )
         return self._copyValues(ReviewEncoderModel.from_words(words))
 

@@ -5,7 +5,8 @@ them (`don't`, `rock'n'roll`). Everything else separates words. The *reference* 
 system: everything but a to z, apostrophes and blanks is removed (so that `great.Love` is one word).
 
 Words go from kernel to kernel as lists of dictionary-coded strings: each distinct word of a batch is hashed, compared
-and looked up once, and its occurrences are numbers.
+and looked up once, and its occurrences are numbers. (Once for each number of blanks behind it: a word may stand in the
+dictionary more than once.)
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentispark.text.markup import as_strings, beyond_ascii, bytes_of, change_where, rows_with, translated
+from sentispark.text.letters import BLANK, reference_letters, word_letters
+from sentispark.text.markup import as_strings
 
 __all__ = [
     "CLEANINGS",
@@ -41,10 +43,6 @@ CLEANINGS = ("words", "reference")
 # What `tokenize` gives: a list a text, of numbers that stand for the batch's distinct words.
 WORDS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
-_NO_WORD = r"[^\p{L}\p{M}\p{N}']+"
-_APOSTROPHES = "[\u2018\u2019\u02bc\uff07]"
-_BLANK, _APOSTROPHE = ord(" "), ord("'")
-
 # Distinct words kept in a worker before its partial counts are handed on: bounds its memory to about 100 MB.
 _COUNTED_WORDS_HELD = 1_000_000
 
@@ -66,7 +64,7 @@ def tokenize(texts: pa.Array, *, cleaning: str = "words", stop_words: pa.Array |
     list<dictionary<int32, string>> array of length n, without nulls
     """
     texts = as_strings(texts).fill_null("")
-    words = _split(*(_reference_letters(texts) if cleaning == "reference" else _word_letters(texts)))
+    words = _split(*(reference_letters(texts) if cleaning == "reference" else word_letters(texts)))
     return words if stop_words is None else without(words, stop_words)
 
 
@@ -80,9 +78,8 @@ def without(words: pa.ListArray, stop_words: pa.Array) -> pa.ListArray:
     values, offsets = _flat(words)
     stays = ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
     codes = values.indices.to_numpy()
-    keep = stays[codes]
-    offsets = offsets - np.searchsorted(np.flatnonzero(~keep), offsets)
-    return _lists(offsets, pa.DictionaryArray.from_arrays(codes[keep], values.dictionary))
+    kept = np.flatnonzero(stays[codes])
+    return _lists(np.searchsorted(kept, offsets), pa.DictionaryArray.from_arrays(codes[kept], values.dictionary))
 
 
 def encode(words: pa.ListArray, vocabulary: pa.StringArray) -> pa.ListArray:
@@ -121,6 +118,8 @@ def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> p
     list array of length n and of the same type, without nulls
     """
     values, offsets = _flat(ids)
+    if np.diff(offsets).max(initial=0) <= sequence_length:
+        return _lists(offsets, values)
     kept_offsets = np.zeros(len(offsets), np.int64)
     np.cumsum(np.minimum(np.diff(offsets), sequence_length), out=kept_offsets[1:])
     length = np.diff(kept_offsets)
@@ -146,12 +145,14 @@ def pad(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> t
     return sequence, length
 
 
-def count_words(batches: Iterable[pa.ListArray]) -> Iterator[pa.Table]:
+def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None = None) -> Iterator[pa.Table]:
     """Partial word counts: tables of (word string, count int64); the counts of a word add up over all tables.
 
     Parameters
     ----------
     batches : iterable of list<string> arrays, or of what `tokenize` gives
+    stop_words : string array, optional
+        Words that are not counted: cheaper here, where each stands once, than left out of the texts before.
     """
     held: list[pa.Table] = []
     for words in batches:
@@ -159,7 +160,10 @@ def count_words(batches: Iterable[pa.ListArray]) -> Iterator[pa.Table]:
         codes = values.indices.drop_null().to_numpy()
         counts = np.bincount(codes, minlength=len(values.dictionary))
         table = pa.table({"word": values.dictionary, "count": pa.array(counts, pa.int64())})
-        held.append(table.filter(pa.array(counts > 0)))
+        counted = counts > 0
+        if stop_words is not None:
+            counted &= ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
+        held.append(table.filter(pa.array(counted)))
         if sum(table.num_rows for table in held) > 2 * _COUNTED_WORDS_HELD:
             held = [_merged(held)]
             if held[0].num_rows > _COUNTED_WORDS_HELD:
@@ -173,57 +177,9 @@ def _merged(tables: list[pa.Table]) -> pa.Table:
     return pa.table({"word": sums["word"], "count": sums["count_sum"]})
 
 
-def _word_letters(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of lower-case words between blanks, and where each text begins among them.
-
-    Exact for all scripts, and for ASCII a look-up a byte: 20 times the speed of a regular expression.
-    """
-    raw, offsets = bytes_of(change_where(rows_with(texts, beyond_ascii), texts, _wide_words))
-    letters = translated(raw, _LETTERS)
-    apostrophes = np.flatnonzero(letters == _APOSTROPHE)
-    if len(apostrophes):
-        edge = np.zeros(len(letters) + 1, bool)  # where a text begins or ends
-        edge[offsets] = True
-        before = np.where(edge[apostrophes], _BLANK, letters[apostrophes - 1])
-        after = np.where(edge[apostrophes + 1], _BLANK, letters[np.minimum(apostrophes + 1, len(letters) - 1)])
-        within = np.minimum(before, after) > _APOSTROPHE  # a blank and an apostrophe come before all letters
-        letters[apostrophes[~within]] = _BLANK
-    return letters, offsets
-
-
-def _wide_words(texts: pa.StringArray) -> pa.StringArray:
-    texts = pc.replace_substring_regex(texts, pattern=_APOSTROPHES, replacement="'")
-    return pc.replace_substring_regex(pc.utf8_lower(texts), pattern=_NO_WORD, replacement=" ")
-
-
-def _reference_letters(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    # The reference splits at blanks, so other white space, which is removed, joins two words. Kept as it was.
-    raw, offsets = bytes_of(texts)
-    letters = translated(raw, _REFERENCE_LETTERS)
-    removed = letters == 0
-    return letters[~removed], offsets - np.searchsorted(np.flatnonzero(removed), offsets)
-
-
-def _letter_table(others: int, wide: bool) -> bytes:
-    """Each byte's lower-case ASCII letter; apostrophe and blank themselves; `others` for all else.
-
-    With `wide`, digits and the parts of longer characters stay too.
-    """
-    table = np.full(256, others, np.uint8)
-    for letter in "abcdefghijklmnopqrstuvwxyz' " + ("0123456789" if wide else ""):
-        table[ord(letter)] = table[ord(letter.upper())] = ord(letter)
-    if wide:
-        table[0x80:] = np.arange(0x80, 0x100)
-    return table.tobytes()
-
-
-_LETTERS = _letter_table(_BLANK, wide=True)
-_REFERENCE_LETTERS = _letter_table(0, wide=False)
-
-
 def _split(letters: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
     """The words between the blanks of the texts that begin at `offsets`."""
-    letter = letters != _BLANK
+    letter = letters != BLANK
     begins = letter.copy()
     begins[1:] &= ~letter[:-1]
     first = offsets[:-1][np.diff(offsets) > 0]
@@ -233,9 +189,8 @@ def _split(letters: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
     # are trimmed when they have been told apart.
     ends = np.append(starts, np.int32(len(letters)))
     spaced = pa.StringArray.from_buffers(len(starts), pa.py_buffer(ends), pa.py_buffer(letters)).dictionary_encode()
-    distinct = pc.ascii_rtrim(spaced.dictionary, characters=" ").dictionary_encode()
-    codes = distinct.indices.take(spaced.indices)
-    return _lists(np.searchsorted(starts, offsets), pa.DictionaryArray.from_arrays(codes, distinct.dictionary))
+    distinct = pc.ascii_rtrim(spaced.dictionary, characters=" ")
+    return _lists(np.searchsorted(starts, offsets), pa.DictionaryArray.from_arrays(spaced.indices, distinct))
 
 
 def _lists(offsets: np.ndarray, values: pa.Array) -> pa.ListArray:

@@ -28,7 +28,13 @@ COUNTS = "word string, count long"
 
 
 def most_frequent_words(
-    dataset: DataFrame, column: str, words: Callable[[pa.Array], pa.ListArray], *, vocab_size: int, min_count: int
+    dataset: DataFrame,
+    column: str,
+    words: Callable[[pa.Array], pa.ListArray],
+    *,
+    vocab_size: int,
+    min_count: int,
+    stop_words: pa.Array | None = None,
 ) -> WordList:
     """The most frequent words of a column, ties in alphabetical (code point) order.
 
@@ -44,6 +50,8 @@ def most_frequent_words(
         The number of words kept, at most.
     min_count : int
         Occurrences below which a word is left out.
+    stop_words : string array, optional
+        Words left out.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def most_frequent_words(
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in count_words(words(batch.column(0)) for batch in batches):
+        for table in count_words((words(batch.column(0)) for batch in batches), stop_words=stop_words):
             yield from table.to_batches()
 
     counts = map_batches(plainly_named(dataset.select(quoted(column))), run, COUNTS)
