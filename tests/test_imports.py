@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1] / "sentispark"
 FLOORS = [
     ["", "errors", "files", "options"],
     [
+        "text.hashing",
         "text.kernels",
         "text.letters",
         "text.markup",

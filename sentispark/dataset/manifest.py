@@ -9,11 +9,16 @@ from typing import Any
 
 from sentispark.errors import DatasetError
 
-__all__ = ["FILE_NAME", "FORMAT_VERSION", "SPLITS", "Chunk", "Manifest"]
+__all__ = ["FILE_NAME", "FORMAT_VERSION", "SPLITS", "Chunk", "Manifest", "id_type_of"]
 
 FILE_NAME = "_manifest.json"
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
+
+
+def id_type_of(vocabulary_size: int) -> str:
+    """The NumPy type of token ids below a bound: int16 where they fit, or int32."""
+    return "int16" if vocabulary_size <= 1 << 15 else "int32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Manifest:
     @property
     def id_type(self) -> str:
         """The NumPy type of the token ids in the chunks: int16 where they fit."""
-        return "int16" if self.vocabulary_size <= 1 << 15 else "int32"
+        return id_type_of(self.vocabulary_size)
 
     def chunks_of(self, split: str) -> tuple[Chunk, ...]:
         """The chunks of one split."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,24 +24,28 @@ from sentispark.text import wordlist
 from sentispark.text.kernels import pad
 from sentispark.text.wordlist import WordList
 
-__all__ = ["ROWS_PER_CHUNK", "TOKENS_TYPE", "ChunkPlan", "pack_tokens", "packed_rows", "write_dataset"]
+__all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "write_dataset"]
 
 # A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
 ROWS_PER_CHUNK = 32_768
-
-TOKENS_TYPE = np.dtype("<i4")
 
 # Token ids are no column that a dictionary makes smaller, or faster to read.
 _PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
 
 
-def pack_tokens(ids: pa.ListArray) -> pa.BinaryArray:
-    """Lists of token ids as binary values, four bytes an id: what crosses the shuffle, padding left out."""
-    ids = ids.cast(pa.list_(pa.int32()))
+def pack_tokens(ids: pa.ListArray, kind: str) -> pa.BinaryArray:
+    """Lists of token ids as binary values, of two or four bytes an id: what crosses the shuffle, padding left out.
+
+    Parameters
+    ----------
+    ids : list array of length n
+    kind : {"int16", "int32"}
+    """
+    width = np.dtype(kind).newbyteorder("<")
     counts = ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(ids) + 1, np.int32)
-    np.cumsum(counts * TOKENS_TYPE.itemsize, out=offsets[1:])
-    values = ids.flatten().to_numpy(zero_copy_only=False).astype(TOKENS_TYPE, copy=False)
+    np.cumsum(counts * width.itemsize, out=offsets[1:])
+    values = ids.flatten().to_numpy(zero_copy_only=False).astype(width, copy=False)
     return pa.BinaryArray.from_buffers(pa.binary(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
 
@@ -55,10 +59,13 @@ class ChunkPlan:
         The number of rows of each split; it decides how many chunks there are.
     rows_per_chunk : int
         Rows of a chunk, on average.
+    token_type : {"int16", "int32"}
+        The width of the tokens in packed rows.
     """
 
     split_rows: Mapping[str, int]
     rows_per_chunk: int = ROWS_PER_CHUNK
+    token_type: str = "int32"
 
     @property
     def files(self) -> list[str]:
@@ -156,7 +163,7 @@ def write_dataset(
         counts=dict(counts or {}),
         origin=origin,
     )
-    manifest = dataclasses.replace(manifest, chunks=_write_chunks(packages, folder, plan.files, manifest))
+    manifest = dataclasses.replace(manifest, chunks=_write_chunks(packages, folder, plan, manifest))
     counted = {split: rows for split, rows in plan.split_rows.items() if rows}
     found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in manifest.chunks})}
     if found != counted:
@@ -167,15 +174,21 @@ def write_dataset(
     return manifest
 
 
-def _write_chunks(packages: DataFrame, folder: Folder, files: Sequence[str], manifest: Manifest) -> tuple[Chunk, ...]:
+def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest: Manifest) -> tuple[Chunk, ...]:
     """Write all chunks, a task each."""
-    row = _row_schema(weighted=manifest.weighted)
+    files, row = plan.files, _row_schema(weighted=manifest.weighted)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = pa.Table.from_batches(unpacked(batches, row), schema=row)
         for chunk in pc.unique(table["chunk"]).to_pylist():
-            rows = table.filter(pc.equal(table["chunk"], chunk))
-            yield _write_chunk(_ordered(rows), folder, manifest, files[chunk]) if chunk >= 0 else _unannounced(rows)
+            own = pc.equal(table["chunk"], chunk)
+            rows = table if pc.all(own).as_py() else table.filter(own)
+            if chunk < 0:
+                yield _unannounced(rows)
+            else:
+                rows = _ordered(rows)
+                sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
+                yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
     schema = "split string, file string, rows long, positives long, weight double, size long"
     written = map_batches(exchanged(packages, max(1, len(files))), run, schema).collect()
@@ -198,13 +211,14 @@ def _ordered(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(place)).combine_chunks()
 
 
-def _write_chunk(table: pa.Table, folder: Folder, plan: Manifest, file: str) -> pa.RecordBatch:
+def _write_chunk(
+    table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, plan: Manifest, file: str
+) -> pa.RecordBatch:
     """Write one chunk's file and give its line of the manifest."""
-    sequence, length = _padded(table["tokens"], plan.sequence_length)
     label = table["label"].combine_chunks().cast(pa.int32())
     schema = _parquet_schema(plan)
     offsets = pa.array(np.arange(len(sequence) + 1, dtype=np.int32) * plan.sequence_length)
-    ids = pa.array(sequence.astype(plan.id_type).ravel())
+    ids = pa.array(sequence.astype(plan.id_type, copy=False).ravel())
     columns = [pa.ListArray.from_arrays(offsets, ids, type=schema.field("sequence").type), pa.array(length), label]
     weight = float(table.num_rows)
     if plan.weighted:
@@ -234,12 +248,13 @@ def _unannounced(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([line])
 
 
-def _padded(tokens: pa.ChunkedArray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of shape (n, L) and lengths of shape (n,), both int32, of packed tokens."""
+def _padded(tokens: pa.ChunkedArray, sequence_length: int, token_type: str) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of shape (n, L), of the type of the packed tokens, and lengths of shape (n,), int32."""
+    kind = np.dtype(token_type).newbyteorder("<")
     packed = pa.concat_arrays(tokens.chunks)
     offsets = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
     first, last = int(offsets[0]), int(offsets[-1])
     data = packed.buffers()[2]
-    values = np.frombuffer(data, np.uint8)[first:last].view(TOKENS_TYPE) if data else np.zeros(0, TOKENS_TYPE)
-    ids = pa.ListArray.from_arrays(pa.array((offsets - first) // TOKENS_TYPE.itemsize), pa.array(values))
-    return pad(ids, sequence_length)
+    values = np.frombuffer(data, np.uint8)[first:last].view(kind) if data else np.zeros(0, kind)
+    ids = pa.ListArray.from_arrays(pa.array((offsets - first) // kind.itemsize), pa.array(values))
+    return pad(ids, sequence_length, dtype=kind.type)

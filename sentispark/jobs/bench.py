@@ -36,6 +36,9 @@ __all__ = ["add_arguments", "run"]
 
 NAMES = ("prepare",)
 
+# Prepared before the clock runs: the JVM has compiled what is hot by then.
+WARM_UP_ROWS = 4_000_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=int, default=3, help="turns that count, after one that does not (default: 3)")
     parser.add_argument(
         "--sizes",
-        default="200000,5000000",
-        help="rows, with commas, at which cost per row and memory are measured (default: 200000,5000000; none: '')",
+        default="100000,200000,1000000,5000000,10000000",
+        help="numbers of rows at which cost per row and memory are measured; none: '' (default: %(default)s)",
     )
     parser.add_argument("--memory", default="1g", help="of the driver in that measurement (default: 1g)")
 
@@ -80,8 +83,9 @@ def _prepare(
     encoders = compare_encoders(spark, paths, times=times)
     readers = compare_readers(open_dataset(folder / "data" / "dataset"), times=max(times, 5))
     spark.stop()  # the children are to have the machine to themselves
-    alone = _alone(paths, folder, cores=cores, times=times)
-    scale = [_scaled(folder, size, cores=cores, memory=memory) for size in sizes]
+    alone = _alone(paths, folder, rows=rows, cores=cores, times=times)
+    scale = [_scaled(folder, size, cores=cores, memory=memory, times=times) for size in sizes]
+    counted = stages[-1 : -2 * times : -2]  # before each there was a short one
     seconds = {name: statistics.median(turns) for name, turns in prepared["seconds"].items()}
     result = {
         "machine": {"cores": cores, "python": sys.version.split()[0], "memory_gib": _memory_gib()},
@@ -89,7 +93,7 @@ def _prepare(
         "ratios": {"encoder_vs_spark_ml": encoders["ratio"], **prepared["ratios"], **readers["ratios"], **alone},
         "seconds": seconds,
         "rows_per_second": {name: rows / took for name, took in seconds.items()} | readers["rows_per_second"],
-        "stage_seconds": {name: statistics.median(turn[name] for turn in stages[1:]) for name in stages[0]},
+        "stage_seconds": {name: statistics.median(turn[name] for turn in counted) for name in stages[0]},
         "streaming_stage_seconds": prepared["stages"],
         "scale": scale,
     }
@@ -113,29 +117,30 @@ def _reviews(folder: Path, rows: int, cores: int) -> list[str]:
     return sorted(map(str, done.iterdir()))
 
 
-def _alone(paths: Sequence[str], folder: Path, *, cores: int, times: int) -> dict[str, float]:
+def _alone(paths: Sequence[str], folder: Path, *, rows: int, cores: int, times: int) -> dict[str, float]:
     """How much faster all cores are than one."""
     seconds = {}
     for number in {1, cores}:
         _log.info("preparing on %d cores", number)
-        done = _run_alone(paths, folder, cores=number, memory="2g", times=times + 1)
-        seconds[number] = statistics.median(done["seconds"][1:])
+        seconds[number] = _run_alone(paths, folder, rows=rows, cores=number, memory="2g", times=times)["seconds"]
     return {f"cores_{cores}_vs_1": seconds[1] / seconds[cores]}
 
 
-def _scaled(folder: Path, rows: int, *, cores: int, memory: str) -> dict[str, Any]:
+def _scaled(folder: Path, rows: int, *, cores: int, memory: str, times: int) -> dict[str, Any]:
     """Cost and memory at so many rows, with so much memory for the driver."""
     paths = _reviews(folder / "data", rows, cores)
     _log.info("preparing %d rows with a driver of %s", rows, memory)
-    # About two million rows warm up the JVM, whatever the size.
-    done = _run_alone(paths, folder, cores=cores, memory=memory, times=max(2, 2_000_000 // rows))
-    best = statistics.median(sorted(done["seconds"])[:3])
-    return {"rows": rows, "seconds": best, "microseconds_per_row": best / rows * 1e6, "peak_mib": done["peak_mib"]}
+    done = _run_alone(paths, folder, rows=rows, cores=cores, memory=memory, times=times)
+    return {"rows": rows, **done, "microseconds_per_row": done["seconds"] / rows * 1e6}
 
 
-def _run_alone(paths: Sequence[str], folder: Path, *, cores: int, memory: str, times: int) -> dict[str, Any]:
-    arguments = [str(cores), memory, str(times), str(folder / "data" / "alone"), *paths]
-    return run_alone(bench_alone.__name__, arguments, cores=cores)
+def _run_alone(paths: Sequence[str], folder: Path, *, rows: int, cores: int, memory: str, times: int) -> dict[str, Any]:
+    """Median seconds of a preparation in a process of its own, and its peak memory."""
+    uncounted = max(1, WARM_UP_ROWS // rows)
+    output = str(folder / "data" / "alone")
+    arguments = [str(cores), memory, str(uncounted + times), output, *paths]
+    done = run_alone(bench_alone.__name__, arguments, cores=cores)
+    return {"seconds": statistics.median(done["seconds"][uncounted:]), "peak_mib": done["peak_mib"]}
 
 
 def _memory_gib() -> int:

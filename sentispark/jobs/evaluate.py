@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
-from sentispark.spark.persistence import literally, spark_folder
+from sentispark.spark.folders import literally, spark_folder
 
 __all__ = ["add_arguments", "evaluate", "run"]
 

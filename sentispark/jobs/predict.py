@@ -18,8 +18,8 @@ from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import load_pipeline
 from sentispark.reviews.options import ReviewOptions, columns_of
 from sentispark.reviews.read import read_reviews
+from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import quoted
-from sentispark.spark.persistence import spark_folder
 
 __all__ = ["add_arguments", "predict", "run"]
 

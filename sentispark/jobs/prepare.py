@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,10 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.dataset.manifest import SPLITS, Manifest
+from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder, replaced_folder
@@ -30,10 +30,10 @@ from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import PACKED
-from sentispark.spark.persistence import spark_folder
-from sentispark.text.kernels import FIRST_WORD, count_words, cut, encode
+from sentispark.spark.folders import spark_folder
+from sentispark.text.kernels import FIRST_WORD, cut, encode
 from sentispark.text.options import TextOptions
-from sentispark.text.vocabulary import COUNTS, top_words
+from sentispark.text.vocabulary import packed_counts, top_words
 from sentispark.text.wordlist import WordList
 
 __all__ = ["add_arguments", "prepare", "run"]
@@ -158,7 +158,7 @@ def _prepare(
         with _stage("count words", seconds):
             word_list = known or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
-            plan = ChunkPlan(split_rows)
+            plan = ChunkPlan(split_rows, token_type=id_type_of(word_list.size))
             manifest = write_dataset(
                 _encoded(second_pass, word_list, plan, reviews, text),
                 draft,
@@ -195,17 +195,17 @@ def _held(frame: DataFrame) -> Iterator[DataFrame]:
 
 def _counted(rows: DataFrame) -> dict[str, Any]:
     """What became of the records; the rows of each split are those that will be written."""
-    counted = rows.where("copies IS NOT NULL").groupBy("reason", "split")
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     split_rows = dict.fromkeys(SPLITS, 0)
     read = merged = 0
-    for group in counted.agg(F.sum("rows").alias("rows"), F.sum("copies").alias("copies")).collect():
-        read += group.copies
-        if group.reason is None:
-            split_rows[SPLITS[group.split]] = group.rows
-            merged += group.copies - group.rows
+    # A few lines a task: Spark would take longer to add them up.
+    for line in rows.where("copies IS NOT NULL").select("reason", "split", "rows", "copies").collect():
+        read += line.copies
+        if line.reason is None:
+            split_rows[SPLITS[line.split]] += line.rows
+            merged += line.copies - line.rows
         else:
-            reasons[group.reason] = group.copies
+            reasons[line.reason] += line.copies
     return {
         "rows_read": read,
         "rows_quarantined": sum(reasons.values()),
@@ -262,10 +262,9 @@ def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         trained = (batch.filter(pc.equal(batch.column("split"), SPLITS.index("train"))) for batch in batches)
-        for table in count_words(batch.column("words") for batch in trained):
-            yield from table.to_batches()
+        return packed_counts(batch.column("words") for batch in trained)
 
-    counts = reviews.map(run, COUNTS)
+    counts = reviews.map(run, PACKED)
     return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
 
 
@@ -278,7 +277,7 @@ def _encoded(
         words, order, rating, split = batch.columns
         ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
         label = pc.greater_equal(rating, options.positive_from).cast(pa.int32())
-        columns = {"split": split, "order": order, "tokens": pack_tokens(ids), "label": label}
+        columns = {"split": split, "order": order, "tokens": pack_tokens(ids, plan.token_type), "label": label}
         return pa.RecordBatch.from_pydict(columns)
 
     return reviews.map(lambda batches: packed_rows(map(encoded, batches), plan), PACKED)

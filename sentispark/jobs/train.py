@@ -18,7 +18,7 @@ from sentispark.ml.options import FitOptions
 from sentispark.ml.pipeline import encoder_of
 from sentispark.nn.options import NetOptions
 from sentispark.options import camel_case, options_of
-from sentispark.spark.persistence import spark_folder
+from sentispark.spark.folders import spark_folder
 from sentispark.train.config import TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]

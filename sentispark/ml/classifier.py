@@ -26,8 +26,8 @@ from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.options import FitOptions
 from sentispark.nn.options import NetOptions
+from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_columns
-from sentispark.spark.persistence import spark_folder
 from sentispark.spark.session import get_spark
 from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable
 

@@ -141,7 +141,7 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             [
                 batch.column("split"),
                 batch.column("order"),
-                pack_tokens(pa.ListArray.from_arrays(offsets, pa.array(valid))),
+                pack_tokens(pa.ListArray.from_arrays(offsets, pa.array(valid)), "int32"),
                 whole,
                 batch.column("weight"),
                 pa.array(largest.astype("int64")),

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from xxhash import xxh3_128_digest
 
+from sentispark.text.hashing import byte_hashes, mixed
 from sentispark.text.markup import bytes_of
 
 __all__ = ["digests", "split_draws"]
@@ -53,24 +54,11 @@ def split_draws(words: pa.ListArray, texts: pa.StringArray) -> np.ndarray:
     wordless = np.flatnonzero(np.diff(offsets) == 0)
     if len(wordless):
         sums[wordless] = _word_hashes(texts.take(pa.array(wordless)))
-    return (_mixed(sums) >> np.uint64(11)) / 2.0**53
+    return (mixed(sums) >> np.uint64(11)) / 2.0**53
 
 
 def _word_hashes(words: pa.StringArray) -> np.ndarray:
     """64 bits for each word, dtype=uint64, the same with and without its apostrophes."""
     raw, offsets = bytes_of(words)
     letter = raw != ord("'")
-    starts = offsets - np.searchsorted(np.flatnonzero(~letter), offsets)
-    letters = raw[letter].astype(np.uint64)
-    place = (np.arange(len(letters)) - np.repeat(starts[:-1], np.diff(starts))).astype(np.uint64)
-    so_far = np.zeros(len(letters) + 1, np.uint64)
-    np.cumsum(_mixed(letters | (place << np.uint64(8))), out=so_far[1:])
-    return _mixed(so_far[starts[1:]] - so_far[starts[:-1]])
-
-
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Bits spread over all 64: the finaliser of SplitMix64 (Steele et al. 2014, doi:10.1145/2714064.2660195)."""
-    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
+    return byte_hashes(raw[letter], offsets - np.searchsorted(np.flatnonzero(~letter), offsets))

@@ -67,20 +67,37 @@ def _joined(batches: list[Numbered]) -> Numbered:
 
 def _one_a_rating(rows: Numbered) -> tuple[Numbered, np.ndarray]:
     """One row a text and rating, sorted by both, and the places of the rows that it stands for as well."""
-    rows = _taken(rows, np.lexsort((rows.rating, rows.digest, rows.order)))
+    rows = _taken(rows, _by_text(rows))
     first = _first_of_runs(rows.order, rows.digest, rows.rating)
     times = np.add.reduceat(rows.times, np.flatnonzero(first)) if len(first) else rows.times
     return _taken(rows, first)._replace(times=times), rows.place[~first]
 
 
+def _by_text(rows: Numbered) -> np.ndarray:
+    """The places that sort rows by text and rating."""
+    by = np.argsort(rows.order)
+    same = np.diff(rows.order[by]) == 0
+    # Few rows have a twin: the others are sorted by now.
+    twin = np.zeros(len(by), bool)
+    twin[1:] |= same
+    twin[:-1] |= same
+    some = by[twin]
+    by[twin] = some[np.lexsort((rows.place[some], rows.rating[some], rows.digest[some], rows.order[some]))]
+    return by
+
+
 def _one_a_text(rows: Numbered) -> tuple[Numbered, np.ndarray]:
     """Of rows sorted by text and rating the most frequent of each text, and the places of the others."""
     first = _first_of_runs(rows.order, rows.digest)
+    best = np.flatnonzero(first)
+    several = np.diff(np.append(best, len(first))) > 1
     text = np.cumsum(first) - 1
-    best = np.lexsort((rows.rating, -rows.times, text))[np.flatnonzero(first)]
+    some = np.flatnonzero(several[text])
+    some = some[np.lexsort((rows.rating[some], -rows.times[some], text[some]))]
+    times = np.add.reduceat(rows.times, best) if len(first) else rows.times
+    best[several] = some[_first_of_runs(text[some])]
     stays = np.zeros(len(first), bool)
     stays[best] = True
-    times = np.add.reduceat(rows.times, np.flatnonzero(first)) if len(first) else rows.times
     return _taken(rows, best)._replace(times=times), rows.place[~stays]
 
 

@@ -19,7 +19,7 @@ from sentispark.reviews.options import FORMATS
 from sentispark.reviews.parse import Fields, columns_in, read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.persistence import spark_folder
+from sentispark.spark.folders import spark_folder
 from sentispark.spark.session import task_cores
 
 __all__ = ["Kernel", "Reviews", "read_reviews"]

@@ -22,12 +22,14 @@ from sentispark.text.markup import as_strings
 
 __all__ = [
     "CLEANINGS",
+    "COUNTS",
     "PAD",
     "UNKNOWN",
     "WORDS",
     "count_words",
     "cut",
     "encode",
+    "most_frequent",
     "pad",
     "spelled_out",
     "tokenize",
@@ -42,6 +44,9 @@ CLEANINGS = ("words", "reference")
 
 # What `tokenize` gives: a list a text, of numbers that stand for the batch's distinct words.
 WORDS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+
+# What `count_words` gives.
+COUNTS = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
 # Distinct words kept in a worker before its partial counts are handed on: bounds its memory to about 100 MB.
 _COUNTED_WORDS_HELD = 1_000_000
@@ -128,25 +133,27 @@ def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> p
     return pa.ListArray.from_arrays(pa.array(kept_offsets, pa.int32()), values.take(pa.array(kept)))
 
 
-def pad(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> tuple[np.ndarray, np.ndarray]:
+def pad(
+    ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail", dtype: type[np.integer] = np.int32
+) -> tuple[np.ndarray, np.ndarray]:
     """Sequences of one length: what `cut` gives, padded at the end with 0.
 
     Returns
     -------
-    sequence : ndarray of shape (n, L), dtype=int32
+    sequence : ndarray of shape (n, L), of the `dtype`
     length : ndarray of shape (n,), dtype=int32
         min(number of ids, L); the padding starts there.
     """
     values, offsets = _flat(cut(ids, sequence_length, truncate=truncate))
     length = np.diff(offsets).astype(np.int32)
-    sequence = np.zeros((len(length), sequence_length), np.int32)
+    sequence = np.zeros((len(length), sequence_length), dtype)
     # Row-major order of the mask is the order of the ids, so one assignment fills all rows.
     sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values.to_numpy(zero_copy_only=False)
     return sequence, length
 
 
 def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None = None) -> Iterator[pa.Table]:
-    """Partial word counts: tables of (word string, count int64); the counts of a word add up over all tables.
+    """Partial word counts, tables as `COUNTS` has them; the counts of a word add up over all tables.
 
     Parameters
     ----------
@@ -159,10 +166,10 @@ def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None 
         values, _ = _flat(words)
         codes = values.indices.drop_null().to_numpy()
         counts = np.bincount(codes, minlength=len(values.dictionary))
-        table = pa.table({"word": values.dictionary, "count": pa.array(counts, pa.int64())})
         counted = counts > 0
         if stop_words is not None:
             counted &= ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
+        table = pa.table([values.dictionary, pa.array(counts, pa.int64())], schema=COUNTS)
         held.append(table.filter(pa.array(counted)))
         if sum(table.num_rows for table in held) > 2 * _COUNTED_WORDS_HELD:
             held = [_merged(held)]
@@ -172,9 +179,30 @@ def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None 
         yield _merged(held)
 
 
+def most_frequent(counts: Iterable[pa.Table], *, vocab_size: int, min_count: int) -> pa.Table:
+    """The words that occur most often by partial counts, at most so many, and their counts; ties by code points.
+
+    Parameters
+    ----------
+    counts : iterable of tables, as `count_words` gives them
+    vocab_size, min_count : int
+        How many words are kept, and how often each must occur.
+    """
+    held, merged = [COUNTS.empty_table()], 0
+    for table in counts:
+        held.append(table)
+        if sum(table.num_rows for table in held) > 2 * merged + _COUNTED_WORDS_HELD:
+            held = [_merged(held)]
+            merged = held[0].num_rows
+    total = _merged(held)
+    total = total.filter(pc.greater_equal(total["count"], min_count))
+    order = pc.sort_indices(total, [("count", "descending"), ("word", "ascending")])
+    return total.take(order[:vocab_size])
+
+
 def _merged(tables: list[pa.Table]) -> pa.Table:
     sums = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
-    return pa.table({"word": sums["word"], "count": sums["count_sum"]})
+    return pa.table([sums["word"], sums["count_sum"]], schema=COUNTS)
 
 
 def _split(letters: np.ndarray, offsets: np.ndarray) -> pa.ListArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark.ml import Estimator, Model
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
@@ -15,16 +16,26 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
+from sentispark.spark.exchange import PACKED, packed, unpacked
 from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
-from sentispark.text.kernels import count_words, encode
+from sentispark.text.hashing import byte_hashes
+from sentispark.text.kernels import COUNTS, count_words, encode, most_frequent
+from sentispark.text.markup import bytes_of
 from sentispark.text.options import TextOptions
 from sentispark.text.wordlist import FILE_NAME, WordList
 
-__all__ = ["COUNTS", "VocabularyBuilder", "VocabularyModel", "WordListModel", "most_frequent_words", "top_words"]
+__all__ = [
+    "VocabularyBuilder",
+    "VocabularyModel",
+    "WordListModel",
+    "most_frequent_words",
+    "packed_counts",
+    "top_words",
+]
 
-# What `count_words` gives, in Spark's words.
-COUNTS = "word string, count long"
+# Into so many packages a task's counts are cut, or more.
+_GROUPS = 64
 
 
 def most_frequent_words(
@@ -38,7 +49,7 @@ def most_frequent_words(
 ) -> WordList:
     """The most frequent words of a column, ties in alphabetical (code point) order.
 
-    The words are counted where they stand; only partial counts are shuffled, and `vocab_size` rows come back.
+    The words are counted where they stand; only partial counts are shuffled, and the words alone come back.
 
     Parameters
     ----------
@@ -60,28 +71,40 @@ def most_frequent_words(
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in count_words((words(batch.column(0)) for batch in batches), stop_words=stop_words):
-            yield from table.to_batches()
+        return packed_counts((words(batch.column(0)) for batch in batches), stop_words=stop_words)
 
-    counts = map_batches(plainly_named(dataset.select(quoted(column))), run, COUNTS)
+    counts = map_batches(plainly_named(dataset.select(quoted(column))), run, PACKED)
     return top_words(counts, vocab_size=vocab_size, min_count=min_count, source=f"Column '{column}'")
 
 
+def packed_counts(words: Iterable[pa.ListArray], *, stop_words: pa.Array | None = None) -> Iterator[pa.RecordBatch]:
+    """What `count_words` counts, in packages for `top_words`: the counts of a word in packages of one key."""
+
+    def grouped() -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        for table in count_words(words, stop_words=stop_words):
+            for batch in table.to_batches():
+                group = byte_hashes(*bytes_of(batch.column("word"))) % np.uint64(_GROUPS)
+                yield group.astype(np.int64), batch
+
+    return packed(grouped(), _GROUPS)
+
+
 def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str) -> WordList:
-    """The most frequent words of partial counts, `COUNTS` of many batches; see `most_frequent_words`.
+    """The most frequent words by partial counts, which `packed_counts` made; see `most_frequent_words`.
 
     Raises
     ------
     InputError
         Naming `source`, if not a single word is left.
     """
-    totals = (
-        counts.where("word IS NOT NULL")
-        .groupBy("word")
-        .agg(F.sum("count").alias("count"))
-        .where(F.col("count") >= min_count)
-    )
-    top = totals.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tables = (pa.Table.from_batches([batch]) for batch in unpacked(batches, COUNTS))
+        return most_frequent(tables, vocab_size=vocab_size, min_count=min_count).to_batches()
+
+    # As many partitions as Spark finds right for their size: a word's counts meet in any case.
+    best = map_batches(counts.repartition("key"), run, "word string, count long")
+    top = best.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
     if not top:
         raise InputError(
             f"{source} must hold a word that occurs at least {min_count} times. None does. "

@@ -241,15 +241,20 @@ class TestPackTokens:
 
     @given(st.lists(st.none() | st.lists(st.integers(0, 2**31 - 1), max_size=5), max_size=6))
     def test_the_bytes_are_those_of_numpy(self, rows):
-        assert pack_tokens(pa.array(rows, pa.list_(pa.int32()))).to_pylist() == [packed(row or []) for row in rows]
+        assert pack_tokens(pa.array(rows, pa.list_(pa.int32())), "int32").to_pylist() == [
+            packed(row or []) for row in rows
+        ]
 
     @given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6), st.integers(0, 6), st.integers(0, 6))
     def test_a_slice_packs_as_that_slice(self, rows, start, stop):
         array = pa.array(rows, pa.list_(pa.int32()))
-        assert pack_tokens(array.slice(start, stop)).to_pylist() == [packed(row) for row in rows[start : start + stop]]
+        assert pack_tokens(array.slice(start, stop), "int32").to_pylist() == [
+            packed(row) for row in rows[start : start + stop]
+        ]
 
-    def test_an_id_is_four_little_endian_bytes(self):
-        assert pack_tokens(pa.array([[1, 258]])).to_pylist() == [b"\x01\0\0\0\x02\x01\0\0"]
+    def test_an_id_is_two_or_four_little_endian_bytes(self):
+        assert pack_tokens(pa.array([[1, 258]]), "int32").to_pylist() == [b"\x01\0\0\0\x02\x01\0\0"]
+        assert pack_tokens(pa.array([[1, 258], []]), "int16").to_pylist() == [b"\x01\0\x02\x01", b""]
 
 
 class TestReplacedFolder:

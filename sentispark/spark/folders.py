@@ -1,0 +1,36 @@
+"""Paths as Spark means them, as folders that Python reads and writes."""
+
+from __future__ import annotations
+
+import re
+
+from py4j.protocol import Py4JJavaError
+
+from sentispark.errors import SetupError
+from sentispark.files import Folder
+from sentispark.spark.session import get_spark
+
+__all__ = ["literally", "spark_folder"]
+
+
+def spark_folder(path: str) -> Folder:
+    """The folder that Spark means by a path: one without a scheme is on the cluster's default file system.
+
+    Local paths become absolute, as executors run in folders of their own. A URL that this Spark has no file system for
+    is taken as it is: what reads and writes files here is fsspec.
+    """
+    context = get_spark().sparkContext
+    hadoop = context._jvm.org.apache.hadoop.fs.Path(path)
+    try:
+        url = hadoop.getFileSystem(context._jsc.hadoopConfiguration()).makeQualified(hadoop).toString()
+    except Py4JJavaError as error:
+        if "://" in path:
+            return Folder(path)
+        problem = str(error.java_exception).splitlines()[0]
+        raise SetupError(f"'{path}' is on a file system that Spark cannot reach: {problem}.") from error
+    return Folder(url.removeprefix("file:"))
+
+
+def literally(path: str) -> str:
+    """A path that Spark's readers take as it is, although they take some characters for a glob's."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
