@@ -110,7 +110,9 @@ def test_pad_cuts_the_named_end_and_fills_the_other_with_zeros(rows, sequence_le
 
 
 def test_every_character_of_unicode_is_a_part_of_words_or_none_as_its_category_says():
-    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000 and chr(point) != "İ"]
+    # Arrow may know, and lower, characters of a later Unicode than Python's: to that they are not assigned (Cn).
+    points = [point for point in range(0x110000) if unicodedata.category(chr(point)) not in ("Cs", "Cn")]
+    points.remove(ord("İ"))
     rows = ["".join(map(chr, points[start : start + 1000])) for start in range(0, len(points), 1000)]
     for row, found in zip(rows, kernels.tokenize(pa.array(rows)).to_pylist(), strict=True):
         # Arrow's lower case of some characters is that of another version of Unicode.
