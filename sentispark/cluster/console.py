@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from sentispark.train.events import Emit, Event, epoch_line
+from sentispark.train.events import Emit, Event, line_of
 
 __all__ = ["reporting"]
 
@@ -32,10 +32,10 @@ def reporting() -> Iterator[Emit]:
             if not bars:
                 bars.append(tqdm(total=event["steps"], desc=f"epoch {event['epoch']}", unit="step", leave=False))
             bars[0].update(event["step"] - bars[0].n)
-        else:
-            if bars:
-                bars.pop().close()
-            tqdm.write(epoch_line(event), file=sys.stderr)
+        if event["kind"] == "epoch" and bars:
+            bars.pop().close()
+        if line := line_of(event):
+            tqdm.write(line, file=sys.stderr)
 
     try:
         yield show
@@ -45,5 +45,5 @@ def reporting() -> Iterator[Emit]:
 
 
 def _log_event(event: Event) -> None:
-    if event["kind"] == "epoch":
-        _log.info(epoch_line(event))
+    if line := line_of(event):
+        _log.info(line)

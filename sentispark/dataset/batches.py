@@ -1,15 +1,31 @@
-"""A rank's rows of a section to its batches: sorted by length, trimmed, in an order that all ranks share."""
+"""Which rows the steps of an epoch take, and a rank's part of a step as arrays.
+
+The rows of a step depend on the dataset, the global batch, the seed and the epoch alone: not on how many ranks there
+are, nor on their batch sizes. In each step all rows are of about the same length.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from sentispark.dataset.plan import (
+    block_sizes,
+    parts_of_step,
+    plan_section,
+    region,
+    section_count,
+    section_rows,
+)
 from sentispark.dataset.readers import ChunkArrays
+from sentispark.dataset.store import RowStore
 
-__all__ = ["Batch", "length_sorted_batches", "shared_step_order"]
+__all__ = ["SECTION_STEPS", "Batch", "Epoch", "epoch_steps", "make_batch"]
+
+# Rows are sorted by length within a section of so many steps: long enough for little padding.
+SECTION_STEPS = 128
 
 
 class Batch(NamedTuple):
@@ -17,9 +33,9 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    sequence : ndarray of shape (n, T), dtype=int64
+    sequence : ndarray of shape (n, T), dtype=int16 or int32
         Trimmed to the longest row, T at least 1.
-    length : ndarray of shape (n,), dtype=int64
+    length : ndarray of shape (n,), dtype=int32
     label : ndarray of shape (n,), dtype=float32
     weight : ndarray of shape (n,), dtype=float32
     """
@@ -30,44 +46,128 @@ class Batch(NamedTuple):
     weight: np.ndarray
 
 
-def shared_step_order(steps: int, rng: np.random.Generator) -> np.ndarray:
-    """The order of the steps, shape (T,); with the same generator on every rank, all take long reviews together."""
-    return rng.permutation(steps)
-
-
-def length_sorted_batches(
-    rows: ChunkArrays, step_rows: np.ndarray, order: np.ndarray, rng: np.random.Generator, *, trim: bool = True
-) -> Iterator[Batch]:
-    """The batches of one rank in one section.
-
-    Parameters
-    ----------
-    rows : ChunkArrays
-        The rank's rows of the section, n of them.
-    step_rows : ndarray of shape (T,), dtype=int64
-        The size of each batch; sums to n.
-    order : ndarray of shape (T,)
-        The order in which the batches come.
-    rng : Generator
-        Puts rows of one length in a new order.
-    trim : bool
-        Whether batches lose the columns that are padding in all their rows.
-    """
-    shuffled = rng.permutation(len(rows.length))
-    by_length = shuffled[np.argsort(rows.length[shuffled], kind="stable")]
-    ends = np.cumsum(step_rows)
-    for step in order:
-        chosen = by_length[ends[step] - step_rows[step] : ends[step]]
-        yield make_batch(rows, chosen, trim=trim)
-
-
-def make_batch(rows: ChunkArrays, chosen: np.ndarray | slice, *, trim: bool) -> Batch:
-    """The chosen rows as one batch."""
-    length = rows.length[chosen].astype(np.int64)
+def make_batch(rows: ChunkArrays, chosen: np.ndarray | slice = slice(None), *, trim: bool) -> Batch:
+    """The chosen rows as one batch; `trim` cuts off the columns that are padding in all of them."""
+    length = rows.length[chosen]
     steps = max(1, int(length.max(initial=0))) if trim else rows.sequence.shape[1]
     return Batch(
-        rows.sequence[chosen, :steps].astype(np.int64),
-        length,
+        rows.sequence[chosen, :steps],
+        length.astype(np.int32, copy=False),
         rows.label[chosen].astype(np.float32),
         rows.weight[chosen].astype(np.float32),
     )
+
+
+def epoch_steps(rows: int, global_batch: int) -> int:
+    """The steps of an epoch."""
+    return int(_steps(rows, global_batch).sum())
+
+
+def _steps(rows: int, global_batch: int) -> np.ndarray:
+    """The steps of each section."""
+    sections = section_count(rows, global_batch, SECTION_STEPS)
+    return -(-section_rows(np.arange(sections), sections, rows) // global_batch)
+
+
+class Epoch:
+    """The steps of an epoch over the rows of a store.
+
+    Parameters
+    ----------
+    store : RowStore
+        A rank that asks for its part of steps has its own region of the rows read, and little more.
+    global_batch : int
+        Rows of a step over all ranks, at least 1; a step has as many, or a few less.
+    seed : int
+    epoch : int
+        Another number, another order.
+    trim : bool
+        Whether batches lose the columns that are padding in all their rows.
+
+    Attributes
+    ----------
+    steps : int
+        The steps of the epoch.
+    """
+
+    def __init__(self, store: RowStore, *, global_batch: int, seed: int, epoch: int, trim: bool = True) -> None:
+        self._store, self._trim, self._seed = store, trim, (seed, epoch)
+        self._sizes = block_sizes(global_batch)
+        sections = section_count(len(store), global_batch, SECTION_STEPS)
+        self._order = np.random.default_rng(self._seed).permutation(sections)
+        self._starts = np.concatenate(([0], np.cumsum(_steps(len(store), global_batch)[self._order])))
+        self._place, self._section = -1, None
+
+    @property
+    def steps(self) -> int:
+        return int(self._starts[-1])
+
+    def step_rows(self, step: int) -> int:
+        """The rows of a step, at least 1."""
+        section, within = self._find(step)
+        return int(section.step_rows[within].sum())
+
+    def batch(self, step: int, sizes: Sequence[int] | np.ndarray = (), rank: int = 0) -> Batch:
+        """A rank's part of a step's rows.
+
+        Steps are asked for in about their order: those of one section at a time are kept.
+
+        Parameters
+        ----------
+        step : int
+        sizes : sequence of int, shape (W,)
+            The ranks' batch sizes, which sum to the global batch; left out, one rank takes all.
+        rank : int
+        """
+        section, within = self._find(step)
+        counts = section.step_rows[within]
+        sizes = sizes if len(sizes) else [int(self._sizes.sum())]
+        first, last = parts_of_step(counts, self._sizes, sizes)[rank : rank + 2].tolist()
+        return make_batch(self._store.take(section.part(within, first, last)), trim=self._trim)
+
+    def _find(self, step: int) -> tuple[_Section, int]:
+        place = int(np.searchsorted(self._starts, step, side="right")) - 1
+        if self._place != place:
+            self._place = place
+            self._section = _Section(self._store, self._sizes, int(self._order[place]), len(self._order), self._seed)
+        return self._section, step - int(self._starts[place])
+
+
+class _Section:
+    """The steps of one section; a block's rows are looked at when they are first asked for.
+
+    Attributes
+    ----------
+    step_rows : ndarray of shape (T, G), dtype=int64
+        The rows of each step from each block.
+    """
+
+    def __init__(self, store: RowStore, sizes: np.ndarray, number: int, sections: int, seed: tuple[int, int]) -> None:
+        self._store, self._number, self._sections = store, number, sections
+        self._seed = (*seed, number + 1)  # a seed with zeros behind it is the same seed
+        plan = plan_section(int(section_rows(number, sections, len(store))), sizes)
+        # Long and short steps come in one random order.
+        order = np.random.default_rng(self._seed).permutation(len(plan.step_rows))
+        self.step_rows = plan.step_rows[order]
+        self._firsts = (np.cumsum(plan.step_rows, axis=0) - plan.step_rows)[order]
+        self._edges = plan.edges.tolist()
+        self._blocks: dict[int, np.ndarray] = {}
+
+    def part(self, step: int, first: int, last: int) -> np.ndarray:
+        """The dataset's rows, ascending, from place `first` to `last` of those of a step, shape (last - first,)."""
+        counts, firsts = self.step_rows[step], self._firsts[step]
+        ends = np.cumsum(counts)
+        starts = ends - counts
+        parts = [np.zeros(0, np.int64)]
+        for block in np.flatnonzero((ends > first) & (starts < last)).tolist():
+            rows = np.sort(self._by_length(block)[firsts[block] : firsts[block] + counts[block]])
+            parts.append(rows[max(0, first - starts[block]) : last - starts[block]])
+        return np.concatenate(parts)
+
+    def _by_length(self, block: int) -> np.ndarray:
+        """The block's rows by length, rows of one length in random order."""
+        if block not in self._blocks:
+            rows = region((self._edges[block], self._edges[block + 1]), self._number, self._sections)
+            shuffled = np.random.default_rng((*self._seed, block + 1)).permutation(len(rows))
+            self._blocks[block] = rows[shuffled[np.argsort(self._store.lengths(rows)[shuffled], kind="stable")]]
+        return self._blocks[block]

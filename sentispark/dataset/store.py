@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -65,17 +66,23 @@ class RowStore:
 
     def take(self, rows: np.ndarray) -> ChunkArrays:
         """The rows of the given numbers (dtype=int64, ascending), in that order. Raises IndexError beyond the end."""
+        parts = [ChunkArrays(*(column[places] for column in chunk)) for chunk, places in self._find(rows)]
+        return ChunkArrays(*(np.concatenate(columns) for columns in zip(self._empty(), *parts, strict=True)))
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """The lengths alone of the rows of the given numbers, int32 of shape (n,); else as `take`."""
+        return np.concatenate([self._empty().length, *(chunk.length[places] for chunk, places in self._find(rows))])
+
+    def _find(self, rows: np.ndarray) -> Iterator[tuple[ChunkArrays, np.ndarray]]:
+        """Each chunk that holds some of the rows, with their places in it."""
         if len(rows) and not (rows[0] >= 0 and rows[-1] < len(self)):
             raise IndexError(f"Rows must be from 0 to {len(self) - 1}. Got {rows[0]} to {rows[-1]}.")
-        edges = np.searchsorted(rows, self._starts)
-        parts = [
-            ChunkArrays(*(column[rows[start:stop] - self._starts[number]] for column in self._chunk(number)))
-            for number, (start, stop) in enumerate(itertools.pairwise(edges))
-            if start < stop
-        ]
-        if not parts:
-            return self._empty()
-        return ChunkArrays(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rows)]
+        for start, stop in itertools.pairwise(edges):
+            if start < stop:
+                number = int(numbers[start])
+                yield self._chunk(number), rows[start:stop] - self._starts[number]
 
     def _empty(self) -> ChunkArrays:
         manifest = self._dataset.manifest

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sentispark.errors import InputError
 
-__all__ = ["training_report"]
+__all__ = ["balance_report", "training_report"]
 
 BLUE, ORANGE, INK, GREY, PALE = "#2563eb", "#ea580c", "#1f2937", "#6b7280", "#e5e7eb"
 PANEL_INCHES = 4.4
@@ -116,3 +116,33 @@ def _style(axes: Axes, title: str) -> None:
 def _legend(axes: Axes) -> None:
     axes.margins(y=0.15)
     axes.legend(frameon=False, labelcolor=INK, fontsize=10)
+
+
+def balance_report(history: Sequence[Mapping], path: str | PathLike[str]) -> None:
+    """Draw each rank's batch size and step time over the steps of a training, and write them to `path` as a PNG.
+
+    Parameters
+    ----------
+    history : sequence of dicts, one an epoch
+        Of each, `balance` is read: the decisions on batch sizes, with their `step`, the `rows` and the
+        `seconds` of each rank's own steps before.
+    path : path-like
+        The file to write; its directory must exist.
+
+    Raises
+    ------
+    InputError
+        There was no decision: one rank alone, `balance` off, or fewer steps than it takes to measure.
+    """
+    decisions = [decision for epoch in history for decision in epoch["balance"]]
+    if not decisions:
+        raise InputError("'history' must hold a decision on batch sizes. It holds none. Train with balance on.")
+    figure = Figure(figsize=(PANEL_INCHES * 2, PANEL_INCHES * 0.9), layout="constrained", facecolor="white")
+    steps = [decision["step"] for decision in decisions]
+    panels = {"rows": "rows of a step", "seconds": "own seconds of a step"}
+    for axes, (name, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for rank, values in enumerate(zip(*(decision[name] for decision in decisions), strict=True)):
+            axes.plot(steps, values, marker=".", label=f"rank {rank}")
+        axes.set(xlabel="step", ylabel=label, ylim=(0, None))
+        axes.legend(frameon=False)
+    figure.savefig(path, format="png", dpi=DOTS_PER_INCH)

@@ -40,7 +40,9 @@ class TrainingSummary:
     Attributes
     ----------
     history : list of dict
-        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, batch_sizes`.
+        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
+        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
+        on batch sizes.
     run : dict
         `workers`, `reader`, `backend`, `device`, `kept_epoch` and the training's `options`.
     """

@@ -67,10 +67,10 @@ class ReviewLSTM(nn.Module):
 
         Parameters
         ----------
-        sequence : Tensor of shape (n, T), dtype=int64
+        sequence : Tensor of shape (n, T), dtype=int16, int32 or int64
             Token ids in [0, vocabulary_size), padded on the right with 0. T is at least the longest length; n and T
             may be 0.
-        length : Tensor of shape (n,), dtype=int64
+        length : Tensor of shape (n,), dtype=int32 or int64
             Valid steps of each row, in [0, T]. A row of length 0 is pooled to zeros.
 
         Returns
@@ -84,7 +84,8 @@ class ReviewLSTM(nn.Module):
             length = functional.pad(length, (0, missing_row))
         if not self.trims:
             length = torch.full_like(length, sequence.shape[1])
-        words = self.dropout(self.embedding(sequence.t()))
+        length = length.long()
+        words = self.dropout(self.embedding(sequence.t().int()))
         runs = self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
         pooled = torch.cat([pool(run, length) for pool in self.poolings for run in runs], dim=1)
         pooled = pooled * (length > 0).unsqueeze(1)

@@ -14,7 +14,7 @@ from sentispark.errors import SentisparkError
 from sentispark.files import Folder, replaced_folder
 from sentispark.text import wordlist
 from sentispark.train.config import TrainConfig
-from sentispark.train.events import Event, epoch_line
+from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
 
@@ -44,7 +44,7 @@ def _run(flags: argparse.Namespace) -> int:
         return 0
     with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
         words = open_dataset(config.dataset).word_list
-        trained = run_rank(config, world, _log_epoch)
+        trained = run_rank(config, world, _log_event)
         trained.save(draft)
         if words is not None:
             draft.write(wordlist.FILE_NAME, words.to_json())
@@ -53,9 +53,9 @@ def _run(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _log_epoch(event: Event) -> None:
-    if event["kind"] == "epoch":
-        _log.info(epoch_line(event))
+def _log_event(event: Event) -> None:
+    if line := line_of(event):
+        _log.info(line)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from sentispark.dataset.dataset import Dataset
 from sentispark.dataset.readers import READERS
 from sentispark.errors import InputError, OptionError
 from sentispark.nn.options import NetOptions
-from sentispark.options import any_of, at_least, between, check, one_of, option, seed_rule
+from sentispark.options import any_of, at_least, between, camel_case, check, one_of, option, seed_rule
 
 __all__ = ["TrainConfig", "TrainOptions", "check_batch_size", "check_trainable"]
 
@@ -23,14 +23,36 @@ class TrainOptions:
 
     max_epochs: int = option(3, at_least(1), "times that every row is used", flag="--epochs")
     batch_size: int = option(256, at_least(1), "rows of a step, over all workers together")
+    part_size: int | str = option(
+        "none",
+        any_of(at_least(1), one_of("none")),
+        "rows that a worker computes at once, where its batch is too large for its memory; gradients are added up",
+    )
+    wire: str = option(
+        "float32",
+        one_of("float32", "float16", "bfloat16", "powersgd", "rows"),
+        "how gradients travel: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
+    )
+    balance: str = option(
+        "auto",
+        one_of("auto", "epoch", "off"),
+        "how batch sizes follow the workers' speed: auto every few steps, epoch as the 2019 system did, or off",
+    )
+    balance_limit: float = option(8.0, between(1, math.inf), "most rows of one worker, as a multiple of an even share")
     learning_rate: float = option(4e-3, between(0, math.inf, open_low=True), "highest learning rate of the schedule")
+    learning_rate_scaling: str = option(
+        "none",
+        one_of("none", "linear", "sqrt"),
+        "how learning rate and warm-up grow with the batch size, from those for the base batch size",
+    )
+    base_batch_size: int = option(256, at_least(1), "batch size that learning rate and warm-up are given for")
     optimizer: str = option("adamw", one_of("adamw", "sgd"), "rule that turns gradients into steps")
     momentum: float = option(0.9, between(0, 1, open_high=True), "momentum of sgd")
     weight_decay: float = option(
         0.01, between(0, math.inf), "share of each weight lost a step, times the learning rate"
     )
     schedule: str = option(
-        "cosine", one_of("cosine", "linear", "constant"), "how the learning rate falls after the warm-up"
+        "cosine", one_of("cosine", "linear", "constant", "one_cycle"), "how the learning rate falls after the warm-up"
     )
     warmup_share: float = option(0.1, between(0, 1), "share of all steps in which the learning rate rises")
     gradient_clip: float | str = option(
@@ -40,6 +62,19 @@ class TrainOptions:
         1.0,
         any_of(between(0, math.inf, open_low=True), one_of("balanced")),
         "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same",
+    )
+    label_smoothing: float = option(
+        0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 towards a half"
+    )
+    target_loss: float | str = option(
+        "none",
+        any_of(between(0, math.inf, open_low=True), one_of("none")),
+        "validation loss at which training ends, or none",
+    )
+    patience: int | str = option(
+        "none",
+        any_of(at_least(1), one_of("none")),
+        "epochs without a lower validation loss after which training ends, or none",
     )
     keep: str = option(
         "best", one_of("best", "last"), "model kept: that of the epoch with the lowest validation loss, or the last"
@@ -64,11 +99,15 @@ class TrainConfig:
         Path or URL of a prepared dataset that every rank can read.
     train : TrainOptions
     net : NetOptions
+    sizes : tuple of (int, tuple of int), optional
+        From which step on, counted over all epochs from 0, which batch sizes hold: what an earlier run has recorded
+        as its `batch_sizes`. Nothing is balanced then, and the run can be repeated bit for bit.
     """
 
     dataset: str
     train: TrainOptions = dataclasses.field(default_factory=TrainOptions)
     net: NetOptions = dataclasses.field(default_factory=NetOptions)
+    sizes: tuple[tuple[int, tuple[int, ...]], ...] | None = None
 
     def to_json(self) -> str:
         """The text that `from_json` reads."""
@@ -76,7 +115,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
-        """A config from `{"dataset": …, "train": {…}, "net": {…}}`; what is left out has its default.
+        """A config from `{"dataset": …, "train": {…}, "net": {…}, "sizes": […]}`; what is left out has its default.
 
         Raises
         ------
@@ -92,9 +131,11 @@ class TrainConfig:
         if not isinstance(content["dataset"], str):
             raise OptionError(f"'dataset' must be a path or URL. Got {content['dataset']!r}.")
         parts = {"train": TrainOptions, "net": NetOptions}
-        _known(content, {"dataset", *parts}, "the config")
+        _known(content, {"dataset", "sizes", *parts}, "the config")
         return cls(
-            content["dataset"], **{name: _built(kind, content.get(name, {}), name) for name, kind in parts.items()}
+            content["dataset"],
+            **{name: _built(kind, content.get(name, {}), name) for name, kind in parts.items()},
+            sizes=_recorded(content.get("sizes")),
         )
 
 
@@ -112,10 +153,31 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
     dataset.require_split("train")
     rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
     check_batch_size(config.train, ranks)
+    for step, held in config.sizes or ():
+        if len(held) != ranks or sum(held) != config.train.batch_size or min(held) < 0:
+            raise OptionError(
+                f"'sizes' must be those of {ranks} workers and sum to batchSize ({config.train.batch_size}). "
+                f"From step {step} on they are {list(held)}."
+            )
+    ends_early = [name for name in ("target_loss", "patience") if getattr(config.train, name) != "none"]
+    if ends_early and not dataset.manifest.rows("validation"):
+        raise OptionError(
+            f"'{camel_case(ends_early[0])}' needs rows for validation. The dataset has none. "
+            "Prepare some, or leave it out."
+        )
     if not dataset.manifest.mean_weight("train"):
         raise InputError("The weights of the training rows must not all be 0. They are.")
     if config.train.positive_weight == "balanced" and positives in (0, rows):
         raise OptionError("'positiveWeight' balanced needs rows of both classes. All training rows are of one.")
+
+
+def _recorded(sizes: Any) -> tuple[tuple[int, tuple[int, ...]], ...] | None:
+    try:
+        return None if sizes is None else tuple((int(step), tuple(map(int, held))) for step, held in sizes)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"'sizes' must be pairs of a step and the batch sizes that hold from it on. Got {sizes!r}."
+        ) from error
 
 
 def _built(options_class: type, values: dict[str, Any], part: str) -> Any:

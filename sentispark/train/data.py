@@ -1,44 +1,60 @@
-"""A rank's view of a dataset: the batches of each epoch, and its share of an evaluation."""
+"""A rank's share of an evaluation, and its batches of a training one step before they are needed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from sentispark.dataset.batches import Batch, length_sorted_batches, make_batch, shared_step_order
-from sentispark.dataset.plan import even_sizes, plan_section, region, section_count, section_rows
+from sentispark.dataset.batches import Batch, Epoch, make_batch
 from sentispark.dataset.store import RowStore
+from sentispark.train.step import Tensors, to_tensors
+from sentispark.train.world import World
 
-__all__ = ["epoch_steps", "evaluation_batches", "training_batches"]
+__all__ = ["Ahead", "evaluation_batches"]
 
-# Rows are sorted by length within a section of this many steps: long enough for little padding.
-SECTION_STEPS = 64
 # Rows that one rank holds at a time while it evaluates.
 EVALUATION_WINDOW = 16_384
 
 
-def epoch_steps(rows: int, global_batch: int) -> int:
-    """The steps of an epoch."""
-    sections = section_count(rows, global_batch, SECTION_STEPS)
-    return sum(-(-section_rows(section, sections, rows) // global_batch) for section in range(sections))
+class Ahead:
+    """One rank's parts of the steps of an epoch, each made while the step before it is computed.
 
+    Parameters
+    ----------
+    epoch : Epoch
+    world : World
+    sizes : ndarray of shape (W,), dtype=int64
+        The ranks' batch sizes, which sum to the global batch. They may be set anew at any time, to the same on all
+        ranks after the same step; they hold from the step after the next one.
 
-def training_batches(
-    store: RowStore, *, rank: int, ranks: int, global_batch: int, seed: int, epoch: int, trim: bool
-) -> Iterator[tuple[Batch, int]]:
-    """One rank's batches of an epoch, each with the rows that all ranks together have in that step."""
-    sections = section_count(len(store), global_batch, SECTION_STEPS)
-    sizes = even_sizes(global_batch, ranks)
-    shared = np.random.default_rng([seed, epoch])  # the same on every rank
-    own = np.random.default_rng([seed, epoch, rank])
-    for section in shared.permutation(sections):
-        plan = plan_section(section_rows(section, sections, len(store)), sizes)
-        order = shared_step_order(len(plan.step_rows), shared)
-        rows = store.take(region((plan.edges[rank], plan.edges[rank + 1]), section, sections))
-        batches = length_sorted_batches(rows, plan.step_rows[:, rank], order, own, trim=trim)
-        totals = plan.step_rows.sum(axis=1)
-        yield from zip(batches, totals[order].tolist(), strict=True)
+    Attributes
+    ----------
+    seconds_waited : float
+        For batches that were not ready when they were asked for.
+    """
+
+    def __init__(self, epoch: Epoch, world: World, sizes: np.ndarray) -> None:
+        self.sizes, self.seconds_waited = sizes, 0.0
+        self._epoch, self._world = epoch, world
+
+    def __iter__(self) -> Iterator[tuple[Tensors, int]]:
+        """The rank's batch of each step, with the rows that all ranks together have in it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            coming = thread.submit(self._made, 0, self.sizes) if self._epoch.steps else None
+            for step in range(self._epoch.steps):
+                started = time.perf_counter()
+                batch = coming.result()
+                self.seconds_waited += time.perf_counter() - started
+                if step + 1 < self._epoch.steps:
+                    coming = thread.submit(self._made, step + 1, self.sizes)
+                yield batch
+
+    def _made(self, step: int, sizes: np.ndarray) -> tuple[Tensors, int]:
+        batch = self._epoch.batch(step, sizes, self._world.rank)
+        return to_tensors(batch, self._world.device), self._epoch.step_rows(step)
 
 
 def evaluation_batches(store: RowStore, *, rank: int, ranks: int, batch_rows: int, trim: bool) -> Iterator[Batch]:

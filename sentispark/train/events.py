@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Emit", "Event", "Throttle", "epoch_line"]
+__all__ = ["Emit", "Event", "Throttle", "line_of"]
 
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
@@ -26,8 +26,17 @@ class Throttle:
             self._emit(event)
 
 
-def epoch_line(epoch: Event) -> str:
-    """One line for people: the epoch's loss, speed and validation."""
+def line_of(event: Event) -> str | None:
+    """One line for people: an epoch's loss, speed and validation, or how rows were moved; None for other events."""
+    if event["kind"] == "epoch":
+        return _epoch_line(event)
+    if event["kind"] == "balance" and event["moved"]:
+        sizes = ", ".join(map(str, event["sizes"]))
+        return f"epoch {event['epoch']}: batch sizes are now {sizes}, to save {event['gain']:.0%} of a step's time"
+    return None
+
+
+def _epoch_line(epoch: Event) -> str:
     line = (
         f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.4f}, "
         f"{epoch['rows_per_second']:,.0f} rows/s, {epoch['seconds']:.1f} s"

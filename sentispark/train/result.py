@@ -39,9 +39,11 @@ class TrainedNet:
     weights : bytes
         The state of the net in the safetensors format.
     history : list of dict
-        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, batch_sizes`.
+        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
+        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
+        on batch sizes.
     run : dict
-        What the run was: `workers`, `reader`, `kept_epoch` and the options it had.
+        What the run was: `workers`, `reader`, `kept_epoch`, `batch_sizes` (for `TrainConfig.sizes`) and its options.
     """
 
     options: NetOptions

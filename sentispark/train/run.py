@@ -10,23 +10,27 @@ from collections.abc import Iterator
 import safetensors.torch
 import torch
 
+from sentispark.dataset.batches import epoch_steps
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
 from sentispark.dataset.store import RowStore
 from sentispark.errors import SentisparkError, TrainingError
 from sentispark.nn.lstm import ReviewLSTM
 from sentispark.train.config import TrainConfig, check_trainable
-from sentispark.train.data import epoch_steps
 from sentispark.train.events import Emit
+from sentispark.train.pace import Pace
 from sentispark.train.result import TrainedNet
+from sentispark.train.slowdown import Slowdown
 from sentispark.train.step import Stepper
-from sentispark.train.trainer import train
+from sentispark.train.trainer import Trainer
 from sentispark.train.world import World
 
 __all__ = ["run_rank"]
 
 
-def run_rank(config: TrainConfig, world: World, emit: Emit = lambda event: None) -> TrainedNet:
+def run_rank(
+    config: TrainConfig, world: World, emit: Emit = lambda event: None, *, slowdown: Slowdown | None = None
+) -> TrainedNet:
     """Train as one rank of a world.
 
     Parameters
@@ -38,6 +42,8 @@ def run_rank(config: TrainConfig, world: World, emit: Emit = lambda event: None)
         that no other rank waits for it.
     emit : callable
         Takes the first rank's events.
+    slowdown : Slowdown, optional
+        For measuring: what this rank's steps take longer.
 
     Returns
     -------
@@ -51,7 +57,7 @@ def run_rank(config: TrainConfig, world: World, emit: Emit = lambda event: None)
     """
     try:
         with _stores(config, world) as (dataset, stores), _own_randomness(world), world.joined():
-            return _train(config, world, dataset, stores, emit if world.is_first else lambda event: None)
+            return _train(config, world, dataset, stores, emit if world.is_first else lambda event: None, slowdown)
     except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
         raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
 
@@ -73,7 +79,14 @@ def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 
 
-def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str, RowStore], emit: Emit) -> TrainedNet:
+def _train(
+    config: TrainConfig,
+    world: World,
+    dataset: Dataset,
+    stores: dict[str, RowStore],
+    emit: Emit,
+    slowdown: Slowdown | None,
+) -> TrainedNet:
     manifest, options = dataset.manifest, config.train
     check_trainable(dataset, config, world.size)
     torch.manual_seed(options.seed)
@@ -88,8 +101,10 @@ def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str
         steps=options.max_epochs * epoch_steps(rows, options.batch_size),
         positive_weight=(rows - positives) / positives if weight == "balanced" else weight,
         mean_weight=manifest.mean_weight("train"),
+        slowdown=slowdown,
     )
-    history, state, kept = train(net, stepper, stores, options, world, emit)
+    pace = Pace(options, world, stepper.clock, config.sizes)
+    history, state, kept = Trainer(net, stepper, pace, stores, options, world, emit).train()
     return TrainedNet(
         options=config.net,
         vocabulary_size=manifest.vocabulary_size,
@@ -102,6 +117,7 @@ def _train(config: TrainConfig, world: World, dataset: Dataset, stores: dict[str
             "backend": world.backend,
             "device": world.device.type,
             "kept_epoch": kept,
+            "batch_sizes": pace.record,
             "options": dataclasses.asdict(options),
             "text_options": dict(manifest.text_options),
         },

@@ -1,27 +1,34 @@
 """One step: the loss of the local rows, gradients summed over the ranks, and the same change of weights on each.
 
-Every rank divides the sum of its rows' losses by the rows of the whole step, and gradients are added up. DDP's own
-mean over the ranks would be wrong for unequal batches; its comm hook is where the sum takes the mean's place.
+Every rank divides the sum of its rows' losses by the rows of the whole step, and gradients are added up.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from sentispark.dataset.batches import Batch
+from sentispark.train.clock import StepClock
 from sentispark.train.config import TrainOptions
-from sentispark.train.schedule import learning_rate_factor
+from sentispark.train.reduce import Reducer
+from sentispark.train.schedule import learning_rate_factor, scaled_to_batch
+from sentispark.train.slowdown import Slowdown
 from sentispark.train.world import World
 
-__all__ = ["Stepper", "to_tensors"]
+__all__ = ["Stepper", "Tensors", "to_tensors"]
+
+# A batch's sequence, length, label and weight.
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A batch as tensors on a device."""
-    return tuple(torch.from_numpy(column).to(device, non_blocking=True) for column in batch)
+def to_tensors(batch: Batch, device: torch.device) -> Tensors:
+    """A batch as tensors on a device; a GPU fetches them by itself, without anybody waiting."""
+    columns = (torch.from_numpy(column) for column in batch)
+    if device.type == "cpu":
+        return tuple(columns)
+    return tuple(column.pin_memory().to(device, non_blocking=True) for column in columns)
 
 
 class Stepper:
@@ -40,6 +47,13 @@ class Stepper:
         Factor of a positive row's loss.
     mean_weight : float
         Mean weight of the dataset's rows; weights are divided by it, so that their scale does not matter.
+    slowdown : Slowdown, optional
+        For measuring: what steps take longer.
+
+    Attributes
+    ----------
+    clock : StepClock
+        Of all steps that were taken.
     """
 
     def __init__(
@@ -51,27 +65,37 @@ class Stepper:
         steps: int,
         positive_weight: float = 1.0,
         mean_weight: float = 1.0,
+        slowdown: Slowdown | None = None,
     ) -> None:
-        self._world = world
-        self._net = net if world.size == 1 else _summing(net, world)
-        self._optimizer = _optimizer(net, options)
+        self.clock = StepClock(world.device)
+        self._reducer = Reducer(net, world, self.clock, options.wire)
+        rate, warmup_share = scaled_to_batch(
+            options.learning_rate,
+            options.warmup_share,
+            batch_size=options.batch_size,
+            base_batch_size=options.base_batch_size,
+            scaling=options.learning_rate_scaling,
+        )
+        self._optimizer = _optimizer(net, options, rate)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer,
             lambda step: learning_rate_factor(
-                min(step, steps - 1), steps, schedule=options.schedule, warmup_share=options.warmup_share
+                min(step, steps - 1), steps, schedule=options.schedule, warmup_share=warmup_share
             ),
         )
         self._clip = None if options.gradient_clip == "none" else options.gradient_clip
         self._positive_weight = torch.tensor(positive_weight, device=world.device)
-        self._mean_weight = mean_weight
+        self._mean_weight, self._smoothing = mean_weight, options.label_smoothing
+        self._slowdown, self._step = slowdown or Slowdown(), 0
+        self._part_rows = options.batch_size if options.part_size == "none" else options.part_size
 
-    def __call__(self, batch: Batch, step_rows: int) -> Tensor:
+    def __call__(self, batch: Tensors, step_rows: int) -> Tensor:
         """Take one step.
 
         Parameters
         ----------
-        batch : Batch
-            This rank's rows, maybe none.
+        batch : tuple of Tensor
+            This rank's rows, maybe none, from `to_tensors`.
         step_rows : int
             The rows of all ranks in this step.
 
@@ -80,35 +104,35 @@ class Stepper:
         Tensor of shape (), on the rank's device
             The sum of the weighted losses of this rank's rows.
         """
-        sequence, length, label, weight = to_tensors(batch, self._world.device)
-        losses = functional.binary_cross_entropy_with_logits(
-            self._net(sequence, length), label, reduction="none", pos_weight=self._positive_weight
-        )
-        loss_sum = (losses * weight).sum() / self._mean_weight
+        self.clock.begin()
+        self._slowdown.wait(self._step, len(batch[0]))
+        self._reducer.begin(batch[0])
         self._optimizer.zero_grad(set_to_none=True)
-        (loss_sum / step_rows).backward()
+        *first, last = zip(*(column.split(self._part_rows) for column in batch), strict=True)
+        with self._reducer.held_back():
+            sums = [self._backward(part, step_rows) for part in first]
+        sums.append(self._backward(last, step_rows))
+        self._reducer.finish()
         if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._net.parameters(), self._clip)
+            nn.utils.clip_grad_norm_(self._reducer.module.parameters(), self._clip)
         self._optimizer.step()
         self._schedule.step()
+        self._step += 1
+        return torch.stack(sums).sum()
+
+    def _backward(self, part: Tensors, step_rows: int) -> Tensor:
+        """Add the gradients of some rows; gives the sum of their losses."""
+        sequence, length, label, weight = part
+        label = label * (1 - self._smoothing) + 0.5 * self._smoothing
+        losses = functional.binary_cross_entropy_with_logits(
+            self._reducer.module(sequence, length), label, reduction="none", pos_weight=self._positive_weight
+        )
+        loss_sum = (losses * weight).sum() / self._mean_weight
+        (loss_sum / step_rows).backward()
         return loss_sum.detach()
 
 
-def _summing(net: nn.Module, world: World) -> DistributedDataParallel:
-    parallel = DistributedDataParallel(net, device_ids=[world.device] if world.device.type == "cuda" else None)
-    parallel.register_comm_hook(None, _sum_bucket)
-    return parallel
-
-
-def _sum_bucket(_state, bucket):  # without annotations: DDP refuses them as text, and asks for no others
-    """DDP's comm hook: the sum of a bucket over the ranks."""
-    work = distributed.all_reduce(bucket.buffer(), async_op=True)
-    return work.get_future().then(lambda future: future.value()[0])
-
-
-def _optimizer(net: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+def _optimizer(net: nn.Module, options: TrainOptions, rate: float) -> torch.optim.Optimizer:
     if options.optimizer == "sgd":
-        return torch.optim.SGD(
-            net.parameters(), lr=options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay
-        )
-    return torch.optim.AdamW(net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+        return torch.optim.SGD(net.parameters(), lr=rate, momentum=options.momentum, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=options.weight_decay, fused=True)

@@ -93,6 +93,12 @@ class World:
         distributed.all_reduce(tensor)
         return tensor.cpu().numpy()
 
+    def gathered(self, values: np.ndarray) -> np.ndarray:
+        """The values of all ranks, float64 of shape (W, k), from k on each; the same on every rank."""
+        table = np.zeros((self.size, len(values)))
+        table[self.rank] = values
+        return self.total(table)
+
 
 def pick_device(wanted: str, *, gpu: int | None) -> torch.device:
     """The device of a rank.

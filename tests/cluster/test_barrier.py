@@ -20,7 +20,7 @@ from tests.helpers.toy import toy_rows, write_toy
 pytestmark = [pytest.mark.spark, pytest.mark.distributed]
 
 NET = NetOptions(embedding_size=8, hidden_size=8)
-OPTIONS = TrainOptions(max_epochs=2, batch_size=50, learning_rate=0.02, reader="arrow")
+OPTIONS = TrainOptions(max_epochs=2, batch_size=50, learning_rate=0.02, reader="arrow", balance="off")
 HOST = platform.node()
 
 

@@ -16,6 +16,8 @@ EPOCH = {
     "rows_per_second": 1500.0,
 }
 LINE = "epoch 1: loss 0.5000, 1,500 rows/s, 2.0 s; validation loss 0.2500, accuracy 0.8750"
+BALANCE = {"kind": "balance", "epoch": 1, "step": 40, "sizes": [80, 48], "gain": 0.123, "moved": True}
+MOVED = "epoch 1: batch sizes are now 80, 48, to save 12% of a step's time"
 EVENTS = [{"kind": "progress", "epoch": 1, "step": step, "steps": 4} for step in (1, 3)] + [EPOCH]
 
 
@@ -29,6 +31,17 @@ def test_an_epoch_is_one_line_and_its_steps_are_a_bar_on_a_terminal_alone(termin
     assert ("| 0/4 [" in shown) is terminal
     assert (LINE in shown) is terminal
     assert caplog.messages == ([] if terminal else [LINE])
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_rows_that_are_moved_are_told_and_those_that_stay_are_not(terminal, monkeypatch, capsys, caplog):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with caplog.at_level(logging.INFO, logger="sentispark"), reporting() as show:
+        for event in (EVENTS[0], BALANCE, {**BALANCE, "moved": False}, EVENTS[1]):
+            show(event)
+    shown = capsys.readouterr().err
+    assert shown.count(MOVED) == terminal
+    assert caplog.messages == ([] if terminal else [MOVED])
 
 
 def test_where_only_errors_are_logged_nothing_is_shown(monkeypatch, capsys, caplog):

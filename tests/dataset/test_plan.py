@@ -1,4 +1,4 @@
-"""The epoch plan against what any plan must be, whatever the rows, the ranks, the sections and the batch sizes."""
+"""The epoch plan against what any plan must be, whatever the rows, the sections, the blocks and the batch sizes."""
 
 import itertools
 import math
@@ -8,34 +8,44 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentispark.dataset.plan import even_sizes, plan_section, region, section_count, section_rows, spread
+from sentispark.dataset.plan import (
+    ROWS_OF_BLOCK,
+    block_sizes,
+    even_sizes,
+    parts_of_step,
+    plan_section,
+    region,
+    section_count,
+    section_rows,
+    spread,
+)
 
 batch_sizes = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
 
 
 @st.composite
 def epochs(draw):
-    """Rows of an epoch, and the ranks' batch sizes in each of its sections."""
-    ranks, sections = draw(st.integers(1, 6)), draw(st.integers(1, 12))
-    sizes = st.lists(st.integers(0, 9), min_size=ranks, max_size=ranks).filter(any)
+    """Rows of an epoch, and the blocks' sizes in each of its sections."""
+    blocks, sections = draw(st.integers(1, 6)), draw(st.integers(1, 12))
+    sizes = st.lists(st.integers(0, 9), min_size=blocks, max_size=blocks).filter(any)
     return draw(st.integers(0, 500)), draw(st.lists(sizes, min_size=sections, max_size=sections))
 
 
 @st.composite
 def steady_epochs(draw):
-    """Rows of an epoch, and the batch sizes that hold in all of its sections."""
+    """Rows of an epoch, and the sizes of blocks that hold in all of its sections."""
     return draw(st.integers(0, 500)), [draw(batch_sizes)] * draw(st.integers(1, 12))
 
 
 def taken(rows, sizes_of_sections):
-    """The rows each rank takes in an epoch, as one array a section: {rank: [array, ...]}."""
-    by_rank = {rank: [] for rank in range(len(sizes_of_sections[0]))}
+    """The rows of each block in an epoch, as one array a section: {block: [array, ...]}."""
+    by_block = {block: [] for block in range(len(sizes_of_sections[0]))}
     sections = len(sizes_of_sections)
     for section, sizes in enumerate(sizes_of_sections):
         plan = plan_section(section_rows(section, sections, rows), sizes)
-        for rank, edges in enumerate(itertools.pairwise(plan.edges)):
-            by_rank[rank].append(region(edges, section, sections))
-    return by_rank
+        for block, edges in enumerate(itertools.pairwise(plan.edges)):
+            by_block[block].append(region(edges, section, sections))
+    return by_block
 
 
 def test_a_plan_that_can_be_checked_by_hand():
@@ -58,8 +68,8 @@ def test_sections_that_can_be_checked_by_hand():
 @example((5, [[1, 1, 1, 1]] * 12))
 def test_every_row_is_taken_exactly_once_an_epoch_whatever_the_sizes_do(epoch):
     rows, sizes_of_sections = epoch
-    of_all_ranks = np.concatenate([part for parts in taken(rows, sizes_of_sections).values() for part in parts])
-    assert sorted(of_all_ranks.tolist()) == list(range(rows))
+    of_all_blocks = np.concatenate([part for parts in taken(rows, sizes_of_sections).values() for part in parts])
+    assert sorted(of_all_blocks.tolist()) == list(range(rows))
 
 
 @given(st.integers(0, 500), st.integers(1, 30))
@@ -70,12 +80,12 @@ def test_sections_part_the_rows_into_equal_halves_thirds_and_so_on(rows, section
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_all_ranks_take_the_same_number_of_steps_and_no_more_than_needed(rows, sizes):
+def test_all_blocks_have_a_part_in_each_step_and_steps_are_no_more_than_needed(rows, sizes):
     assert plan_section(rows, sizes).step_rows.shape == (-(-rows // sum(sizes)), len(sizes))
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_the_steps_of_a_rank_take_its_range_and_never_more_than_its_batch_size_at_once(rows, sizes):
+def test_the_steps_take_a_blocks_range_and_never_more_than_its_size_at_once(rows, sizes):
     plan = plan_section(rows, sizes)
     assert plan.step_rows.sum(axis=0).tolist() == np.diff(plan.edges).tolist()
     assert (plan.step_rows >= 0).all()
@@ -84,24 +94,24 @@ def test_the_steps_of_a_rank_take_its_range_and_never_more_than_its_batch_size_a
 
 @given(st.integers(0, 500), batch_sizes)
 @example(5, [1, 1, 1, 1])
-def test_no_step_is_empty_on_all_ranks(rows, sizes):
+def test_no_step_is_empty(rows, sizes):
     assert (plan_section(rows, sizes).step_rows.sum(axis=1) >= 1).all()
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_the_steps_of_one_rank_differ_by_at_most_one_row(rows, sizes):
+def test_the_rows_of_a_block_in_two_steps_differ_by_at_most_one(rows, sizes):
     step_rows = plan_section(rows, sizes).step_rows
     assert (np.ptp(step_rows, axis=0) <= 1).all() if len(step_rows) else rows == 0
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_a_rank_of_size_zero_takes_its_empty_steps_with_the_others(rows, sizes):
+def test_a_block_of_size_zero_has_no_rows_in_any_step(rows, sizes):
     plan = plan_section(rows, [*sizes, 0])
     assert plan.step_rows[:, -1].tolist() == [0] * math.ceil(rows / sum(sizes))
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_a_rank_gets_the_share_of_the_rows_that_its_size_has_of_the_global_batch(rows, sizes):
+def test_a_block_has_the_share_of_the_rows_that_its_size_has_of_the_global_batch(rows, sizes):
     shares = np.diff(plan_section(rows, sizes).edges)
     for share, size in zip(shares, sizes, strict=True):
         assert abs(int(share) - Fraction(rows * size, sum(sizes))) < 1
@@ -114,24 +124,49 @@ def test_edges_are_exact_for_billions_of_rows(rows, sizes):
 
 
 @given(steady_epochs())
-def test_with_steady_sizes_a_rank_keeps_to_one_region_of_the_dataset(epoch):
+def test_with_steady_sizes_a_block_is_one_region_of_the_dataset(epoch):
     rows, sizes_of_sections = epoch
     sections, sizes = len(sizes_of_sections), sizes_of_sections[0]
     ends = [0, *itertools.accumulate(sizes)]
-    for rank, parts in taken(rows, sizes_of_sections).items():
+    for block, parts in taken(rows, sizes_of_sections).items():
         mine = np.concatenate(parts)
         # The region's exact edges are fractions of all rows; a section of M may round one of its rows across them.
-        first, last = Fraction(rows * ends[rank], ends[-1]), Fraction(rows * ends[rank + 1], ends[-1])
+        first, last = Fraction(rows * ends[block], ends[-1]), Fraction(rows * ends[block + 1], ends[-1])
         assert all(first - sections < row <= last for row in mine.tolist())
 
 
-@given(st.integers(0, 500), batch_sizes.filter(lambda sizes: len(sizes) > 1), st.data())
-def test_a_row_of_batch_size_that_moves_to_the_next_rank_moves_one_edge_alone(rows, sizes, data):
-    giver = data.draw(st.integers(0, len(sizes) - 2))
-    changed = list(sizes)
-    changed[giver], changed[giver + 1] = 0, sizes[giver] + sizes[giver + 1]
-    before, after = plan_section(rows, sizes).edges, plan_section(rows, changed).edges
-    assert np.flatnonzero(before != after).tolist() in ([], [giver + 1])
+def test_parts_of_a_step_that_can_be_checked_by_hand():
+    blocks = np.array([4, 4])
+    assert parts_of_step(blocks, blocks, [6, 2]).tolist() == [0, 6, 8]
+    # Half of the second block, of which the step has three rows.
+    assert parts_of_step(np.array([4, 3]), blocks, [6, 2]).tolist() == [0, 5, 7]
+    assert parts_of_step(np.array([3, 4]), blocks, [4, 4]).tolist() == [0, 3, 7]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(1, 6), st.data())
+def test_the_parts_of_a_step_are_all_of_it_and_none_is_larger_than_its_ranks_batch_size(blocks, ranks, data):
+    counts = [data.draw(st.integers(0, block)) for block in blocks]
+    cuts = sorted(data.draw(st.lists(st.integers(0, sum(blocks)), min_size=ranks - 1, max_size=ranks - 1)))
+    sizes = np.diff([0, *cuts, sum(blocks)])
+    edges = parts_of_step(np.array(counts), np.array(blocks), sizes)
+    assert (edges[0], edges[-1]) == (0, sum(counts))
+    assert ((np.diff(edges) >= 0) & (np.diff(edges) <= sizes)).all()
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=8), st.data())
+def test_ranks_whose_sizes_are_whole_blocks_share_none(blocks, data):
+    counts = np.array([data.draw(st.integers(0, block)) for block in blocks])
+    first = data.draw(st.integers(1, len(blocks) - 1))
+    edges = parts_of_step(counts, np.array(blocks), [sum(blocks[:first]), sum(blocks[first:])])
+    assert edges[1] == counts[:first].sum()
+
+
+@given(st.integers(1, 10_000))
+def test_blocks_share_a_step_evenly_and_are_as_many_as_have_enough_rows(global_batch):
+    sizes = block_sizes(global_batch)
+    assert sizes.sum() == global_batch
+    assert np.ptp(sizes) <= 1
+    assert len(sizes) == 1 or ROWS_OF_BLOCK <= sizes.min() <= sizes.max() < 2 * ROWS_OF_BLOCK
 
 
 @given(st.integers(0, 1000), st.integers(1, 50), st.integers(1, 20))

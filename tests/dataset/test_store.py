@@ -55,6 +55,7 @@ class TestRows:
                 taken = store.take(np.array(rows, np.int64))
                 for name, column in taken._asdict().items():
                     assert column.tolist() == [whole[name].to_pylist()[row] for row in rows], name
+                assert store.lengths(np.array(rows, np.int64)).tolist() == taken.length.tolist()
 
     @given(takes=st.lists(ascending_rows, max_size=4))
     def test_a_chunk_is_read_once_and_only_when_a_row_of_it_is_asked_for(self, dataset, takes):

@@ -6,7 +6,7 @@ from matplotlib.image import imread
 
 from sentispark.errors import InputError
 from sentispark.evaluate.metrics import measures, tally
-from sentispark.evaluate.plots import training_report
+from sentispark.evaluate.plots import balance_report, training_report
 
 CONFUSION = [[25_431, 5_969], [4_210, 64_390]]
 ONE_PANEL = 660  # dots
@@ -61,6 +61,21 @@ def test_the_report_is_a_png_with_a_panel_for_all_that_is_known(tmp_path, histor
 def test_drawing_loads_no_pyplot():
     script = "import sys, sentispark.evaluate.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_batch_sizes_and_step_times_are_drawn_by_rank(tmp_path):
+    decision = {"step": 10, "rows": [64.0, 64.0], "seconds": [0.1, 0.3]}
+    later = {"step": 20, "rows": [96.0, 32.0], "seconds": [0.15, 0.15]}
+    balance_report([{"balance": [decision]}, {"balance": [later]}], tmp_path / "balance.png")
+    height, width, _ = imread(tmp_path / "balance.png").shape
+    assert width == pytest.approx(2 * ONE_PANEL, rel=0.1)
+    assert height < ONE_PANEL
+
+
+def test_a_history_without_decisions_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"'history' must hold a decision on batch sizes\."):
+        balance_report([{"balance": []}], tmp_path / "balance.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_history_without_epochs_is_refused(tmp_path):

@@ -17,9 +17,18 @@ trainings = st.builds(
     batch_size=st.integers(1, 10**6),
     learning_rate=st.floats(1e-9, 10),
     optimizer=st.sampled_from(["adamw", "sgd"]),
+    part_size=st.one_of(st.just("none"), st.integers(1, 99)),
+    wire=st.sampled_from(["float32", "float16", "bfloat16", "powersgd", "rows"]),
+    balance=st.sampled_from(["auto", "epoch", "off"]),
+    balance_limit=st.floats(1, 100),
     momentum=st.floats(0, 0.999),
     weight_decay=st.floats(0, 1),
-    schedule=st.sampled_from(["cosine", "linear", "constant"]),
+    learning_rate_scaling=st.sampled_from(["none", "linear", "sqrt"]),
+    base_batch_size=st.integers(1, 10**6),
+    label_smoothing=st.floats(0, 0.99),
+    target_loss=st.one_of(st.just("none"), st.floats(1e-6, 10)),
+    patience=st.one_of(st.just("none"), st.integers(1, 99)),
+    schedule=st.sampled_from(["cosine", "linear", "constant", "one_cycle"]),
     warmup_share=st.floats(0, 1),
     gradient_clip=st.one_of(st.just("none"), st.floats(1e-6, 1e6)),
     positive_weight=st.one_of(st.just("balanced"), st.floats(1e-6, 1e6)),
@@ -43,7 +52,10 @@ def sentence(content):
     return str(caught.value)
 
 
-@given(st.builds(TrainConfig, st.text(), trainings, nets))
+sizes = st.lists(st.tuples(st.integers(0), st.lists(st.integers(0)).map(tuple))).map(tuple)
+
+
+@given(st.builds(TrainConfig, st.text(), trainings, nets, st.none() | sizes))
 def test_a_config_is_the_same_after_being_written_and_read(config):
     assert TrainConfig.from_json(config.to_json()) == config
 
@@ -85,12 +97,21 @@ def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
         ("max_epochs", 0, "a whole number of at least 1"),
         ("max_epochs", 2.0, "a whole number of at least 1"),
         ("batch_size", True, "a whole number of at least 1"),
+        ("part_size", 0, "a whole number of at least 1 or one of none"),
+        ("wire", "int8", "one of float32, float16, bfloat16, powersgd, rows"),
+        ("balance", "on", "one of auto, epoch, off"),
+        ("balance_limit", 0.5, "a number of at least 1"),
         ("learning_rate", 0, "a number above 0"),
         ("learning_rate", float("nan"), "a number above 0"),
         ("optimizer", "adam", "one of adamw, sgd"),
         ("momentum", 1, "a number of at least 0 and below 1"),
         ("weight_decay", -1, "a number of at least 0"),
-        ("schedule", "step", "one of cosine, linear, constant"),
+        ("learning_rate_scaling", "log", "one of none, linear, sqrt"),
+        ("base_batch_size", 0, "a whole number of at least 1"),
+        ("label_smoothing", 1, "a number of at least 0 and below 1"),
+        ("target_loss", 0, "a number above 0 or one of none"),
+        ("patience", 0, "a whole number of at least 1 or one of none"),
+        ("schedule", "step", "one of cosine, linear, constant, one_cycle"),
         ("warmup_share", 1.5, "a number of at least 0 and at most 1"),
         ("gradient_clip", 0, "a number above 0 or one of none"),
         ("gradient_clip", "off", "a number above 0 or one of none"),
@@ -118,6 +139,13 @@ def test_every_option_of_training_was_tried():
         if mark.name == "parametrize"
     )
     assert {name for name, _, _ in tried} == {field.name for field in dataclasses.fields(TrainOptions)}
+
+
+@pytest.mark.parametrize("sizes", [3, [3], [[0]], [[0, 3]], [["a", [1]]]])
+def test_recorded_sizes_are_pairs_of_a_step_and_sizes(sizes):
+    assert sentence({"dataset": "d", "sizes": sizes}) == (
+        f"'sizes' must be pairs of a step and the batch sizes that hold from it on. Got {sizes!r}."
+    )
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '"text"', "3", "null", '{"train": {}}'])

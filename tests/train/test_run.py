@@ -23,13 +23,14 @@ from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainConfig, TrainOptions
 from sentispark.train.result import TrainedNet
 from sentispark.train.run import run_rank
+from sentispark.train.slowdown import Slowdown
 from sentispark.train.trainer import evaluate
 from sentispark.train.world import World
-from tests.helpers.ranks import run_ranks, train_as_rank, train_ranks
+from tests.helpers.ranks import all_well, run_ranks, train_as_rank, train_ranks
 from tests.helpers.toy import Row, toy_rows, write_toy
 
 NET = NetOptions(embedding_size=8, hidden_size=8, dropout=0.1)
-QUICK = TrainOptions(max_epochs=1, batch_size=40, learning_rate=0.02, reader="arrow")
+QUICK = TrainOptions(max_epochs=1, batch_size=40, learning_rate=0.02, reader="arrow", balance="off")
 HOST = platform.node()
 
 
@@ -66,10 +67,8 @@ def sentence(kind, function, *arguments, **options):
 
 def measured(history):
     """The history without what a clock says."""
-    return [
-        {name: value for name, value in entry.items() if name not in ("seconds", "rows_per_second")}
-        for entry in history
-    ]
+    of_a_clock = ("seconds", "rows_per_second", "data_wait_share", "rank_wait_share")
+    return [{name: value for name, value in entry.items() if name not in of_a_clock} for entry in history]
 
 
 # The validation contradicts the training, so its loss grows from epoch to epoch.
@@ -117,6 +116,83 @@ class TestRepeating:
         before = torch.get_num_threads()
         train_alone(toy)
         assert torch.get_num_threads() == before
+
+
+@pytest.mark.distributed
+class TestSizes:
+    """Neither the number of ranks nor their batch sizes change what is learnt, but for rounding."""
+
+    NET = dataclasses.replace(NET, dropout=0.0)
+
+    def weights_of(self, path, ranks, sizes=None):
+        config = dataclasses.replace(config_of(path, optimizer="sgd", learning_rate=0.1), net=self.NET, sizes=sizes)
+        return train_ranks(config, ranks).module().state_dict()
+
+    @pytest.mark.parametrize(
+        ("ranks", "sizes"),
+        [(2, None), (3, None), (2, ((0, (33, 7)),)), (3, ((0, (1, 38, 1)), (4, (20, 0, 20)), (9, (10, 15, 15))))],
+        ids=["two even", "three even", "two uneven", "three that change"],
+    )
+    def test_a_whole_epoch_ends_with_the_weights_that_one_rank_reaches(self, toy, ranks, sizes):
+        alone, together = self.weights_of(toy, 1), self.weights_of(toy, ranks, sizes)
+        for name, tensor in together.items():
+            np.testing.assert_allclose(tensor, alone[name], rtol=0, atol=1e-5)
+
+    def test_sizes_that_were_recorded_repeat_a_balanced_run_bit_for_bit(self, toy):
+        config = config_of(toy, max_epochs=3, balance="auto", batch_size=12)
+        outcomes = all_well(run_ranks(train_slowly, 2, config))
+        recorded = outcomes[0].run["batch_sizes"]
+        assert len(recorded) > 1
+        again = train_ranks(dataclasses.replace(config, sizes=tuple((step, tuple(held)) for step, held in recorded)), 2)
+        assert again.weights == outcomes[0].weights == outcomes[1].weights
+        assert again.run["batch_sizes"] == recorded
+
+    @pytest.mark.parametrize("held", [(40,), (20, 21), (60, -20)])
+    def test_recorded_sizes_that_do_not_fit_are_told(self, toy, held):
+        config = dataclasses.replace(config_of(toy), sizes=((0, held),))
+        outcomes = run_ranks(train_as_rank, 2, config)
+        assert str(outcomes[0]) == (
+            f"[rank 0/2 on {HOST}] 'sizes' must be those of 2 workers and sum to batchSize (40). "
+            f"From step 0 on they are {list(held)}."
+        )
+
+
+def train_slowly(world, config):
+    """A training in which the second rank is much slower than the first."""
+    return run_rank(config, world, slowdown=Slowdown(per_row=0.002 if world.rank else 0.0))
+
+
+@pytest.mark.distributed
+class TestBalance:
+    """A slow rank gets fewer rows."""
+
+    def slow_run(self, path, **changes):
+        return all_well(run_ranks(train_slowly, 2, config_of(path, max_epochs=2, batch_size=12, **changes)))[0]
+
+    def test_auto_moves_rows_to_the_faster_rank_within_an_epoch(self, toy):
+        trained = self.slow_run(toy, balance="auto")
+        fast, slow = trained.history[0]["batch_sizes"]
+        assert fast + slow == 12
+        assert slow <= 3
+        first = next(decision for decision in trained.history[0]["balance"] if decision["moved"])
+        assert first["gain"] > 0.2
+        assert first["seconds"][1] > 2 * first["seconds"][0]
+
+    def test_the_old_rule_moves_them_at_the_end_of_an_epoch(self, toy):
+        trained = self.slow_run(toy, balance="epoch")
+        record = trained.run["batch_sizes"]
+        assert record[0] == [0, [6, 6]]
+        assert record[1][0] == 50
+        assert record[1][1][1] <= 3
+
+    def test_off_moves_none(self, toy):
+        trained = self.slow_run(toy, balance="off")
+        assert trained.run["batch_sizes"] == [[0, [6, 6]]]
+
+    def test_the_shares_of_waiting_tell_which_run_is_balanced(self, toy):
+        shares = {mode: self.slow_run(toy, balance=mode).history[1]["rank_wait_share"] for mode in ("auto", "off")}
+        assert shares["auto"] < shares["off"]
+        assert 0.2 < shares["off"] < 0.7
 
 
 @pytest.mark.distributed
@@ -215,6 +291,30 @@ class TestKeeping:
         trained, losses, kept_loss = self.kept(contrary, keep="last")
         assert kept_loss == pytest.approx(losses[2], abs=1e-6)
         assert trained.run["kept_epoch"] == 3
+
+
+class TestEndingEarly:
+    """Training ends when the validation says so, and not without one."""
+
+    def test_patience_counts_epochs_without_a_lower_loss(self, contrary):
+        trained = train_alone(contrary, max_epochs=9, schedule="constant", patience=2)
+        losses = [entry["validation"]["log_loss"] for entry in trained.history]
+        best = losses.index(min(losses))
+        assert len(losses) == best + 3 < 9
+        assert trained.run["kept_epoch"] == best + 1
+
+    def test_a_target_that_is_reached_ends_the_training(self, toy):
+        losses = [entry["validation"]["log_loss"] for entry in train_alone(toy, max_epochs=3).history]
+        assert losses[2] < losses[1] < losses[0]
+        trained = train_alone(toy, max_epochs=3, target_loss=(losses[0] + losses[1]) / 2)
+        assert [entry["validation"]["log_loss"] for entry in trained.history] == losses[:2]
+
+    @pytest.mark.parametrize(("change", "name"), [({"target_loss": 0.5}, "targetLoss"), ({"patience": 1}, "patience")])
+    def test_without_validation_there_is_nothing_to_go_by(self, rows_at, change, name):
+        assert sentence(TrainingError, train_alone, rows_at(toy_rows(10)), **change) == (
+            f"[rank 0/1 on {HOST}] '{name}' needs rows for validation. The dataset has none. "
+            "Prepare some, or leave it out."
+        )
 
 
 class TestWeights:

@@ -18,7 +18,7 @@ from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainOptions
 from sentispark.train.schedule import learning_rate_factor
-from sentispark.train.step import Stepper
+from sentispark.train.step import Stepper, to_tensors
 from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 
@@ -37,6 +37,7 @@ class Case:
     positive_weight: float = 3.0
     mean_weight: float = 1.5
     dtype: torch.dtype = torch.float64
+    net: NetOptions = NET
 
     @property
     def ranks(self):
@@ -45,7 +46,7 @@ class Case:
 
 def net_of(case):
     torch.manual_seed(1)
-    return ReviewLSTM(VOCABULARY, NET).to(case.dtype)
+    return ReviewLSTM(VOCABULARY, case.net).to(case.dtype)
 
 
 def rows_of_step(case, step):
@@ -62,6 +63,10 @@ def rows_of_rank(case, step, rank):
     first = sum(case.rows[step][:rank])
     mine = Batch(*(column[first : first + case.rows[step][rank]] for column in rows_of_step(case, step)))
     return mine._replace(sequence=mine.sequence[:, : max(1, mine.length.max(initial=0))])  # each rank trims its own
+
+
+def tensors(batch):
+    return to_tensors(batch, torch.device("cpu"))
 
 
 def state_of(net, name="data"):
@@ -86,7 +91,9 @@ def _losses_of_steps(net, world, case):
         positive_weight=case.positive_weight,
         mean_weight=case.mean_weight,
     )
-    return [float(stepper(rows_of_rank(case, step, world.rank), sum(rows))) for step, rows in enumerate(case.rows)]
+    return [
+        float(stepper(tensors(rows_of_rank(case, step, world.rank)), sum(rows))) for step, rows in enumerate(case.rows)
+    ]
 
 
 @functools.cache
@@ -169,6 +176,47 @@ def test_in_single_precision_ranks_agree_with_one_process_to_a_millionth(rows, o
         np.testing.assert_allclose(rank_weights, weights, rtol=0, atol=1e-6)
 
 
+WIRES = {"rows": 1e-10, "float16": 2e-3, "bfloat16": 2e-2}
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("rows", [((100, 28),), THREE_STEPS[0], ((40, 0, 1, 87),)], ids=str)
+def test_gradients_arrive_by_every_wire(wire, rows):
+    case = Case(rows, dataclasses.replace(SGD, wire=wire, gradient_clip="none"))
+    exact = plain_loop(dataclasses.replace(case, options=dataclasses.replace(case.options, wire="float32")))
+    outcomes = all_well(run_ranks(steps_on_rank, case.ranks, case))
+    for weights, gradient, _ in outcomes:
+        np.testing.assert_allclose(gradient, exact[1], rtol=0, atol=WIRES[wire])
+        np.testing.assert_allclose(weights, exact[0], rtol=0, atol=WIRES[wire])
+    assert len({weights.tobytes() for weights, _, _ in outcomes}) == 1
+
+
+@pytest.mark.distributed
+def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_ones():
+    options = dataclasses.replace(SGD, learning_rate=0.05, wire="powersgd", gradient_clip="none")
+    large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0)
+    case = Case(((64, 64),) * 60, options, dtype=torch.float32, net=large_enough)  # the first fifty steps are exact
+    exact = dataclasses.replace(case, options=dataclasses.replace(options, wire="float32"))
+    outcomes, others = (all_well(run_ranks(steps_on_rank, 2, one)) for one in (case, exact))
+    assert len({weights.tobytes() for weights, _, _ in outcomes}) == 1
+    moved = np.abs(others[0][0] - state_of(net_of(case))).max()
+    assert 0 < np.abs(outcomes[0][0] - others[0][0]).max() < 0.05 * moved
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("wire", ["float32", "rows"])
+@pytest.mark.parametrize("part_size", [1, 30, 64, 1000])
+def test_batches_that_are_computed_in_parts_give_the_same_step(part_size, wire):
+    case = Case(((100, 28), (128, 0)), dataclasses.replace(SGD, part_size=part_size, wire=wire))
+    weights, gradient, losses = plain_loop(dataclasses.replace(case, options=SGD))
+    outcomes = all_well(run_ranks(steps_on_rank, 2, case))
+    for rank_weights, rank_gradient, _ in outcomes:
+        np.testing.assert_allclose(rank_gradient, gradient, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(rank_weights, weights, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.sum([rank_losses for _, _, rank_losses in outcomes], axis=0), losses, atol=1e-9)
+
+
 @pytest.mark.distributed
 def test_all_ranks_end_with_the_same_weights_bit_for_bit():
     outcomes = all_well(run_ranks(steps_on_rank, 3, Case(THREE_STEPS[1], ADAMW, dtype=torch.float32)))
@@ -190,7 +238,38 @@ def test_the_loss_of_two_rows_worked_out_by_hand():
     stepper = Stepper(net, SGD, World(), steps=1, positive_weight=4.0, mean_weight=2.0)
     batch = Batch(np.array([[5], [6]]), np.array([1, 1]), np.float32([0, 1]), np.float32([1, 3]))
     # The negative row: 1/2. The positive row: 3/2 · 4.
-    assert float(stepper(batch, 2)) == pytest.approx(6.5 * math.log(2), rel=1e-6)
+    assert float(stepper(tensors(batch), 2)) == pytest.approx(6.5 * math.log(2), rel=1e-6)
+
+
+def test_smoothed_labels_lie_between_0_and_1():
+    net, options = net_of(Case((), SGD)), dataclasses.replace(SGD, label_smoothing=0.2)
+    with torch.no_grad():
+        net.head[-1].weight.zero_()
+        net.head[-1].bias.fill_(2.0)
+    batch = Batch(np.array([[5], [6]]), np.array([1, 1]), np.float64([0, 1]), np.float64([1, 1]))
+    positive, negative = math.log1p(math.exp(-2)), math.log1p(math.exp(2))
+    expected = (0.1 * positive + 0.9 * negative) + (0.9 * positive + 0.1 * negative)
+    assert float(Stepper(net, options, World(), steps=1)(tensors(batch), 2)) == pytest.approx(expected)
+
+
+def test_the_rate_follows_the_batch_size_where_that_is_asked_for():
+    case, changes = Case(((16,),), dataclasses.replace(SGD, gradient_clip="none", weight_decay=0.0)), []
+    for scaling, batch_size in (("none", 64), ("linear", 64), ("sqrt", 64), ("linear", 16)):
+        net = net_of(case)
+        before = state_of(net)
+        options = dataclasses.replace(
+            case.options,
+            learning_rate_scaling=scaling,
+            base_batch_size=16,
+            batch_size=batch_size,
+            warmup_share=0.0,
+            learning_rate=0.01,
+        )
+        Stepper(net, options, World(), steps=1)(tensors(rows_of_rank(case, 0, 0)), 16)
+        changes.append(state_of(net) - before)
+    np.testing.assert_allclose(changes[1], 4 * changes[0], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(changes[2], 2 * changes[0], rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(changes[3], changes[0])
 
 
 def test_only_the_ratios_of_weights_matter():
@@ -201,7 +280,7 @@ def test_only_the_ratios_of_weights_matter():
         net = net_of(case)
         stepper = Stepper(net, ADAMW, World(), steps=2, mean_weight=1.5 * scale)
         for batch in batches:
-            stepper(batch._replace(weight=batch.weight * scale), 16)
+            stepper(tensors(batch._replace(weight=batch.weight * scale)), 16)
         found.append(state_of(net))
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-12)
 
@@ -210,6 +289,6 @@ def test_a_row_of_weight_0_teaches_nothing():
     case = Case(((8,),), dataclasses.replace(SGD, weight_decay=0.0))
     net, batch = net_of(case), rows_of_rank(case, 0, 0)
     before = state_of(net)
-    loss = Stepper(net, case.options, World(), steps=1)(batch._replace(weight=np.zeros(8)), 8)
+    loss = Stepper(net, case.options, World(), steps=1)(tensors(batch._replace(weight=np.zeros(8))), 8)
     assert float(loss) == 0.0
     np.testing.assert_array_equal(state_of(net), before)

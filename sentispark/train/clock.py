@@ -1,0 +1,52 @@
+"""How long a rank computed in each step, and how long it then waited for the others; no step is held up for it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+__all__ = ["StepClock"]
+
+
+class StepClock:
+    """Three moments of each step: it begins, this rank's own gradients are done, and the sum over all ranks is there.
+
+    On a GPU moments are events in the stream of work, which is only waited for when the times are read.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self._steps: list[list] = []
+
+    def begin(self) -> None:
+        """A step begins."""
+        now = self._now()
+        self._steps.append([now, now, now])
+
+    def computed(self) -> None:
+        """This rank has computed what it can without the others; of several such moments in a step the last counts."""
+        self._steps[-1][1] = self._now()
+
+    def summed(self) -> None:
+        """The ranks' gradients are added up."""
+        self._steps[-1][2] = self._now()
+
+    def read(self) -> np.ndarray:
+        """Seconds of computing and of waiting since the last reading, float64 of shape (steps, 2)."""
+        if self._on_gpu and self._steps:
+            torch.cuda.synchronize()
+        seconds = [[self._between(*moments[:2]), self._between(*moments[1:])] for moments in self._steps]
+        self._steps.clear()
+        return np.array(seconds, np.float64).reshape(-1, 2)
+
+    def _now(self):
+        if not self._on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _between(self, earlier, later) -> float:
+        return earlier.elapsed_time(later) / 1000 if self._on_gpu else later - earlier
