@@ -33,12 +33,25 @@ from sentispark.study.streaming import LENGTH, WORDS, prepare_by_streaming
 from sentispark.text.encoder import ReviewEncoder
 from sentispark.text.stopwords import ENGLISH
 
-__all__ = ["compare_encoders", "compare_prepares", "compare_readers", "write_many_reviews"]
+__all__ = ["compare_encoders", "compare_prepares", "compare_readers", "generated_reviews", "write_many_reviews"]
 
 _log = logging.getLogger(__name__)
 
 # Short turns before those that are compared: a minute and more, in which the JVM has compiled what is hot.
 WARM_UP_TURNS = 5
+
+
+def generated_reviews(folder: Path, rows: int, *, processes: int) -> list[str]:
+    """The paths of so many generated reviews, 16 files below a folder; those of an earlier run, if they are whole."""
+    done = folder / f"reviews-{rows}"
+    if not done.exists():
+        _log.info("generating %d reviews", rows)
+        draft = folder / f"reviews-{rows}.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        write_many_reviews(draft, rows, files=16, processes=processes)
+        draft.rename(done)
+    return sorted(map(str, done.iterdir()))
 
 
 def write_many_reviews(folder: Path, rows: int, *, files: int, processes: int) -> list[str]:

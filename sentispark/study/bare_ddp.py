@@ -1,0 +1,118 @@
+"""`torchrun -m sentispark.study.bare_ddp`: sentispark's epochs and those of a bare loop, in turns, on the same ranks.
+
+The bare loop is what torch's own tutorial has: DDP as it comes, the mean of the losses, an optimizer; its batches, the
+same ones, lie in memory as tensors before the clock runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from sentispark.dataset.batches import Epoch, epoch_steps
+from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.plan import even_sizes
+from sentispark.dataset.readers import choose_reader
+from sentispark.dataset.store import RowStore
+from sentispark.nn.lstm import ReviewLSTM
+from sentispark.train.config import TrainConfig
+from sentispark.train.data import Ahead
+from sentispark.train.pace import Pace
+from sentispark.train.schedule import learning_rate_factor
+from sentispark.train.step import Stepper, Tensors
+from sentispark.train.trainer import Trainer
+from sentispark.train.world import World, world_from_environment
+
+__all__ = ["main"]
+
+
+class BareLoop:
+    """The net in DDP with an optimizer and a schedule, as sentispark's options have them."""
+
+    def __init__(self, net: nn.Module, config: TrainConfig, world: World, *, steps: int) -> None:
+        options = config.train
+        device_ids = [world.device] if world.device.type == "cuda" else None
+        self._net = DistributedDataParallel(net, device_ids=device_ids) if world.size > 1 else net
+        self._optimizer = torch.optim.AdamW(
+            net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+        )
+        shape = {"schedule": options.schedule, "warmup_share": options.warmup_share}
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: learning_rate_factor(min(step, steps - 1), steps, **shape)
+        )
+        self._clip, self._world = options.gradient_clip, world
+
+    def epoch(self, batches: list[Tensors]) -> float:
+        """Train on the batches; gives the seconds that it took."""
+        self._net.train()
+        self._world.wait_for_all()
+        started = time.perf_counter()
+        for sequence, length, label, _ in batches:
+            loss = functional.binary_cross_entropy_with_logits(self._net(sequence, length), label)
+            self._optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self._net.parameters(), self._clip)
+            self._optimizer.step()
+            self._schedule.step()
+        self._world.wait_for_all()
+        if self._world.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the seconds of each turn of both, as JSON."""
+    parser = argparse.ArgumentParser(prog="torchrun -m sentispark.study.bare_ddp", description=__doc__)
+    parser.add_argument("--config", required=True, help="as of sentispark.train")
+    parser.add_argument("--times", type=int, default=3, help="turns that count, after one that does not (default: 3)")
+    flags = parser.parse_args(arguments)
+    config = TrainConfig.from_json(Path(flags.config).read_text())
+    world = world_from_environment(config.train.device, os.environ)
+    dataset = open_dataset(config.dataset)
+    with RowStore(dataset, "train", choose_reader(config.train.reader)) as store, world.joined():
+        seconds = _in_turns(config, world, store, dataset.manifest.vocabulary_size, flags.times)
+    if world.is_first:
+        rows = dataset.manifest.rows("train")
+        print(json.dumps({"rows": rows, **seconds}))  # noqa: T201 - what whoever started the ranks reads
+    return 0
+
+
+def _in_turns(
+    config: TrainConfig, world: World, store: RowStore, vocabulary_size: int, times: int
+) -> dict[str, list[float]]:
+    options, steps = config.train, (times + 1) * epoch_steps(len(store), config.train.batch_size)
+    torch.manual_seed(options.seed)
+    nets = [ReviewLSTM(vocabulary_size, config.net).to(world.device) for _ in range(2)]
+    bare = BareLoop(nets[0], config, world, steps=steps)
+    stepper = Stepper(nets[1], options, world, steps=steps)
+    trainer = Trainer(
+        nets[1],
+        stepper,
+        Pace(options, world, stepper.clock),
+        {"train": store, "validation": []},
+        options,
+        world,
+        lambda event: None,
+    )
+    seconds: dict[str, list[float]] = {"bare": [], "sentispark": []}
+    for turn in range(1, times + 2):
+        epoch = Epoch(store, global_batch=options.batch_size, seed=options.seed, epoch=turn, trim=nets[0].trims)
+        batches = [batch for batch, _ in Ahead(epoch, world, even_sizes(options.batch_size, world.size))]
+        bare_seconds, entry = bare.epoch(batches), trainer.epoch(turn)
+        if turn > 1:
+            seconds["bare"].append(bare_seconds)
+            seconds["sentispark"].append(entry["seconds"])
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
