@@ -21,17 +21,18 @@ __all__ = ["measure"]
 ROWS = 60_000
 EPOCHS = 3
 RANKS = 2
+# Turns beside the bare loop are many and short: what is to be seen is smaller than the machine's noise.
+TURNS = 4
 
 
 def measure(spark: SparkSession, folder: Path, *, rows: int | None, times: int) -> dict[str, Any]:
     """Ratios, seconds and memory; a figure of the ratios goes into the folder."""
     cores, rows = task_cores(spark), rows or ROWS
-    datasets = {number: _prepared(spark, folder, number, cores) for number in (rows, 2 * rows)}
-    spark.stop()  # the ranks are to have the machine to themselves
+    few, some, many = (_prepared(spark, folder, number, cores) for number in (rows // 4, rows, 2 * rows))
     once = {"ranks": RANKS, "cores": cores}
     options = TrainOptions(max_epochs=EPOCHS, keep="last")
-    small, large = (TrainConfig(dataset, options) for dataset in datasets.values())
-    bare = compare_with_bare_loop(small, folder, **once, times=times)
+    short, small, large = (TrainConfig(dataset, options) for dataset in (few, some, many))
+    bare = compare_with_bare_loop(short, folder, **once, times=TURNS * times)
     distributor = compare_with_torch_distributor(small, folder, **once)
     doubled = double_the_rows(small, large, folder, **once)
     ratios = {"vs_bare_ddp": bare["ratio"], "vs_torch_distributor": distributor["ratio"]}

@@ -16,7 +16,7 @@ from sentispark.nn.options import NetOptions
 
 __all__ = ["BidirectionalLSTM", "ReviewLSTM"]
 
-PADDING = 0
+PADDING, UNKNOWN = 0, 1
 EMBEDDING_STD = 0.1
 BELOW_ANY_OUTPUT = -4.0  # outputs lie in [-1, 1], so padding shifted down by this never wins a maximum
 
@@ -45,6 +45,7 @@ class ReviewLSTM(nn.Module):
         with torch.no_grad():
             self.embedding.weight[PADDING].zero_()
         self.dropout = nn.Dropout(options.dropout)
+        self.embedding_dropout = nn.Dropout(options.embedding_dropout)
         between_layers = options.dropout if options.num_layers > 1 else 0.0
         build = BidirectionalLSTM if options.bidirectional else nn.LSTM
         self.lstm = build(options.embedding_size, options.hidden_size, options.num_layers, dropout=between_layers)
@@ -85,11 +86,18 @@ class ReviewLSTM(nn.Module):
         if not self.trims:
             length = torch.full_like(length, sequence.shape[1])
         length = length.long()
-        words = self.dropout(self.embedding(sequence.t().int()))
+        words = self.embedding_dropout(self.embedding(self._with_unknowns(sequence.t().int())))
         runs = self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
         pooled = torch.cat([pool(run, length) for pool in self.poolings for run in runs], dim=1)
         pooled = pooled * (length > 0).unsqueeze(1)
         return self.head(self.dropout(pooled)).squeeze(1)[:rows]
+
+    def _with_unknowns(self, sequence: Tensor) -> Tensor:
+        """In training, some of the words as unknown ones (Iyyer et al. 2015, "word dropout")."""
+        if not (self.training and self.options.word_dropout):
+            return sequence
+        dropped = torch.rand(sequence.shape, device=sequence.device) < self.options.word_dropout
+        return sequence.masked_fill(dropped & (sequence != PADDING), UNKNOWN)
 
 
 class BidirectionalLSTM(nn.Module):

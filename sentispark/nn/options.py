@@ -26,7 +26,13 @@ class NetOptions:
     dropout: float = option(
         0.2,
         between(0, 1, open_high=True),
-        "share of values dropped in training: of word vectors, between LSTM layers and before the head",
+        "share of values dropped in training between LSTM layers and before the head",
+    )
+    embedding_dropout: float = option(
+        0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
+    )
+    word_dropout: float = option(
+        0.0, between(0, 1, open_high=True), "share of the words of a review read as unknown in training"
     )
     pooling: str = option(
         "max_mean",
@@ -52,6 +58,7 @@ def reference_net() -> NetOptions:
         num_layers=2,
         bidirectional=False,
         dropout=0.5,
+        embedding_dropout=0.0,
         pooling="padded_last",
         head_layers=(32,),
     )

@@ -38,6 +38,7 @@ def train_by_torch_distributor(config: TrainConfig, *, workers: int) -> dict[str
 
 def _train(config_text: str) -> dict[str, Any]:
     """Runs in each process that the distributor starts."""
+    warnings.simplefilter("ignore")  # Petastorm calls what pyarrow 14 deprecates, for each row group
     import torch
     from torch import distributed
     from torch.nn.parallel import DistributedDataParallel
@@ -85,10 +86,8 @@ def _train(config_text: str) -> dict[str, Any]:
 
 
 def _loader(dataset: str, rank: int, size: int, batch_rows: int):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from petastorm import make_batch_reader
-        from petastorm.pytorch import BatchedDataLoader
+    from petastorm import make_batch_reader
+    from petastorm.pytorch import BatchedDataLoader
 
     reader = make_batch_reader(
         f"file://{os.path.abspath(dataset)}/train",

@@ -54,7 +54,8 @@ class World:
     @property
     def threads(self) -> int:
         """This rank's share of its host's cores."""
-        return max(1, (os.cpu_count() or 1) // self.ranks_on_host)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // self.ranks_on_host)
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[World]:

@@ -162,12 +162,38 @@ def test_padding_never_moves_its_embedding():
     assert net.embedding.weight.grad[1:].any()
 
 
-def test_dropout_acts_in_training_alone():
-    net = make_net(dropout=0.5, num_layers=2)
+NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "word_dropout": 0.0}
+
+
+@pytest.mark.parametrize("kind", NO_DROPOUT)
+def test_each_dropout_acts_in_training_alone(kind):
+    net = make_net(**{**NO_DROPOUT, kind: 0.5}, num_layers=2)
     batch = make_batch([3, 5], 5)
     assert torch.equal(net(*batch), net(*batch))
     net.train()
     assert not torch.equal(net(*batch), net(*batch))
+
+
+def test_without_dropout_training_is_no_chance():
+    net = make_net(**NO_DROPOUT, num_layers=2).train()
+    batch = make_batch([3, 5], 5)
+    assert torch.equal(net(*batch), net(*batch))
+
+
+def test_a_dropped_word_is_read_as_unknown_and_padding_never_is():
+    net = make_net(**{**NO_DROPOUT, "word_dropout": 0.4})
+    sequence, _ = make_batch([0, 40, 60] * 100, 60)
+    seen = net.train()._with_unknowns(sequence)
+    assert (seen[sequence == 0] == 0).all()
+    changed = seen != sequence
+    assert (seen[changed] == 1).all()
+    assert float(changed.sum() / (sequence > 1).sum()) == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32])
+def test_ids_may_be_as_narrow_as_they_are_stored(dtype):
+    net, (sequence, length) = make_net(), make_batch([3, 5], 5)
+    assert torch.equal(net(sequence.to(dtype), length.int()), net(sequence, length))
 
 
 def test_the_same_seed_builds_the_same_net():

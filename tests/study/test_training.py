@@ -1,8 +1,11 @@
 """What training is measured beside does the work that it is said to do, and slow ranks are as slow as stated."""
 
+import json
+
 import pytest
 
 from sentispark.nn.options import NetOptions
+from sentispark.study import throughput
 from sentispark.study.balance import CASES, best_sizes, measure_balance
 from sentispark.study.training import compare_with_bare_loop, double_the_rows
 from sentispark.train.config import TrainConfig, TrainOptions
@@ -24,7 +27,7 @@ def test_the_best_sizes_of_the_cases_by_hand():
     assert best_sizes(CASES["1:1:1:3"], 240) == [72, 72, 72, 24]
     assert best_sizes(CASES["slows down"], 240) == [120, 120]
     assert best_sizes(CASES["slows down"], 240, later=True) == [180, 60]
-    # 20 + n/20 = 30 + n'/5 and n + n' = 240
+    # 50 + n/8 = 75 + n'/2 and n + n' = 240
     assert best_sizes(CASES["mostly fixed"], 240) == [232, 8]
 
 
@@ -39,6 +42,15 @@ class TestMeasuring:
         assert found["rows"] == 2400
         assert {name: len(seconds) for name, seconds in found["seconds"].items()} == {"bare": 2, "sentispark": 2}
         assert found["ratio"] > 0
+
+    def test_speeds_by_net_and_batch_size_are_lines_of_json(self, toy, capsys):
+        assert throughput.main([toy, "--batches", "1200", "--ranks", "1", "--times", "1"]) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [(line["net"], line["batch"], line["ranks"]) for line in lines] == [
+            ("reference", 1200, 1),
+            ("default", 1200, 1),
+        ]
+        assert all(speed > 0 for line in lines for speed in line["rows_per_second"].values())
 
     def test_twice_the_rows_are_told_with_the_memory_they_take(self, toy, tmp_path):
         half = write_toy(tmp_path / "half", {"train": toy_rows(1200, seed=1)})

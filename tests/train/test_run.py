@@ -122,7 +122,7 @@ class TestRepeating:
 class TestSizes:
     """Neither the number of ranks nor their batch sizes change what is learnt, but for rounding."""
 
-    NET = dataclasses.replace(NET, dropout=0.0)
+    NET = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
 
     def weights_of(self, path, ranks, sizes=None):
         config = dataclasses.replace(config_of(path, optimizer="sgd", learning_rate=0.1), net=self.NET, sizes=sizes)

@@ -23,7 +23,7 @@ from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 
 L, VOCABULARY = 6, 20
-NET = NetOptions(embedding_size=5, hidden_size=4, dropout=0.0)
+NET = NetOptions(embedding_size=5, hidden_size=4, dropout=0.0, embedding_dropout=0.0)
 SGD = TrainOptions(optimizer="sgd", learning_rate=0.5, momentum=0.9, weight_decay=0.01, gradient_clip=0.02)
 ADAMW = TrainOptions(optimizer="adamw", learning_rate=0.05, weight_decay=0.1, gradient_clip="none")
 
@@ -195,7 +195,7 @@ def test_gradients_arrive_by_every_wire(wire, rows):
 @pytest.mark.distributed
 def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_ones():
     options = dataclasses.replace(SGD, learning_rate=0.05, wire="powersgd", gradient_clip="none")
-    large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0)
+    large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0, embedding_dropout=0.0)
     case = Case(((64, 64),) * 60, options, dtype=torch.float32, net=large_enough)  # the first fifty steps are exact
     exact = dataclasses.replace(case, options=dataclasses.replace(options, wire="float32"))
     outcomes, others = (all_well(run_ranks(steps_on_rank, 2, one)) for one in (case, exact))
