@@ -11,6 +11,10 @@ from datetime import timedelta
 
 import numpy as np
 import torch
+
+# Whoever imports this first while ranks are connected, as DDP does, has its functions keep the process group for ever
+# (their defaults are the group of that moment), and its threads may abort the process when Python ends.
+import torch.distributed.nn
 from torch import distributed
 
 from sentispark.errors import SetupError

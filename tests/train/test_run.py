@@ -475,6 +475,16 @@ class TestTrainedNet:
         assert sentence(DatasetError, other.module).startswith("The weights must be those of the net")
 
 
+LEFT_THREADS = """
+import sys
+from pathlib import Path
+from sentispark.train.__main__ import main
+
+main(sys.argv[1:])
+print("threads:", *((task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()), file=sys.stderr)
+"""
+
+
 @pytest.mark.distributed
 @pytest.mark.endtoend
 class TestCommand:
@@ -504,6 +514,16 @@ class TestCommand:
             "output": str(tmp_path / "net"),
         }
         assert measured(told["epochs"]) == measured(expected.history)
+
+    @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for this process's threads")
+    def test_a_rank_that_is_done_leaves_no_thread_of_its_process_group(self, job, tmp_path):
+        (tmp_path / "script.py").write_text(LEFT_THREADS)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        command += [str(tmp_path / "script.py"), "--config", str(job), "--output", str(tmp_path / "net")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+        assert done.returncode == 0, done.stderr
+        assert "threads: " in done.stderr
+        assert "gloo" not in "".join(line for line in done.stderr.splitlines() if line.startswith("threads: "))
 
     def test_ranks_of_torchrun_with_a_bad_config_end_with_its_sentence(self, tmp_path):
         (tmp_path / "job.json").write_text('{"dataset": "none", "train": {"epochs": 1}}')
