@@ -21,7 +21,7 @@ Sizes = Sequence[tuple[int, Sequence[int]]]
 
 # The first steps of a training set up memory and kernels: they tell little about those to come.
 _STEPS_OF_WARM_UP = 3
-# Of an epoch that is measured whole, the times of so many steps are exchanged.
+# The clock is read after so many steps at the latest, and no rank tells the others the times of more.
 _MOST_STEPS = 1000
 # The part of a GPU's memory that larger batches may fill.
 _MEMORY_SHARE = 0.9
@@ -64,14 +64,15 @@ class Pace:
     def stepped(self, rows: int, *, epoch_ends: bool) -> Event | None:
         """This rank has taken a step of so many rows; gives the decision after it, if there is one."""
         self._step += 1
-        self._rows.append(rows)
+        if self._rule:
+            self._rows.append(rows)
         # The batch of the next step is being made already, unless it is another epoch's.
         begin = self._step + (0 if epoch_ends else 1)
         if begin in self._replay:
             self._set(self._replay[begin], begin)
         if self._rule and self._rule.due(len(self._rows) - self._skip, epoch_ends=epoch_ends):
             return self._decide(begin)
-        if epoch_ends:
+        if epoch_ends or self._step % _MOST_STEPS == 0:  # the clock holds no more than that
             self._read()
         return None
 

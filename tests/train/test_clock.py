@@ -6,7 +6,10 @@ import torch
 
 from sentispark.train import clock as clock_module
 from sentispark.train.clock import StepClock
+from sentispark.train.config import TrainOptions
+from sentispark.train.pace import Pace
 from sentispark.train.slowdown import Slowdown
+from sentispark.train.world import World
 
 
 def test_a_step_is_cut_where_the_last_gradients_are_done(monkeypatch):
@@ -37,3 +40,17 @@ def test_the_noise_of_a_slowdown_is_the_same_with_the_same_seed():
     )
     assert one == again != other
     assert np.std(np.log(one)) == pytest.approx(0.1, rel=0.2)
+
+
+def test_an_epoch_of_many_steps_is_timed_whole_without_holding_all_of_its_moments():
+    clock = StepClock(torch.device("cpu"))
+    pace, held = Pace(TrainOptions(), World(), clock), 0
+    for step in range(2500):
+        clock.begin()
+        clock.computed()
+        clock.summed()
+        held = max(held, len(clock._steps))
+        pace.stepped(8, epoch_ends=step == 2499)
+    assert held == 1000
+    assert clock._steps == pace._rows == []
+    assert pace.seconds[0] > 0
