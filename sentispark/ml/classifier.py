@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 import uuid
@@ -67,6 +68,8 @@ class LSTMClassifier(
 
     def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
         net, options = options_from(self, NetOptions), options_from(self, TrainOptions)
+        if options.embedding_path:  # ranks run in folders of their own
+            options = dataclasses.replace(options, embedding_path=Folder(options.embedding_path).absolute)
         check_batch_size(options, self.getNumWorkers())
         choose_reader(options.reader)
         require_slots(get_spark(), self.getNumWorkers())

@@ -12,7 +12,8 @@ from sentispark.dataset.dataset import Dataset
 from sentispark.dataset.readers import READERS
 from sentispark.errors import InputError, OptionError
 from sentispark.nn.options import NetOptions
-from sentispark.options import any_of, at_least, between, camel_case, check, one_of, option, seed_rule
+from sentispark.options import any_of, anything, at_least, between, camel_case, check, one_of, option, seed_rule
+from sentispark.train.vectors import check_vectors
 
 __all__ = ["TrainConfig", "TrainOptions", "check_batch_size", "check_trainable"]
 
@@ -62,6 +63,11 @@ class TrainOptions:
         1.0,
         any_of(between(0, math.inf, open_low=True), one_of("balanced")),
         "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same",
+    )
+    embedding_path: str = option(
+        "",
+        anything(),
+        "text file of trained word vectors (GloVe, word2vec, fastText; .gz or not) that words start from",
     )
     label_smoothing: float = option(
         0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 towards a half"
@@ -167,6 +173,8 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
         )
     if not dataset.manifest.mean_weight("train"):
         raise InputError("The weights of the training rows must not all be 0. They are.")
+    if config.train.embedding_path:
+        check_vectors(config.train.embedding_path, dataset, config.net.embedding_size)
     if config.train.positive_weight == "balanced" and positives in (0, rows):
         raise OptionError("'positiveWeight' balanced needs rows of both classes. All training rows are of one.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import platform
 from collections.abc import Iterator
 
@@ -23,9 +24,12 @@ from sentispark.train.result import TrainedNet
 from sentispark.train.slowdown import Slowdown
 from sentispark.train.step import Stepper
 from sentispark.train.trainer import Trainer
+from sentispark.train.vectors import read_vectors
 from sentispark.train.world import World
 
 __all__ = ["run_rank"]
+
+_log = logging.getLogger(__name__)
 
 
 def run_rank(
@@ -56,8 +60,13 @@ def run_rank(
         Naming the rank and its host, with the cause chained.
     """
     try:
-        with _stores(config, world) as (dataset, stores), _own_randomness(world), world.joined():
-            return _train(config, world, dataset, stores, emit if world.is_first else lambda event: None, slowdown)
+        with _stores(config, world) as (dataset, stores), _own_randomness(world):
+            check_trainable(dataset, config, world.size)
+            net = _untrained(config, dataset)
+            with world.joined():
+                return _train(
+                    config, world, dataset, stores, net, emit if world.is_first else lambda event: None, slowdown
+                )
     except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
         raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
 
@@ -79,18 +88,29 @@ def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 
 
+def _untrained(config: TrainConfig, dataset: Dataset) -> ReviewLSTM:
+    """The net before its first step, the same on every rank."""
+    torch.manual_seed(config.train.seed)
+    net = ReviewLSTM(dataset.manifest.vocabulary_size, config.net)
+    if path := config.train.embedding_path:
+        token_ids, vectors = read_vectors(path, dataset, config.net.embedding_size)
+        _log.info("%d of %d words start from vectors of '%s'.", len(token_ids), len(dataset.word_list.words), path)
+        with torch.no_grad():
+            net.embedding.weight[token_ids] = torch.from_numpy(vectors)
+    return net
+
+
 def _train(
     config: TrainConfig,
     world: World,
     dataset: Dataset,
     stores: dict[str, RowStore],
+    net: ReviewLSTM,
     emit: Emit,
     slowdown: Slowdown | None,
 ) -> TrainedNet:
     manifest, options = dataset.manifest, config.train
-    check_trainable(dataset, config, world.size)
-    torch.manual_seed(options.seed)
-    net = ReviewLSTM(manifest.vocabulary_size, config.net).to(world.device)
+    net.to(world.device)
     torch.manual_seed(options.seed * world.size + world.rank)  # each rank drops values of its own
     rows, positives = manifest.rows("train"), manifest.positives("train")
     weight = options.positive_weight

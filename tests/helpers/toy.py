@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentispark.dataset.manifest import FILE_NAME, Chunk, Manifest
+from sentispark.text import wordlist
+from sentispark.text.wordlist import WordList
 
 L = 8
 VOCABULARY = 12
@@ -46,12 +48,13 @@ def write_toy(
     rows_per_chunk: int = 100,
     weighted: bool = False,
     vocabulary_size: int = VOCABULARY,
+    words: WordList | None = None,
 ) -> str:
-    """Write rows as a prepared dataset, in their order; gives the dataset's path."""
+    """Write rows as a prepared dataset, in their order; gives the dataset's path. Without words it has none."""
     manifest = Manifest(
         sequence_length=L,
         vocabulary_size=vocabulary_size,
-        vocabulary_fingerprint=None,
+        vocabulary_fingerprint=words and words.fingerprint,
         weighted=weighted,
         chunks=(),
     )
@@ -62,6 +65,8 @@ def write_toy(
         if (part := rows[start : start + rows_per_chunk])
     ]
     folder.mkdir(parents=True, exist_ok=True)
+    if words:
+        (folder / wordlist.FILE_NAME).write_text(words.to_json())
     (folder / FILE_NAME).write_text(dataclasses.replace(manifest, chunks=tuple(chunks)).to_json())
     return str(folder)
 

@@ -1,0 +1,86 @@
+"""Word vectors that somebody has trained already, from their text file: one word a line, its numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sentispark.dataset.dataset import Dataset
+from sentispark.errors import OptionError
+from sentispark.files import Folder
+from sentispark.text.kernels import FIRST_WORD
+
+__all__ = ["check_vectors", "read_vectors"]
+
+
+def check_vectors(path: str, dataset: Dataset, size: int) -> None:
+    """Raise `OptionError` if the dataset has no words, or the file cannot be read or has no vectors of that size."""
+    if dataset.word_list is None:
+        raise OptionError(
+            "'embeddingPath' needs the words of the dataset. It was made of token ids alone. Leave embeddingPath out."
+        )
+    if next(_vectors(path, size), None) is None:
+        raise OptionError(
+            f"'embeddingPath' must name a file of word vectors of embeddingSize ({size}) numbers. '{path}' has none."
+        )
+
+
+def read_vectors(path: str, dataset: Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of those words of the dataset that the file has.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of a text file as GloVe, word2vec and fastText write it, a line with two numbers before the first
+        word or not; compressed if its name ends in .gz, .bz2, .xz or .zip.
+    dataset : Dataset
+        With a vocabulary.
+    size : int
+        Numbers of each vector.
+
+    Returns
+    -------
+    token_ids : ndarray of shape (k,), dtype=int64
+        In the order of the file; k is at most the number of words of the dataset.
+    vectors : ndarray of shape (k, size), dtype=float32
+
+    Raises
+    ------
+    OptionError
+        If the file is gone, is no such text, or has vectors of another size.
+    """
+    ids = {word.encode(): token_id for token_id, word in enumerate(dataset.word_list.words, start=FIRST_WORD)}
+    found: dict[int, np.ndarray] = {}
+    for word, numbers in _vectors(path, size):
+        if word in ids and ids[word] not in found:
+            found[ids[word]] = _parsed(numbers, word, path)
+    vectors = np.stack(list(found.values())) if found else np.zeros((0, size), np.float32)
+    return np.array(list(found), np.int64), vectors
+
+
+def _vectors(path: str, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Each word and its numbers. A word with a blank in it, of which GloVe has a few, is in no vocabulary of ours."""
+    fs, file_path = Folder(path).location
+    try:
+        with fs.open(file_path, "rb", compression="infer") as file:
+            for number, line in enumerate(file, start=1):
+                word, *numbers = line.rstrip().split(b" ")
+                if len(numbers) == size:
+                    yield word, numbers
+                elif len(numbers) < size and not (number == 1 and len(numbers) == 1):
+                    raise OptionError(
+                        f"'embeddingPath' must have vectors of embeddingSize ({size}) numbers. Line {number} of "
+                        f"'{path}' has {len(numbers)}. Set embeddingSize to the size of the vectors."
+                    )
+    except FileNotFoundError as error:
+        raise OptionError(f"'embeddingPath' must name a file that is there. '{path}' is not.") from error
+
+
+def _parsed(numbers: list[bytes], word: bytes, path: str) -> np.ndarray:
+    try:
+        return np.array(numbers, np.float32)
+    except ValueError as error:
+        raise OptionError(
+            f"'embeddingPath' must name a text file of word vectors. In '{path}' {error} behind '{word.decode()}'."
+        ) from error
