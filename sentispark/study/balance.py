@@ -32,6 +32,8 @@ EPOCHS = 8
 # Sizes settle in the first epoch, and again in the one that begins with a change.
 CHANGE = 5
 NOISE = 0.02
+# What the loss in the end is worth is seen beside that of so many trainings on equal ranks.
+SEEDS = 5
 
 Case = Sequence[Slowdown]
 
@@ -55,16 +57,20 @@ def best_sizes(case: Case, rows: int, *, later: bool = False) -> list[int]:
     return equal_finish(fixed, per_row, rows, **bounds).tolist()
 
 
-def measure_balance(dataset: str, folder: Path, *, cores: int, cases: Mapping[str, Case] = CASES) -> dict[str, Any]:
+def measure_balance(
+    dataset: str, folder: Path, *, cores: int, cases: Mapping[str, Case] = CASES, seeds: int = SEEDS
+) -> dict[str, Any]:
     """Run all cases.
 
     Returns
     -------
     dict
         `eta`, `eta_old_rule` and `eta_equal_sizes` by case, of the settled epochs; `moves`, how often the balancer
-        moved rows in them; and `runs`, the history of each balanced run.
+        moved rows in them; `loss`, the validation loss in the end of each balanced run, and `loss_of_seeds`, that of
+        ranks that nothing slows down or balances; and `runs`, the history of each balanced run.
     """
-    found: dict[str, Any] = {"eta": {}, "eta_old_rule": {}, "eta_equal_sizes": {}, "moves": {}, "runs": {}}
+    kinds = ("eta", "eta_old_rule", "eta_equal_sizes", "moves", "loss", "runs")
+    found: dict[str, Any] = {kind: {} for kind in kinds}
     for name, case in cases.items():
         runs = {way: _run(dataset, folder, case, way, cores) for way in ("best", "auto", "epoch", "off")}
         took = {way: _settled(run["history"]) for way, run in runs.items()}
@@ -73,8 +79,17 @@ def measure_balance(dataset: str, folder: Path, *, cores: int, cases: Mapping[st
             found[kind][name] = took["best"] / took[way]
         settled = _settled_epochs(runs["auto"]["history"])
         found["moves"][name] = sum(decision["moved"] for entry in settled for decision in entry["balance"])
+        found["loss"][name] = _final_loss(runs["auto"])
         found["runs"][name] = runs["auto"]
+    alike = (Slowdown(), Slowdown())
+    found["loss_of_seeds"] = [
+        _final_loss(_run(dataset, folder, alike, "off", cores, seed=seed)) for seed in range(seeds)
+    ]
     return found
+
+
+def _final_loss(run: Mapping[str, Any]) -> float:
+    return run["history"][-1]["validation"]["log_loss"]
 
 
 def _settled_epochs(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -85,7 +100,7 @@ def _settled(history: Sequence[Mapping[str, Any]]) -> float:
     return sum(entry["seconds"] for entry in _settled_epochs(history))
 
 
-def _run(dataset: str, folder: Path, case: Case, way: str, cores: int) -> dict[str, Any]:
+def _run(dataset: str, folder: Path, case: Case, way: str, cores: int, *, seed: int = 0) -> dict[str, Any]:
     change = (CHANGE - 1) * epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH)
     slowdowns = [
         dataclasses.asdict(dataclasses.replace(slowdown, later=change, noise=NOISE, seed=rank))
@@ -93,7 +108,13 @@ def _run(dataset: str, folder: Path, case: Case, way: str, cores: int) -> dict[s
     ]
     config = TrainConfig(
         dataset,
-        TrainOptions(max_epochs=EPOCHS, batch_size=BATCH, balance="off" if way == "best" else way, reader="arrow"),
+        TrainOptions(
+            max_epochs=EPOCHS,
+            batch_size=BATCH,
+            balance="off" if way == "best" else way,
+            seed=seed,
+            reader="arrow",
+        ),
         NetOptions(embedding_size=4, hidden_size=4, bidirectional=False, pooling="last"),
         sizes=None
         if way != "best"

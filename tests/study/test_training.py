@@ -63,7 +63,10 @@ class TestMeasuring:
 
     def test_ranks_are_slowed_down_as_stated_and_balanced(self, toy, tmp_path):
         case = (Slowdown(per_row=0.0005), Slowdown(per_row=0.0015))
-        found = measure_balance(toy, tmp_path, cores=1, cases={"1:3": case})
+        found = measure_balance(toy, tmp_path, cores=1, cases={"1:3": case}, seeds=2)
         assert found["eta"]["1:3"] > found["eta_equal_sizes"]["1:3"]
         assert found["eta_equal_sizes"]["1:3"] == pytest.approx(0.5, abs=0.15)
         assert len(found["runs"]["1:3"]["batch_sizes"]) > 1
+        # The same seed, and so the same rows and the same first weights: only dropout differs.
+        assert found["loss"]["1:3"] == pytest.approx(found["loss_of_seeds"][0], abs=0.1)
+        assert found["loss_of_seeds"][0] != found["loss_of_seeds"][1]
