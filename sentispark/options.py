@@ -41,6 +41,11 @@ class Rule:
     holds: Callable[[Any], bool]
     choices: tuple[str, ...] = ()
 
+    def check(self, value: Any, *, name: str) -> None:
+        """Raise `OptionError` if the value breaks the rule; `name` is what the user called it."""
+        if not self.holds(value):
+            raise OptionError(f"'{name}' must be {self.words}. Got {value!r}.")
+
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -142,11 +147,4 @@ def check(options: Any) -> None:
         Names the first option that breaks its rule, the rule and the value.
     """
     for field in options_of(type(options)):
-        check_value(field, getattr(options, field.name), name=field.name)
-
-
-def check_value(field: dataclasses.Field, value: Any, *, name: str) -> None:
-    """Hold one value against its field's rule; `name` is what the user called it. Raises `OptionError`."""
-    rule: Rule = field.metadata["rule"]
-    if not rule.holds(value):
-        raise OptionError(f"'{name}' must be {rule.words}. Got {value!r}.")
+        field.metadata["rule"].check(getattr(options, field.name), name=field.name)

@@ -1,8 +1,8 @@
 """Logits and labels in, the measures of a binary classifier out, added up over batches, ranks and partitions.
 
 A `Tally` counts rows by label and by logit bin, so its size does not grow with the rows. The prediction of a row is 1
-where its logit is above 0 (probability above .5); at exactly 0 it is 0, Spark ML's choice. Logit 0 is the edge of a
-bin, so the tally knows every prediction exactly.
+where its logit is above the threshold's, 0 (probability above .5) unless another is given; at exactly that it is 0,
+Spark ML's choice.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ class Tally:
     counts : ndarray of shape (2, BINS), dtype=int64
         Rows by label and by logit bin. Bins are uniform on [-16, 16], open at the lower edge; the first and the last
         also hold all rows below and above.
+    predicted : ndarray of shape (2,), dtype=int64
+        Of these the rows by label that are predicted to be positive.
     log_loss_sum : float
         Sum of the rows' log losses, in nats.
     """
 
     counts: np.ndarray = field(repr=False)
+    predicted: np.ndarray
     log_loss_sum: float
 
     @classmethod
     def empty(cls) -> Tally:
         """The tally of no rows, where a sum begins."""
-        return cls(np.zeros((2, BINS), np.int64), 0.0)
+        return cls(np.zeros((2, BINS), np.int64), np.zeros(2, np.int64), 0.0)
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> Tally:
@@ -48,27 +51,32 @@ class Tally:
 
         Parameters
         ----------
-        array : ndarray of shape (2 * BINS + 1,), dtype=float64
+        array : ndarray of shape (2 * BINS + 3,), dtype=float64
         """
-        return cls(array[:-1].astype(np.int64).reshape(2, BINS), float(array[-1]))
+        counts, predicted, log_loss_sum = np.split(array, [2 * BINS, 2 * BINS + 2])
+        return cls(counts.astype(np.int64).reshape(2, BINS), predicted.astype(np.int64), float(log_loss_sum[0]))
 
     def to_array(self) -> np.ndarray:
         """The tally as one flat array that an all-reduce can add up.
 
         Returns
         -------
-        ndarray of shape (2 * BINS + 1,), dtype=float64
-            The counts, exact up to 2**53 rows, then the log loss sum.
+        ndarray of shape (2 * BINS + 3,), dtype=float64
+            The counts, exact up to 2**53 rows, those predicted to be positive, then the log loss sum.
         """
-        return np.append(self.counts.ravel().astype(np.float64), self.log_loss_sum)
+        return np.concatenate([self.counts.ravel(), self.predicted, [self.log_loss_sum]])
 
     def __add__(self, other: Tally) -> Tally:
         if not isinstance(other, Tally):
             return NotImplemented
-        return Tally(self.counts + other.counts, self.log_loss_sum + other.log_loss_sum)
+        return Tally(
+            self.counts + other.counts,
+            self.predicted + other.predicted,
+            self.log_loss_sum + other.log_loss_sum,
+        )
 
 
-def tally(logits: ArrayLike, labels: ArrayLike) -> Tally:
+def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0) -> Tally:
     """Count rows. It costs a pass over 131,072 counts, so give it a partition's rows at once rather than a batch's.
 
     Parameters
@@ -77,6 +85,8 @@ def tally(logits: ArrayLike, labels: ArrayLike) -> Tally:
         Finite numbers; n may be 0.
     labels : array_like of shape (n,)
         0 or 1, of any number type.
+    threshold_logit : float
+        The logit above which a row is predicted to be positive; may be infinite.
 
     Raises
     ------
@@ -100,8 +110,9 @@ def tally(logits: ArrayLike, labels: ArrayLike) -> Tally:
     bins = np.ceil(inside * BINS_PER_LOGIT).astype(np.int64) + (BINS // 2 - 1)
     bins = np.maximum(bins, 0)  # -16 itself, and all that was clipped to it
     counts = np.bincount(bins + BINS * positive, minlength=2 * BINS).reshape(2, BINS)
+    predicted = np.bincount(positive[logits > threshold_logit], minlength=2)
     wrongness = np.where(positive, -logits, logits)
-    return Tally(counts, float(np.logaddexp(0.0, wrongness).sum()))
+    return Tally(counts, predicted, float(np.logaddexp(0.0, wrongness).sum()))
 
 
 def measures(total: Tally) -> dict:
@@ -130,9 +141,8 @@ def measures(total: Tally) -> dict:
         confusion : list of lists of int
             `[[true negatives, false positives], [false negatives, true positives]]`.
     """
-    below = total.counts[:, : BINS // 2].sum(axis=1)
-    above = total.counts[:, BINS // 2 :].sum(axis=1)
-    (tn, fn), (fp, tp) = below.tolist(), above.tolist()
+    fp, tp = total.predicted.tolist()
+    tn, fn = (total.counts.sum(axis=1) - total.predicted).tolist()
     negatives, positives = tn + fp, fn + tp
     rows = negatives + positives
     both = bool(negatives and positives)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sentispark.errors import OptionError
-from sentispark.options import check_value, flag_name, options_of
+from sentispark.options import flag_name, options_of
 
 __all__ = ["add_flags", "options_from_flags"]
 
@@ -40,7 +40,7 @@ def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         value = _typed(field, text)
         try:
-            check_value(field, value, name=flag_name(field))
+            field.metadata["rule"].check(value, name=flag_name(field))
         except OptionError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         return value

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, IntegralType
 
 from sentispark.errors import InputError
+from sentispark.ml.thresholds import BinaryThreshold
 from sentispark.spark.params import KeywordParams, require_columns
 
 __all__ = ["COLUMN_DEFAULTS", "ClassifierColumns", "require_sequences"]
@@ -27,7 +28,7 @@ COLUMN_DEFAULTS = {
 
 
 class ClassifierColumns(
-    KeywordParams, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
+    BinaryThreshold, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
 ):
     """Sequences and labels in; raw predictions, probabilities and predictions out. An empty name leaves one out."""
 

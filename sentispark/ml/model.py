@@ -53,7 +53,7 @@ class TrainingSummary:
 
 @params_from(**COLUMN_DEFAULTS)
 class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesReadable):
-    """Adds `rawPrediction` (-logit, logit), `probability` (1 - p, p) and `prediction` (1.0 where p > .5) to sequences.
+    """Adds `rawPrediction` (-logit, logit), `probability` (1 - p, p) and `prediction` (1.0 where p > threshold).
 
     A row's prediction depends on its own sequence alone. Saved as Spark ML's metadata, safetensors and JSON.
     """
@@ -84,10 +84,11 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     def evaluate(self, dataset: DataFrame) -> dict[str, Any]:
         """The measures of the model on labelled sequences; see `sentispark.evaluate.metrics.measures`.
 
-        Rows are counted where they stand, so what comes back does not grow with them.
+        Predictions are those of `threshold`. Rows are counted where they stand, so what comes back does not grow with
+        them.
         """
         require_columns(dataset, self.getLabelCol(), stage=self)
-        predict = self._predictor(dataset)
+        predict, threshold_logit = self._predictor(dataset), self._threshold_logit
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             total, wrong = Tally.empty(), 0
@@ -95,30 +96,23 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
                 label = batch.column(1).to_numpy(zero_copy_only=False)
                 good = np.isin(label, (0, 1))
                 wrong += int(np.sum(~good))
-                total = total + tally(predict(batch.column(0).filter(pa.array(good))), label[good].astype(int))
-            label, place = np.nonzero(total.counts)
-            # One more row, of label -1, for what belongs to no bin.
-            columns = {
-                "label": [*label, -1],
-                "place": [*place, 0],
-                "rows": [*total.counts[label, place], wrong],
-                "loss": [*np.zeros(len(label)), total.log_loss_sum],
-            }
-            yield pa.RecordBatch.from_pydict(columns)
+                logits = predict(batch.column(0).filter(pa.array(good)))
+                total = total + tally(logits, label[good].astype(int), threshold_logit=threshold_logit)
+            values = np.append(total.to_array(), wrong)
+            places = np.flatnonzero(values)
+            yield pa.RecordBatch.from_pydict({"place": places, "value": values[places]})
 
         label = F.expr(f"try_cast({quoted(self.getLabelCol())} AS double)")
         labelled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
-        partial = map_batches(plainly_named(labelled), run, "label long, place long, rows long, loss double")
-        rows = partial.groupBy("label", "place").agg(F.sum("rows").alias("rows"), F.sum("loss").alias("loss")).collect()
-        counts = np.zeros_like(Tally.empty().counts)
-        for row in rows:
-            if row.label >= 0:
-                counts[row.label, row.place] = row.rows
-            elif row.rows:
-                raise InputError(
-                    f"Column '{self.getLabelCol()}' must hold 0 or 1. {row.rows} rows hold something else."
-                )
-        return measures(Tally(counts, sum(row.loss for row in rows)))
+        partial = map_batches(plainly_named(labelled), run, "place long, value double")
+        values = np.append(Tally.empty().to_array(), 0.0)
+        for row in partial.groupBy("place").agg(F.sum("value").alias("value")).collect():
+            values[row.place] = row.value
+        if values[-1]:
+            raise InputError(
+                f"Column '{self.getLabelCol()}' must hold 0 or 1. {values[-1]:.0f} rows hold something else."
+            )
+        return measures(Tally.from_array(values[:-1]))
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         predict = self._predictor(dataset)
@@ -133,7 +127,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         outputs = {
             self.getRawPredictionCol(): array_to_vector(F.array(-logit, logit)),
             self.getProbabilityCol(): array_to_vector(F.array(1 / (1 + F.exp(logit)), positive)),
-            self.getPredictionCol(): (logit > 0).cast("double"),
+            self.getPredictionCol(): (logit > self._threshold_logit).cast("double"),
         }
         return predicted.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
 

@@ -12,9 +12,9 @@ from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 
 from sentispark.errors import InputError, OptionError
-from sentispark.options import camel_case, check_value, options_of
+from sentispark.options import Rule, camel_case, options_of
 
-__all__ = ["ColumnStage", "KeywordParams", "options_from", "params_from", "quoted", "require_columns"]
+__all__ = ["ColumnStage", "KeywordParams", "converter", "options_from", "params_from", "quoted", "require_columns"]
 
 Stage = TypeVar("Stage", bound=type)
 
@@ -102,14 +102,23 @@ def require_columns(dataset, *columns: str, stage: Params) -> None:
             )
 
 
-def _add_param(stage_class: type, field: Any, name: str) -> None:
+def converter(name: str, rule: Rule, *, default: Any = None) -> Callable[[Any], Any]:
+    """What a Param makes of a value: one that JSON can hold, and a float where its default is one.
+
+    The function raises `OptionError` for a value that breaks the rule.
+    """
+
     def convert(value: Any) -> Any:
         value = _plain(value)
-        if isinstance(field.default, float) and isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        check_value(field, value, name=name)
+        rule.check(value, name=name)
         return value
 
+    return convert
+
+
+def _add_param(stage_class: type, field: Any, name: str) -> None:
     def get(self: Params) -> Any:
         return self.getOrDefault(name)
 
@@ -118,6 +127,7 @@ def _add_param(stage_class: type, field: Any, name: str) -> None:
 
     capital = name[0].upper() + name[1:]
     get.__doc__ = set_.__doc__ = field.metadata["doc"]
+    convert = converter(name, field.metadata["rule"], default=field.default)
     setattr(stage_class, name, Param(Params._dummy(), name, field.metadata["doc"], convert))
     setattr(stage_class, f"get{capital}", get)
     setattr(stage_class, f"set{capital}", set_)

@@ -89,6 +89,7 @@ def test_tallies_of_parts_add_up_to_the_tally_of_the_whole_in_any_order_and_grou
     a, b, c = (tally(*split(part)) for part in parts)
     for total in (a + b + c, a + (b + c), c + a + b, sum((b, c, a), Tally.empty())):
         assert np.array_equal(total.counts, whole.counts)
+        assert np.array_equal(total.predicted, whole.predicted)
         assert total.log_loss_sum == pytest.approx(whole.log_loss_sum, rel=1e-12)
     assert (a + b).log_loss_sum == (b + a).log_loss_sum
 
@@ -103,11 +104,31 @@ def test_arrays_add_up_as_tallies_do(left, right):
     assert total.log_loss_sum == (a + b).log_loss_sum
 
 
+@quick
+@given(rows_of(any_logit), st.floats())
+def test_predictions_are_those_of_the_threshold(rows, threshold):
+    assume(threshold == threshold)
+    logits, labels = split(rows)
+    predicted = [logit > threshold for logit in logits]
+    expected = [
+        [
+            sum(label == truth and one == answer for label, one in zip(labels, predicted, strict=True))
+            for answer in (0, 1)
+        ]
+        for truth in (0, 1)
+    ]
+    found = measures(tally(logits, labels, threshold_logit=threshold))
+    assert found["confusion"] == expected
+    usual = measures(tally(logits, labels))
+    assert (found["roc_auc"], found["log_loss"]) == (usual["roc_auc"], usual["log_loss"])
+
+
 def test_arrays_hold_large_counts_exactly():
     counts = np.zeros((2, BINS), np.int64)
     counts[0, 0], counts[1, -1] = 2**53, 2**53 - 1
-    back = Tally.from_array(Tally(counts, 0.5).to_array())
+    back = Tally.from_array(Tally(counts, np.array([3, 2**52]), 0.5).to_array())
     assert np.array_equal(back.counts, counts)
+    assert back.predicted.tolist() == [3, 2**52]
     assert back.log_loss_sum == 0.5
 
 

@@ -259,7 +259,7 @@ class TestParams:
                 assert setter(classifier.getOrDefault(param)) is classifier
                 assert getter() == classifier.getOrDefault(param)
             else:
-                assert param.name in ("weightCol", "validationIndicatorCol")
+                assert param.name in ("weightCol", "validationIndicatorCol", "thresholds")
 
     def test_the_reference_systems_net_can_be_set(self, frame):
         from sentispark.nn.options import NetOptions
@@ -274,6 +274,7 @@ class TestParams:
             embeddingDropout=0.0,
             pooling="padded_last",
             headLayers=[32],
+            wideSize=0,
             positiveWeight=0.2,
             optimizer="sgd",
             learningRate=0.1,
