@@ -1,4 +1,5 @@
-"""Token ids in, one logit a review out: embedding → LSTM → pooling over the review's own steps → linear head.
+"""Token ids in, one logit a review out: embedding → LSTM → pooling over the review's own steps → linear head; beside
+it, if wanted, a linear model of words and pairs of words.
 
 Nothing is packed: packed input shuts off cuDNN's persistent kernels (pytorch#149194: 15 times slower at length 100).
 Reviews are padded on the right, so the forward direction never sees padding before a valid step; the backward
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sentispark.nn.options import NetOptions
+from sentispark.nn.wide import WideLinear
 
 __all__ = ["BidirectionalLSTM", "ReviewLSTM"]
 
@@ -52,6 +54,7 @@ class ReviewLSTM(nn.Module):
         self.poolings = _POOLINGS[options.pooling]
         pooled_size = options.hidden_size * (1 + options.bidirectional) * len(self.poolings)
         self.head = _head(pooled_size, options.head_layers)
+        self.wide = WideLinear(options.wide_size) if options.wide_size else None
 
     @property
     def trims(self) -> bool:
@@ -86,11 +89,15 @@ class ReviewLSTM(nn.Module):
         if not self.trims:
             length = torch.full_like(length, sequence.shape[1])
         length = length.long()
-        words = self.embedding_dropout(self.embedding(self._with_unknowns(sequence.t().int())))
+        steps = sequence.t().int()
+        words = self.embedding_dropout(self.embedding(self._with_unknowns(steps)))
         runs = self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
         pooled = torch.cat([pool(run, length) for pool in self.poolings for run in runs], dim=1)
         pooled = pooled * (length > 0).unsqueeze(1)
-        return self.head(self.dropout(pooled)).squeeze(1)[:rows]
+        logit = self.head(self.dropout(pooled)).squeeze(1)
+        if self.wide:
+            logit = logit + self.wide(steps, length)
+        return logit[:rows]
 
     def _with_unknowns(self, sequence: Tensor) -> Tensor:
         """In training, some of the words as unknown ones (Iyyer et al. 2015, "word dropout")."""

@@ -24,12 +24,12 @@ class NetOptions:
     num_layers: int = option(1, at_least(1), "LSTM layers, one on top of the other")
     bidirectional: bool = option(True, boolean(), "read each review from its end as well")
     dropout: float = option(
-        0.2,
+        0.4,
         between(0, 1, open_high=True),
         "share of values dropped in training between LSTM layers and before the head",
     )
     embedding_dropout: float = option(
-        0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
+        0.3, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
     )
     word_dropout: float = option(
         0.0, between(0, 1, open_high=True), "share of the words of a review read as unknown in training"
@@ -43,6 +43,11 @@ class NetOptions:
         (),
         list_of(at_least(1)),
         "sizes of the hidden linear + ReLU layers between pooling and the output (typed with commas: 64,32)",
+    )
+    wide_size: int = option(
+        2**20,
+        at_least(0),
+        "weights of a linear part beside the LSTM, found by hash for words and pairs of neighbouring words; 0: none",
     )
 
     def __post_init__(self):
@@ -61,4 +66,5 @@ def reference_net() -> NetOptions:
         embedding_dropout=0.0,
         pooling="padded_last",
         head_layers=(32,),
+        wide_size=0,
     )

@@ -28,7 +28,7 @@ from sentispark.train.config import TrainConfig
 from sentispark.train.data import Ahead
 from sentispark.train.pace import Pace
 from sentispark.train.schedule import learning_rate_factor
-from sentispark.train.step import Stepper, Tensors
+from sentispark.train.step import Stepper, Tensors, optimizers_of
 from sentispark.train.trainer import Trainer
 from sentispark.train.world import World, world_from_environment
 
@@ -42,13 +42,14 @@ class BareLoop:
         options = config.train
         device_ids = [world.device] if world.device.type == "cuda" else None
         self._net = DistributedDataParallel(net, device_ids=device_ids) if world.size > 1 else net
-        self._optimizer = torch.optim.AdamW(
-            net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
-        )
+        self._optimizers = optimizers_of(net, options, options.learning_rate)
         shape = {"schedule": options.schedule, "warmup_share": options.warmup_share}
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: learning_rate_factor(min(step, steps - 1), steps, **shape)
-        )
+        self._schedules = [
+            torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: learning_rate_factor(min(step, steps - 1), steps, **shape)
+            )
+            for optimizer in self._optimizers
+        ]
         self._clip, self._world = options.gradient_clip, world
 
     def epoch(self, batches: list[Tensors]) -> float:
@@ -58,11 +59,12 @@ class BareLoop:
         started = time.perf_counter()
         for sequence, length, label, _ in batches:
             loss = functional.binary_cross_entropy_with_logits(self._net(sequence, length), label)
-            self._optimizer.zero_grad()
+            self._net.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self._net.parameters(), self._clip)
-            self._optimizer.step()
-            self._schedule.step()
+            for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
+                optimizer.step()
+                schedule.step()
         self._world.wait_for_all()
         if self._world.device.type == "cuda":
             torch.cuda.synchronize()

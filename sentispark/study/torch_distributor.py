@@ -46,6 +46,7 @@ def _train(config_text: str) -> dict[str, Any]:
     from sentispark.dataset.dataset import open_dataset
     from sentispark.nn.lstm import ReviewLSTM
     from sentispark.train.schedule import learning_rate_factor
+    from sentispark.train.step import optimizers_of
 
     config = TrainConfig.from_json(config_text)
     options, dataset = config.train, open_dataset(config.dataset)
@@ -54,16 +55,17 @@ def _train(config_text: str) -> dict[str, Any]:
     torch.manual_seed(options.seed)
     net = ReviewLSTM(dataset.manifest.vocabulary_size, config.net)
     parallel = DistributedDataParallel(net)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimizers = optimizers_of(net, options, options.learning_rate)
     # Shares of row groups differ in rows: every rank takes the same number of steps from a reader without an end.
     epoch_steps = dataset.manifest.rows("train") // options.batch_size
     steps = options.max_epochs * epoch_steps
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: learning_rate_factor(
+
+    def factor(step: int) -> float:
+        return learning_rate_factor(
             min(step, steps - 1), steps, schedule=options.schedule, warmup_share=options.warmup_share
-        ),
-    )
+        )
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
     seconds = []
     with _loader(config.dataset, rank, size, options.batch_size // size) as loader:
         batches = iter(loader)
@@ -73,11 +75,12 @@ def _train(config_text: str) -> dict[str, Any]:
             for batch in itertools.islice(batches, epoch_steps):
                 logits = parallel(batch["sequence"].long(), batch["length"].long())
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch["label"].float())
-                optimizer.zero_grad()
+                net.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(net.parameters(), options.gradient_clip)
-                optimizer.step()
-                schedule.step()
+                for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                    optimizer.step()
+                    schedule.step()
             distributed.barrier()
             seconds.append(time.perf_counter() - started)
     del parallel

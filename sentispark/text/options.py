@@ -20,7 +20,7 @@ class TextOptions:
         "words left out: none, english (negations stay in), reference (the reference system's list and letters-only "
         "cleaning), or a list of words (typed with commas: the,a,an)",
     )
-    vocab_size: int = option(10_000, at_least(1), "words that get an id of their own: the most frequent ones")
+    vocab_size: int = option(20_000, at_least(1), "words that get an id of their own: the most frequent ones")
     min_count: int = option(1, at_least(1), "occurrences below which a word gets no id")
-    sequence_length: int = option(100, at_least(1), "token ids a review has; longer ones are cut, shorter ones padded")
+    sequence_length: int = option(400, at_least(1), "token ids a review has; longer ones are cut, shorter ones padded")
     truncate: str = option("tail", one_of("tail", "head"), "the end that a longer review loses")

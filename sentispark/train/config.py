@@ -41,6 +41,9 @@ class TrainOptions:
     )
     balance_limit: float = option(8.0, between(1, math.inf), "most rows of one worker, as a multiple of an even share")
     learning_rate: float = option(4e-3, between(0, math.inf, open_low=True), "highest learning rate of the schedule")
+    wide_learning_rate: float = option(
+        0.3, between(0, math.inf, open_low=True), "highest learning rate of the net's linear part, which Adagrad trains"
+    )
     learning_rate_scaling: str = option(
         "none",
         one_of("none", "linear", "sqrt"),

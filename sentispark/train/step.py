@@ -17,7 +17,7 @@ from sentispark.train.schedule import learning_rate_factor, scaled_to_batch
 from sentispark.train.slowdown import Slowdown
 from sentispark.train.world import World
 
-__all__ = ["Stepper", "Tensors", "to_tensors"]
+__all__ = ["Stepper", "Tensors", "optimizers_of", "to_tensors"]
 
 # A batch's sequence, length, label and weight.
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -76,13 +76,14 @@ class Stepper:
             base_batch_size=options.base_batch_size,
             scaling=options.learning_rate_scaling,
         )
-        self._optimizer = _optimizer(net, options, rate)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer,
-            lambda step: learning_rate_factor(
+        self._optimizers = optimizers_of(net, options, rate)
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(
                 min(step, steps - 1), steps, schedule=options.schedule, warmup_share=warmup_share
-            ),
-        )
+            )
+
+        self._schedules = [torch.optim.lr_scheduler.LambdaLR(each, factor) for each in self._optimizers]
         self._clip = None if options.gradient_clip == "none" else options.gradient_clip
         self._positive_weight = torch.tensor(positive_weight, device=world.device)
         self._mean_weight, self._smoothing = mean_weight, options.label_smoothing
@@ -107,7 +108,8 @@ class Stepper:
         self.clock.begin()
         self._slowdown.wait(self._step, len(batch[0]))
         self._reducer.begin(batch[0])
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
         *first, last = zip(*(column.split(self._part_rows) for column in batch), strict=True)
         with self._reducer.held_back():
             sums = [self._backward(part, step_rows) for part in first]
@@ -115,8 +117,9 @@ class Stepper:
         self._reducer.finish()
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._reducer.module.parameters(), self._clip)
-        self._optimizer.step()
-        self._schedule.step()
+        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         self._step += 1
         return torch.stack(sums).sum()
 
@@ -132,7 +135,17 @@ class Stepper:
         return loss_sum.detach()
 
 
-def _optimizer(net: nn.Module, options: TrainOptions, rate: float) -> torch.optim.Optimizer:
+def optimizers_of(net: nn.Module, options: TrainOptions, rate: float) -> list[torch.optim.Optimizer]:
+    """One for the net, and Adagrad for its linear part: few steps have a gradient for most of its weights.
+
+    AdamW goes on moving a weight for many steps after its only gradient, some 30 times as far as Adagrad (Duchi et al.
+    2011) with the same learning rate.
+    """
+    wide = [parameter for name, parameter in net.named_parameters() if name.startswith("wide.")]
+    deep = [parameter for name, parameter in net.named_parameters() if not name.startswith("wide.")]
     if options.optimizer == "sgd":
-        return torch.optim.SGD(net.parameters(), lr=rate, momentum=options.momentum, weight_decay=options.weight_decay)
-    return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=options.weight_decay, fused=True)
+        first = torch.optim.SGD(deep, lr=rate, momentum=options.momentum, weight_decay=options.weight_decay)
+    else:
+        first = torch.optim.AdamW(deep, lr=rate, weight_decay=options.weight_decay, fused=True)
+    scale = rate / options.learning_rate
+    return [first, *([torch.optim.Adagrad(wide, lr=options.wide_learning_rate * scale)] if wide else [])]

@@ -19,7 +19,7 @@ from tests.helpers.toy import toy_rows, write_toy
 
 pytestmark = [pytest.mark.spark, pytest.mark.distributed]
 
-NET = NetOptions(embedding_size=8, hidden_size=8)
+NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=50)
 OPTIONS = TrainOptions(max_epochs=2, batch_size=50, learning_rate=0.02, reader="arrow", balance="off")
 HOST = platform.node()
 
@@ -56,7 +56,7 @@ def test_two_tasks_train_the_net_that_two_ranks_train_without_spark(spark, toy):
 
 
 def test_a_net_of_several_pieces_comes_back_whole(spark, tmp_path):
-    wide = NetOptions(embedding_size=64, hidden_size=4)
+    wide = NetOptions(embedding_size=64, hidden_size=4, wide_size=50)
     path = write_toy(tmp_path, {"train": toy_rows(20)}, vocabulary_size=10_000)
     config = TrainConfig(path, TrainOptions(max_epochs=1, reader="arrow"), wide)
     trained = train_on_cluster(spark, config, 1, lambda event: None)

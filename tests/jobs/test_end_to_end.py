@@ -30,7 +30,7 @@ pytestmark = pytest.mark.endtoend
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "amazon2014_Musical_Instruments_5.jsonl.gz"
 ROWS = 2_000
-SMALL_NET = {"embeddingSize": 16, "hiddenSize": 8, "maxEpochs": 1, "batchSize": 64, "balance": "off"}
+SMALL_NET = {"embeddingSize": 16, "hiddenSize": 8, "wideSize": 500, "maxEpochs": 1, "batchSize": 64, "balance": "off"}
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ spark = get_spark(master="local-cluster[2,1,1024]")
 assert spark.sparkContext.master.startswith("local-cluster")
 text = TextOptions(vocab_size=500, sequence_length=40)
 prepared = prepare(spark, [reviews], f"{out}/dataset", ReviewOptions(), text)
-net = dict(embeddingSize=16, hiddenSize=8, maxEpochs=1, batchSize=64, balance="off")
+net = dict(embeddingSize=16, hiddenSize=8, wideSize=500, maxEpochs=1, batchSize=64, balance="off")
 trained = train(f"{out}/dataset", f"{out}/model", LSTMClassifier(numWorkers=2, **net))
 evaluated = evaluate(spark, f"{out}/model", f"{out}/dataset")
 predicted = predict(spark, f"{out}/model", [reviews], f"{out}/predictions")

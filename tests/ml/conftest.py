@@ -7,6 +7,7 @@ from tests.helpers.toy import L, toy_rows
 SETTINGS = {
     "embeddingSize": 8,
     "hiddenSize": 8,
+    "wideSize": 50,
     "maxEpochs": 3,
     "batchSize": 20,
     "learningRate": 0.03,

@@ -16,7 +16,9 @@ quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 def make_net(*, seed=0, **options):
     torch.manual_seed(seed)
-    return ReviewLSTM(VOCABULARY, NetOptions(**{"embedding_size": 5, "hidden_size": 3, **options})).eval()
+    return ReviewLSTM(
+        VOCABULARY, NetOptions(**{"embedding_size": 5, "hidden_size": 3, "wide_size": 40, **options})
+    ).eval()
 
 
 def make_batch(lengths, columns, *, seed=0):

@@ -12,7 +12,7 @@ from sentispark.train.config import TrainConfig, TrainOptions
 from sentispark.train.slowdown import Slowdown
 from tests.helpers.toy import toy_rows, write_toy
 
-NET = NetOptions(embedding_size=8, hidden_size=8)
+NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=50)
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def three_stages(**params):
     return Pipeline(
         stages=[
             ReviewTokenizer(stopWords=params.get("stopWords", "none")),
-            VocabularyBuilder(vocabSize=params.get("vocabSize", 10_000), minCount=params.get("minCount", 1)),
+            VocabularyBuilder(vocabSize=params.get("vocabSize", 20_000), minCount=params.get("minCount", 1)),
             SequencePadder(
                 sequenceLength=params.get("sequenceLength", 100),
                 truncate=params.get("truncate", "tail"),
@@ -332,7 +332,7 @@ def test_params_given_to_fit_and_transform_hold_for_that_call_alone(spark):
     assert model.vocabulary == ["a"]
     assert rows_by_id(model.transform(frame), "sequence") == [([1, 2, 2, 1],)]
     assert rows_by_id(model.transform(frame, {model.truncate: "head", model.sequenceLength: 1}), "sequence") == [([1],)]
-    assert (encoder.getVocabSize(), encoder.getSequenceLength(), model.getSequenceLength()) == (10_000, 2, 4)
+    assert (encoder.getVocabSize(), encoder.getSequenceLength(), model.getSequenceLength()) == (20_000, 2, 4)
 
 
 def test_a_copy_of_a_model_keeps_its_vocabulary_and_has_params_of_its_own(encoder_model):

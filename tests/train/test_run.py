@@ -29,7 +29,7 @@ from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks, train_as_rank, train_ranks
 from tests.helpers.toy import Row, toy_rows, write_toy
 
-NET = NetOptions(embedding_size=8, hidden_size=8, dropout=0.1)
+NET = NetOptions(embedding_size=8, hidden_size=8, dropout=0.1, wide_size=50)
 QUICK = TrainOptions(max_epochs=1, batch_size=40, learning_rate=0.02, reader="arrow", balance="off")
 HOST = platform.node()
 

@@ -23,8 +23,15 @@ from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 
 L, VOCABULARY = 6, 20
-NET = NetOptions(embedding_size=5, hidden_size=4, dropout=0.0, embedding_dropout=0.0)
-SGD = TrainOptions(optimizer="sgd", learning_rate=0.5, momentum=0.9, weight_decay=0.01, gradient_clip=0.02)
+NET = NetOptions(embedding_size=5, hidden_size=4, dropout=0.0, embedding_dropout=0.0, wide_size=50)
+SGD = TrainOptions(
+    optimizer="sgd",
+    learning_rate=0.5,
+    wide_learning_rate=1e-3,
+    momentum=0.9,
+    weight_decay=0.01,
+    gradient_clip=0.02,
+)
 ADAMW = TrainOptions(optimizer="adamw", learning_rate=0.05, weight_decay=0.1, gradient_clip="none")
 
 
@@ -115,13 +122,15 @@ def plain_loop(case):
             norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
             assert norm > options.gradient_clip, "a case that never clips would prove nothing"
             gradients = [gradient * options.gradient_clip / (norm + 1e-6) for gradient in gradients]
-        rate = options.learning_rate * learning_rate_factor(
+        factor = learning_rate_factor(
             step, len(case.rows), schedule=options.schedule, warmup_share=options.warmup_share
         )
         with torch.no_grad():
-            for parameter, gradient, held in zip(net.parameters(), gradients, memory, strict=True):
+            for (name, parameter), gradient, held in zip(net.named_parameters(), gradients, memory, strict=True):
                 parameter.grad = gradient
-                change = _sgd if options.optimizer == "sgd" else _adamw
+                wide = name == "wide.weights.weight"
+                change = _adagrad if wide else _sgd if options.optimizer == "sgd" else _adamw
+                rate = (options.wide_learning_rate if wide else options.learning_rate) * factor
                 change(parameter, gradient, held, rate, step + 1, options)
         losses.append(loss_sum.item())
     return state_of(net), state_of(net, "grad"), losses
@@ -138,6 +147,12 @@ def _adamw(parameter, gradient, held, rate, step, options):
     held[1] = 0.999 * held[1] + 0.001 * gradient**2
     first, second = held[0] / (1 - 0.9**step), held[1] / (1 - 0.999**step)
     parameter -= rate * (first / (second.sqrt() + 1e-8) + options.weight_decay * parameter)
+
+
+def _adagrad(parameter, gradient, held, rate, step, options):
+    """Duchi et al. 2011, figure 1, for a diagonal matrix."""
+    held[0] = held[0] + gradient**2
+    parameter -= rate * gradient / (held[0].sqrt() + 1e-10)
 
 
 ONE_STEP = [((64, 64),), ((100, 28),), ((128, 0),), ((50, 30, 48),), ((40, 0, 1, 87),)]
@@ -195,7 +210,7 @@ def test_gradients_arrive_by_every_wire(wire, rows):
 @pytest.mark.distributed
 def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_ones():
     options = dataclasses.replace(SGD, learning_rate=0.05, wire="powersgd", gradient_clip="none")
-    large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0, embedding_dropout=0.0)
+    large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0, embedding_dropout=0.0, wide_size=50)
     case = Case(((64, 64),) * 60, options, dtype=torch.float32, net=large_enough)  # the first fifty steps are exact
     exact = dataclasses.replace(case, options=dataclasses.replace(options, wire="float32"))
     outcomes, others = (all_well(run_ranks(steps_on_rank, 2, one)) for one in (case, exact))

@@ -22,7 +22,7 @@ from sentispark.train.world import World
 from tests.helpers.toy import VOCABULARY, toy_rows, write_toy
 
 WORDS = WordList(("good", "bad", "größer", *(f"word{number}" for number in range(VOCABULARY - 5))))
-NET = NetOptions(embedding_size=3, hidden_size=4)
+NET = NetOptions(embedding_size=3, hidden_size=4, wide_size=50)
 LINES = "größer 7 8 9\nnobody 0 0 0\ngood 1 2.5 -3e-1\nat home 5 5 5\ngood 4 4 4\n"
 
 
