@@ -15,6 +15,7 @@ _MODULE_OF = {
     "SequencePadder": "sentispark.text.padding",
     "VocabularyBuilder": "sentispark.text.vocabulary",
     "VocabularyModel": "sentispark.text.vocabulary",
+    "clean_cache": "sentispark.ml.cache",
     "get_spark": "sentispark.spark.session",
     "read_reviews": "sentispark.reviews.read",
 }

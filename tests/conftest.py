@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     session = get_spark("sentispark-tests", master="local[2]", conf=conf)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fits keep for later fits must not reach the next run of the tests."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import tempfile
-import uuid
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator
+from pyspark.ml.param import Param
 from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
@@ -20,8 +19,7 @@ from sentispark.cluster.console import reporting
 from sentispark.cluster.preflight import require_slots
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
-from sentispark.errors import InputError
-from sentispark.files import Folder
+from sentispark.ml.cache import KEPT_DAYS, cache_folder, clean_cache
 from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
@@ -66,63 +64,98 @@ class LSTMClassifier(
         """Name the boolean column that is true for rows that validate."""
         return self._set(validationIndicatorCol=value)
 
+    def fitDataset(self, path: str | os.PathLike | Dataset) -> LSTMClassificationModel:
+        """Fit to a dataset that `sentispark prepare` wrote; `fit` does the same when it is given one."""
+        return self.fit(path)
+
+    def fitMultiple(
+        self, dataset: DataFrame | Dataset | str | os.PathLike, paramMaps: Sequence[Mapping[Param, Any]]
+    ) -> Iterator[tuple[int, LSTMClassificationModel]]:
+        """Fit with each of the param maps, from one written dataset wherever they encode the rows alike.
+
+        Returns
+        -------
+        iterator of (int, LSTMClassificationModel)
+            The place of a param map and its model, in any order; `next` may be called from several threads.
+        """
+        stages = [self.copy(dict(changes)) for changes in paramMaps]
+        lock, written = threading.Lock(), {}
+
+        def fit(place: int) -> LSTMClassificationModel:
+            stage, rows = stages[place], dataset
+            if isinstance(dataset, DataFrame):
+                stage._check()
+                with lock:
+                    key = str(stage._rows())
+                    if key not in written:
+                        written[key] = stage._written(dataset)
+                    rows = written[key]
+            return stage.fit(rows)
+
+        return _Models(fit, len(stages))
+
     def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
-        net, options = options_from(self, NetOptions), options_from(self, TrainOptions)
-        if options.embedding_path:  # ranks run in folders of their own
-            options = dataclasses.replace(options, embedding_path=Folder(options.embedding_path).absolute)
+        self._check()
+        if isinstance(dataset, (str, os.PathLike)):
+            dataset = open_dataset(spark_folder(os.fspath(dataset)))
+        written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
+        return self._model(self._train(written))
+
+    def _check(self) -> None:
+        """Raise for Params that no rows could be trained with, before there is any work."""
+        options = self._options()
         check_batch_size(options, self.getNumWorkers())
         choose_reader(options.reader)
         require_slots(get_spark(), self.getNumWorkers())
-        if isinstance(dataset, (str, os.PathLike)):
-            dataset = open_dataset(spark_folder(os.fspath(dataset)))
-        if isinstance(dataset, Dataset):
-            return self._model(self._train(dataset, options, net))
-        with self._materialized(dataset) as written:
-            return self._model(self._train(written, options, net))
+
+    def _options(self) -> TrainOptions:
+        options = options_from(self, TrainOptions)
+        if not options.embedding_path:
+            return options
+        # Ranks run in folders of their own.
+        return dataclasses.replace(options, embedding_path=spark_folder(options.embedding_path).url)
 
     def _model(self, trained: TrainedNet) -> LSTMClassificationModel:
         return self._copyValues(LSTMClassificationModel.from_trained(trained))
 
-    def _train(self, dataset: Dataset, options: TrainOptions, net: NetOptions) -> TrainedNet:
+    def _train(self, dataset: Dataset) -> TrainedNet:
         workers = self.getNumWorkers()
-        config = TrainConfig(dataset.folder.url, options, net)
+        config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
         check_trainable(dataset, config, workers)
         with reporting() as emit:
             return train_on_cluster(get_spark(), config, workers, emit)
 
-    @contextlib.contextmanager
-    def _materialized(self, dataset: DataFrame) -> Iterator[Dataset]:
-        """The DataFrame's rows as a dataset in `cacheDir`, removed when the block ends."""
-        columns = [self.getFeaturesCol(), self.getLabelCol()]
-        weight = self.getWeightCol() if self.isDefined(self.weightCol) else None
-        validation = self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None
-        require_sequences(dataset, columns[0], stage=self)
-        require_columns(dataset, columns[1], *filter(None, [weight, validation]), stage=self)
-        with self._cache() as folder:
-            materialize(
-                dataset,
-                folder,
-                features_col=columns[0],
-                label_col=columns[1],
-                weight_col=weight,
-                validation_col=validation,
-                validation_fraction=self.getValidationFraction(),
-                seed=self.getSeed(),
-            )
-            yield open_dataset(folder)
+    def _rows(self) -> dict[str, Any]:
+        """All that decides how rows are written."""
+        return {
+            "features_col": self.getFeaturesCol(),
+            "label_col": self.getLabelCol(),
+            "weight_col": self.getWeightCol() if self.isDefined(self.weightCol) else None,
+            "validation_col": self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None,
+            "validation_fraction": self.getValidationFraction(),
+            "seed": self.getSeed(),
+        }
 
-    @contextlib.contextmanager
-    def _cache(self) -> Iterator[Folder]:
-        if not self.getCacheDir():
-            if not get_spark().sparkContext.master.startswith("local"):
-                raise InputError(
-                    "On a cluster 'cacheDir' must name a folder that every executor can read. It is empty."
-                )
-            with tempfile.TemporaryDirectory(prefix="sentispark-") as temporary:
-                yield Folder(temporary).child("dataset")
-            return
-        folder = spark_folder(self.getCacheDir()).child(f"sentispark-{uuid.uuid4().hex[:12]}")
-        try:
-            yield folder
-        finally:
-            folder.remove()
+    def _written(self, dataset: DataFrame) -> Dataset:
+        """The DataFrame's rows as a dataset in the cache."""
+        rows = self._rows()
+        require_sequences(dataset, rows["features_col"], stage=self)
+        columns = (rows[name] for name in ("label_col", "weight_col", "validation_col"))
+        require_columns(dataset, *filter(None, columns), stage=self)
+        clean_cache(self.getCacheDir(), days=KEPT_DAYS)
+        return materialize(dataset, cache_folder(self.getCacheDir()), **rows)
+
+
+class _Models:
+    """An iterator over the fits of all param maps that threads may share."""
+
+    def __init__(self, fit: Callable[[int], LSTMClassificationModel], count: int) -> None:
+        self._fit, self._places, self._lock = fit, iter(range(count)), threading.Lock()
+
+    def __iter__(self) -> _Models:
+        return self
+
+    def __next__(self) -> tuple[int, LSTMClassificationModel]:
+        with self._lock:
+            place = next(self._places)
+        return place, self._fit(place)

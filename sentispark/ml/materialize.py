@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 
@@ -10,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from sentispark.dataset.manifest import SPLITS, Manifest
+from sentispark.dataset.dataset import Dataset, open_dataset
+from sentispark.dataset.manifest import FORMAT_VERSION, SPLITS
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
-from sentispark.errors import InputError
+from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
+from sentispark.ml.cache import cached, entry
 from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import PACKED
@@ -32,7 +36,7 @@ _SCHEMA = "split int, order long, tokens binary, label int, weight double, large
 
 def materialize(
     dataset: DataFrame,
-    folder: Folder,
+    cache: Folder,
     *,
     features_col: str,
     label_col: str,
@@ -40,14 +44,14 @@ def materialize(
     validation_col: str | None,
     validation_fraction: float,
     seed: int,
-) -> Manifest:
-    """Write sequences and labels as a dataset of the splits train and validation.
+) -> Dataset:
+    """Sequences and labels as a dataset of the splits train and validation, written unless it is in the cache already.
 
     Parameters
     ----------
     dataset : DataFrame
-    folder : Folder
-        Must not exist.
+    cache : Folder
+        Where datasets of such rows lie, by a hash of all that is in them.
     features_col, label_col : str
         Arrays of token ids, and labels 0 and 1 of any numeric type.
     weight_col : str, optional
@@ -89,25 +93,43 @@ def materialize(
                 F.max("largest").alias("largest"),
                 F.min("largest").alias("smallest"),
                 F.max("steps").alias("steps"),
+                # Wide enough for a sum of any number of 64-bit hashes, which the order of rows does not change.
+                F.sum(F.xxhash64("order", "tokens", "label", "weight").cast("decimal(20)")).alias("content"),
             )
             .collect()
         )
         _check(found, label_col=label_col, weight_col=weight_col, features_col=features_col)
-        plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found})
-        columns = ["split", "order", "tokens", "label", *(["weight"] if weight_col else [])]
-        return write_dataset(
-            map_batches(rows.select(*columns), functools.partial(packed_rows, plan=plan), PACKED),
-            folder,
-            plan,
-            weighted=weight_col is not None,
-            sequence_length=max(1, max(row.steps for row in found)),
-            vocabulary_size=max(2, 1 + max(row.largest for row in found)),
-        )
+        folder = entry(cache, _name(found, weighted=weight_col is not None))
+        return cached(folder) or _write(rows, found, folder, weighted=weight_col is not None)
     finally:
         rows.unpersist()
 
 
-def _check(found: list, *, label_col: str, weight_col: str | None, features_col: str) -> None:
+def _name(found: list[Row], *, weighted: bool) -> str:
+    """A name that two sets of rows share only if they make the same dataset."""
+    splits = sorted((row.split, row.rows, int(row.content), row.largest, row.steps) for row in found)
+    return hashlib.sha256(json.dumps([FORMAT_VERSION, weighted, splits]).encode()).hexdigest()[:16]
+
+
+def _write(rows: DataFrame, found: list[Row], folder: Folder, *, weighted: bool) -> Dataset:
+    plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found})
+    columns = ["split", "order", "tokens", "label", *(["weight"] if weighted else [])]
+    try:
+        write_dataset(
+            map_batches(rows.select(*columns), functools.partial(packed_rows, plan=plan), PACKED),
+            folder,
+            plan,
+            weighted=weighted,
+            sequence_length=max(1, max(row.steps for row in found)),
+            vocabulary_size=max(2, 1 + max(row.largest for row in found)),
+        )
+    except DatasetError:
+        if not cached(folder):  # another fit has written the same rows meanwhile
+            raise
+    return open_dataset(folder)
+
+
+def _check(found: list[Row], *, label_col: str, weight_col: str | None, features_col: str) -> None:
     if not sum(row.rows for row in found if row.split == TRAIN):
         raise InputError("Training needs at least one row that is not kept for validation. There is none.")
     wrong = sum(row.rows - row.labelled for row in found)

@@ -15,7 +15,9 @@ class FitOptions:
 
     num_workers: int = option(1, at_least(1), "ranks that train together, each in a task of its own", flag="--workers")
     cache_dir: str = option(
-        "", anything(), "folder, readable from every executor, for the encoded rows; a temporary one in local mode"
+        "",
+        anything(),
+        "folder, readable from every executor, that keeps encoded rows for later fits; a temporary one in local mode",
     )
     validation_fraction: float = option(
         0.0, between(0, 1, open_high=True), "share of the rows kept for validation where no column marks them"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
+from multiprocessing.pool import ThreadPool
+
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import functions as F
 
-from sentispark import LSTMClassifier, ReviewEncoder
+from sentispark import LSTMClassifier, ReviewEncoder, clean_cache
 from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.write import write_dataset
 from sentispark.errors import DatasetError, InputError, OptionError, SetupError, TrainingError
 from sentispark.files import Folder
 from sentispark.ml.materialize import materialize
@@ -86,8 +91,8 @@ class TestTraining:
 
     def test_a_dataframe_gives_the_net_of_the_dataset_that_is_made_of_it(self, model, frame, settings, tmp_path):
         columns = {"features_col": "sequence", "label_col": "label", "weight_col": None, "validation_col": None}
-        materialize(frame, Folder(f"{tmp_path}/dataset"), **columns, validation_fraction=0.25, seed=0)
-        assert weights(LSTMClassifier(**settings).fit(f"{tmp_path}/dataset")) == weights(model)
+        written = materialize(frame, Folder(str(tmp_path)), **columns, validation_fraction=0.25, seed=0)
+        assert weights(LSTMClassifier(**settings).fit(written.folder.url)) == weights(model)
 
     def test_the_partitions_of_the_dataframe_do_not_matter(self, model, frame, settings):
         again = LSTMClassifier(validationFraction=0.25, **settings).fit(frame.repartition(5).orderBy(F.desc("id")))
@@ -160,30 +165,137 @@ class TestWeights:
         )
 
 
-class TestCache:
-    """What a fit writes for its ranks is gone when it ends."""
+def entries(folder):
+    return sorted(file.name for file in folder.iterdir())
 
-    def test_it_is_empty_after_a_fit(self, frame, settings, tmp_path):
+
+class TestCache:
+    """What a fit writes for its ranks is there for the next fit on the same rows, and nothing else is."""
+
+    @pytest.fixture
+    def classifier(self, settings, tmp_path):
+        return LSTMClassifier(cacheDir=str(tmp_path), **{**settings, "maxEpochs": 1})
+
+    @pytest.fixture
+    def writes(self, monkeypatch):
+        """How often rows are written."""
+        calls = []
+
+        def counted(*arguments, **options):
+            calls.append(arguments)
+            return write_dataset(*arguments, **options)
+
+        monkeypatch.setattr("sentispark.ml.materialize.write_dataset", counted)
+        return calls
+
+    def test_the_same_rows_are_written_once(self, classifier, frame, writes, tmp_path):
+        first, second = (classifier.fit(rows) for rows in (frame, frame.repartition(3)))
+        assert weights(first) == weights(second)
+        assert len(writes) == len(entries(tmp_path)) == 1
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda classifier, frame: classifier.fit(frame.filter("id != 7")),
+            lambda classifier, frame: classifier.fit(frame.withColumn("label", F.expr("IF(id = 7, 1 - label, label)"))),
+            lambda classifier, frame: classifier.fit(
+                frame.withColumn("sequence", F.expr("IF(id = 7, array(2), sequence)"))
+            ),
+            lambda classifier, frame: classifier.copy().setWeightCol("w").fit(frame.withColumn("w", F.lit(1.0))),
+            lambda classifier, frame: classifier.copy().setSeed(3).fit(frame),
+            lambda classifier, frame: classifier.copy().setValidationFraction(0.1).fit(frame),
+            lambda classifier, frame: classifier.fit(frame.union(frame.filter("id = 7"))),
+        ],
+    )
+    def test_other_rows_are_other_entries(self, classifier, frame, writes, other):
+        classifier.fit(frame)
+        other(classifier, frame)
+        assert len(writes) == 2
+
+    def test_a_damaged_entry_is_written_again(self, classifier, frame, writes, tmp_path):
+        first = classifier.fit(frame)
+        next(tmp_path.glob("rows-*/train/*.parquet")).unlink()
+        assert weights(classifier.fit(frame)) == weights(first)
+        assert len(writes) == 2
+
+    def test_what_somebody_else_has_put_there_stays(self, classifier, frame, tmp_path):
         (tmp_path / "mine").write_text("kept")
-        LSTMClassifier(cacheDir=str(tmp_path), **{**settings, "maxEpochs": 1}).fit(frame)
-        assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+        classifier.fit(frame)
+        assert clean_cache(str(tmp_path)) == 1
+        assert entries(tmp_path) == ["mine"]
+
+    def test_a_fit_removes_entries_that_were_not_used_for_long(self, classifier, frame, tmp_path):
+        classifier.fit(frame)
+        old, long_ago = entries(tmp_path)[0], time.time() - 8 * 86_400
+        for file in tmp_path.rglob("*"):
+            os.utime(file, (long_ago, long_ago))
+        classifier.fit(frame.filter("id != 7"))
+        assert old not in entries(tmp_path)
+        assert len(entries(tmp_path)) == 1
+
+    def test_an_entry_that_is_used_stays(self, classifier, frame, tmp_path):
+        classifier.fit(frame)
+        before = time.time() - 5 * 86_400
+        for file in tmp_path.rglob("*"):
+            os.utime(file, (before, before))
+        classifier.fit(frame)
+        assert clean_cache(str(tmp_path), days=4) == 0
+
+    def test_in_local_mode_it_needs_no_folder(self, frame, settings):
+        LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
+        assert clean_cache() >= 1
+        assert clean_cache() == 0
 
     @pytest.mark.timeout(120)
-    def test_it_is_empty_after_a_training_that_failed(self, frame, settings, tmp_path):
-        wild = {**settings, "optimizer": "sgd", "learningRate": 1e30, "gradientClip": "none"}
-        told = sentence(TrainingError, LSTMClassifier(cacheDir=str(tmp_path), **wild).fit, frame)
+    def test_a_training_that_fails_leaves_whole_rows(self, classifier, frame, writes, tmp_path):
+        wild = {"optimizer": "sgd", "learningRate": 1e30, "gradientClip": "none"}
+        told = sentence(TrainingError, classifier.copy().setParams(**wild).fit, frame)
         assert told.endswith("] The loss of epoch 1 is nan. Lower the learning rate or clip gradients.")
-        assert list(tmp_path.iterdir()) == []
+        classifier.fit(frame)
+        assert len(writes) == len(entries(tmp_path)) == 1
 
-    def test_it_is_empty_after_rows_that_were_refused(self, frame, tmp_path):
-        sentence(InputError, LSTMClassifier(cacheDir=str(tmp_path)).fit, frame.withColumn("label", F.lit(2)))
-        assert list(tmp_path.iterdir()) == []
+    def test_rows_that_are_refused_leave_nothing(self, classifier, frame, tmp_path):
+        sentence(InputError, classifier.fit, frame.withColumn("label", F.lit(2)))
+        assert entries(tmp_path) == []
 
-    def test_nothing_stays_in_sparks_memory(self, spark, frame, settings):
+    def test_nothing_stays_in_sparks_memory(self, spark, frame, classifier):
         context = spark.sparkContext._jsc.sc()
         before = context.getPersistentRDDs().size()
-        LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
+        classifier.fit(frame)
         assert context.getPersistentRDDs().size() == before
+
+
+class TestManyFits:
+    """`fitMultiple`: as many models as param maps, each that of its own fit, from rows that are written once."""
+
+    def test_each_model_is_that_of_a_fit_of_its_own(self, frame, settings, monkeypatch):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        maps = [{classifier.learningRate: rate} for rate in (0.01, 0.02)] + [{classifier.validationFraction: 0.2}]
+        expected = [weights(classifier.fit(frame, changes)) for changes in maps]
+        calls = []
+
+        def counted(*arguments, **options):
+            calls.append(options)
+            return materialize(*arguments, **options)
+
+        monkeypatch.setattr("sentispark.ml.classifier.materialize", counted)
+        found = dict(classifier.fitMultiple(frame, maps))
+        assert [weights(found[place]) for place in range(3)] == expected
+        assert [options["validation_fraction"] for options in calls] == [0.0, 0.2]
+
+    def test_a_dataset_is_taken_as_it_is(self, dataset_path, settings):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        found = dict(classifier.fitMultiple(dataset_path, [{}, {classifier.maxEpochs: 2}]))
+        assert [len(found[place].summary.history) for place in range(2)] == [1, 2]
+        assert weights(found[0]) == weights(classifier.fitDataset(dataset_path))
+
+    def test_threads_share_the_iterator(self, dataset_path, settings):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        fits = classifier.fitMultiple(dataset_path, [{classifier.seed: seed} for seed in range(3)])
+        with ThreadPool(2) as pool:
+            found = pool.map(lambda _: next(fits), range(3))
+        assert sorted(place for place, _ in found) == [0, 1, 2]
+        assert len({weights(model) for _, model in found}) == 3
 
 
 @pytest.mark.usefixtures("no_training")
