@@ -13,6 +13,7 @@ _MODULE_OF = {
     "ReviewEncoderModel": "sentispark.text.encoder",
     "ReviewTokenizer": "sentispark.text.tokenizer",
     "SequencePadder": "sentispark.text.padding",
+    "TextPredictor": "sentispark.ml.local",
     "VocabularyBuilder": "sentispark.text.vocabulary",
     "VocabularyModel": "sentispark.text.vocabulary",
     "clean_cache": "sentispark.ml.cache",

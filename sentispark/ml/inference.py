@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sentispark.nn.lstm import ReviewLSTM
     from sentispark.train.result import TrainedNet
 
-__all__ = ["LARGEST_ID", "Predictor", "known_ids", "valid_lengths"]
+__all__ = ["LARGEST_ID", "Predictor", "known_ids", "logits_of", "valid_lengths"]
 
 BATCH_ROWS = 512
 LARGEST_ID = 2**31 - 2
@@ -39,6 +39,33 @@ def known_ids(sequences: pa.Array, vocabulary_size: int) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(known))
 
 
+def logits_of(net: ReviewLSTM, trained: TrainedNet, sequences: pa.Array) -> np.ndarray:
+    """The logits, shape (n,), dtype=float64.
+
+    Parameters
+    ----------
+    net : ReviewLSTM
+        The module of the trained net.
+    trained : TrainedNet
+    sequences : list<integer> array of length n
+        Token ids; shorter than the net's sequence length is padded, longer is cut. A null counts as empty, and an
+        id that training never saw as an unknown word.
+    """
+    import torch
+
+    sequence, _ = pad(known_ids(sequences, trained.vocabulary_size), trained.sequence_length)
+    length = valid_lengths(sequence)
+    logits = np.zeros(len(sequence))
+    by_length = np.argsort(length, kind="stable")
+    with torch.inference_mode():
+        for start in range(0, len(by_length), BATCH_ROWS):
+            chosen = by_length[start : start + BATCH_ROWS]
+            steps = max(1, int(length[chosen[-1]])) if net.trims else sequence.shape[1]
+            ids = torch.from_numpy(sequence[chosen, :steps].astype(np.int64))
+            logits[chosen] = net(ids, torch.from_numpy(length[chosen])).numpy()
+    return logits
+
+
 class Predictor:
     """Logits of a trained net; small to send, as it builds the net where it is used.
 
@@ -51,28 +78,8 @@ class Predictor:
         self._trained = trained
 
     def __call__(self, sequences: pa.Array) -> np.ndarray:
-        """The logits, shape (n,), dtype=float64.
-
-        Parameters
-        ----------
-        sequences : list<integer> array of length n
-            Token ids; shorter than the net's sequence length is padded, longer is cut. A null counts as empty, and an
-            id that training never saw as an unknown word.
-        """
-        import torch
-
-        sequence, _ = pad(known_ids(sequences, self._trained.vocabulary_size), self._trained.sequence_length)
-        length = valid_lengths(sequence)
-        net = self._net()
-        logits = np.zeros(len(sequence))
-        by_length = np.argsort(length, kind="stable")
-        with torch.inference_mode():
-            for start in range(0, len(by_length), BATCH_ROWS):
-                chosen = by_length[start : start + BATCH_ROWS]
-                steps = max(1, int(length[chosen[-1]])) if net.trims else sequence.shape[1]
-                ids = torch.from_numpy(sequence[chosen, :steps].astype(np.int64))
-                logits[chosen] = net(ids, torch.from_numpy(length[chosen])).numpy()
-        return logits
+        """The logits of a list<integer> array of length n, shape (n,), dtype=float64; see `logits_of`."""
+        return logits_of(self._net(), self._trained, sequences)
 
     def _net(self) -> ReviewLSTM:
         import torch

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.ml import Model
 from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import DenseVector, Vectors
 from pyspark.ml.util import MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -80,6 +82,26 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     def toTorch(self) -> ReviewLSTM:
         """The net as a torch module on the CPU, in evaluation mode."""
         return self.trained.module()
+
+    def predict(self, value: Sequence[int]) -> float:
+        """The prediction of one sequence of token ids, 0.0 or 1.0, without a Spark job.
+
+        For texts see `sentispark.TextPredictor`.
+        """
+        return float(self._logit(value) > self._threshold_logit)
+
+    def predictRaw(self, value: Sequence[int]) -> DenseVector:
+        """The raw prediction of one sequence, (-logit, logit)."""
+        logit = self._logit(value)
+        return Vectors.dense(-logit, logit)
+
+    def predictProbability(self, value: Sequence[int]) -> DenseVector:
+        """The probability of each class for one sequence, (1 - p, p)."""
+        logit = self._logit(value)
+        return Vectors.dense(_sigmoid(-logit), _sigmoid(logit))
+
+    def _logit(self, sequence: Sequence[int]) -> float:
+        return float(Predictor(self._net())(pa.array([sequence], pa.list_(pa.int64())))[0])
 
     def evaluate(self, dataset: DataFrame) -> dict[str, Any]:
         """The measures of the model on labelled sequences; see `sentispark.evaluate.metrics.measures`.
@@ -152,3 +174,8 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         from sentispark.train.result import TrainedNet
 
         self.trained = TrainedNet.load(folder)
+
+
+def _sigmoid(logit: float) -> float:
+    # Of a negative number exp does not overflow.
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pyspark.ml import PipelineModel
 
@@ -18,7 +18,14 @@ from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.wordlist import WordList
 from sentispark.train.result import NET_FILE, TrainedNet
 
-__all__ = ["encoder_of", "load_pipeline", "require_same_vocabulary"]
+__all__ = [
+    "SavedStage",
+    "encoder_of",
+    "load_pipeline",
+    "require_our_stages",
+    "require_same_vocabulary",
+    "saved_stages",
+]
 
 
 def encoder_of(dataset: Dataset) -> ReviewEncoderModel:
@@ -49,20 +56,43 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
         return PipelineModel([encoder, LSTMClassificationModel.from_trained(trained)])
     if not folder.exists("metadata"):
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
-    _require_our_stages(folder)
+    require_our_stages(folder, saved_stages(folder))
     return PipelineModel.load(folder.url)
 
 
-def _require_our_stages(folder: Folder) -> None:
-    """Raise `DatasetError` unless the saved stages are ours: Spark imports whatever class their metadata names."""
-    saved = []
-    for name in sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0])):
-        metadata = folder.child(f"stages/{name}/metadata")
-        lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
-        saved.append(json.loads(b"".join(lines))["class"])
+class SavedStage(NamedTuple):
+    """A stage of a saved pipeline: its folder and what Spark ML has written about it."""
+
+    folder: Folder
+    metadata: dict[str, Any]
+
+
+def saved_stages(folder: Folder) -> list[SavedStage]:
+    """The stages of a saved pipeline, in their order, read without Spark. Raises `DatasetError` if it is none."""
+    stages = []
+    try:
+        for name in sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0])):
+            stage = folder.child(f"stages/{name}")
+            metadata = stage.child("metadata")
+            lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
+            stages.append(SavedStage(stage, json.loads(b"".join(lines))))
+    except ValueError as error:
+        raise DatasetError(f"'{folder.url}' must be a saved pipeline. It is damaged: {error}.") from error
+    return stages
+
+
+def require_our_stages(folder: Folder, stages: Sequence[SavedStage]) -> Sequence[SavedStage]:
+    """The stages, if they are an encoder and a classifier of ours. Raises `DatasetError` for others.
+
+    Spark imports whatever class the metadata of a saved stage names.
+    """
+    saved = [stage.metadata["class"] for stage in stages]
     ours = [f"{stage.__module__}.{stage.__name__}" for stage in (ReviewEncoderModel, LSTMClassificationModel)]
     if saved != ours:
-        raise DatasetError(f"'{folder.url}' must hold an encoder and a classifier. It holds {', '.join(saved)}.")
+        raise DatasetError(
+            f"'{folder.url}' must hold an encoder and a classifier. It holds {', '.join(saved) or 'neither'}."
+        )
+    return stages
 
 
 def require_same_vocabulary(pipeline: PipelineModel, dataset: Dataset) -> None:

@@ -175,6 +175,26 @@ class TestColumns:
         )
 
 
+@pytest.mark.modern
+class TestOneSequence:
+    """Without a job, as Spark ML's classifiers judge one vector."""
+
+    def test_it_is_what_transform_gives(self, model, frame):
+        model = model.copy().setThreshold(0.3)
+        for row in model.transform(frame.limit(20)).collect():
+            assert model.predictRaw(row.sequence).toArray() == pytest.approx(row.rawPrediction.toArray(), abs=1e-6)
+            found = model.predictProbability(row.sequence).toArray()
+            assert found == pytest.approx(row.probability.toArray(), abs=1e-6)
+            assert model.predict(row.sequence) == row.prediction
+
+    @pytest.mark.parametrize("logit", [1000.0, -1000.0, 0.0])
+    def test_certainty_does_not_overflow(self, model, logit):
+        certain = with_constant_logit(model, logit)
+        positive = 0.5 if logit == 0 else float(logit > 0)
+        assert list(certain.predictProbability([2, 3])) == [1 - positive, positive]
+        assert certain.predict([2, 3]) == float(logit > 0)
+
+
 class TestOneRowAtATime:
     """Law 8: a prediction does not depend on what else is in its batch or partition."""
 

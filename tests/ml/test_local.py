@@ -1,0 +1,95 @@
+"""The predictor without Spark gives what the pipeline gives, from every kind of folder, and fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from pyspark.ml import Pipeline
+from pyspark.sql import functions as F
+
+from sentispark import LSTMClassifier, ReviewEncoder, TextPredictor
+from sentispark.errors import DatasetError, InputError
+
+TEXTS = [
+    "word2 word3 word4",
+    "word3 word2",
+    "",
+    None,
+    "Größe 😀 nobody knew",
+    "WORD2, word5 word3 word6 word7 word8 word9",
+]
+
+
+@pytest.fixture(scope="module")
+def fitted(frame, settings):
+    words = F.expr("concat_ws(' ', transform(filter(sequence, id -> id > 0), id -> concat('word', id)))")
+    texts = frame.select(words.alias("text"), "label")
+    encoder = ReviewEncoder(inputCol="text", outputCol="sequence", sequenceLength=6, stopWords=["word9"])
+    return Pipeline(stages=[encoder, LSTMClassifier(**settings)]).fit(texts)
+
+
+@pytest.fixture(scope="module")
+def expected(fitted, spark):
+    rows = fitted.transform(spark.createDataFrame([(text,) for text in TEXTS], "text string").coalesce(1)).collect()
+    return [row.probability[1] for row in rows], [row.prediction for row in rows]
+
+
+@pytest.fixture(scope="module")
+def folder(fitted, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "pipeline"
+    fitted.save(str(path))
+    return path
+
+
+def test_it_gives_what_the_pipeline_gives(fitted, folder, expected):
+    for predictor in (TextPredictor.of(fitted), TextPredictor.load(str(folder))):
+        np.testing.assert_allclose(predictor.probability(TEXTS), expected[0], rtol=0, atol=1e-6)
+        assert predictor.predict(TEXTS).tolist() == expected[1]
+        assert predictor.probability([]).shape == (0,)
+
+
+@pytest.mark.parametrize("param", [{"threshold": 0.9}, {"thresholds": [1.0, 9.0]}])
+def test_it_has_the_threshold_of_the_model(fitted, tmp_path, param):
+    strict = fitted.copy()
+    strict.stages[-1].setParams(**param)
+    strict.save(f"{tmp_path}/strict")
+    for predictor in (TextPredictor.of(strict), TextPredictor.load(f"{tmp_path}/strict")):
+        assert predictor.threshold == pytest.approx(0.9)
+        assert predictor.predict(TEXTS).tolist() == (predictor.probability(TEXTS) > predictor.threshold).tolist()
+
+
+@pytest.mark.endtoend
+def test_it_starts_no_spark(folder, expected):
+    program = (
+        "import json, sys; from sentispark import TextPredictor; from pyspark import SparkContext; "
+        "found = TextPredictor.load(sys.argv[1]).probability(json.loads(sys.argv[2])).tolist(); "
+        "assert SparkContext._active_spark_context is None and SparkContext._gateway is None; print(json.dumps(found))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), json.dumps(TEXTS)], capture_output=True, text=True, check=True
+    )
+    np.testing.assert_allclose(json.loads(done.stdout), expected[0], rtol=0, atol=1e-6)
+
+
+def test_a_single_text_is_told_apart_from_a_list(fitted):
+    with pytest.raises(InputError, match="Put it in brackets"):
+        TextPredictor.of(fitted).predict("good")
+
+
+def test_a_folder_without_a_pipeline_is_told(tmp_path):
+    with pytest.raises(DatasetError, match=r"must hold an encoder and a classifier\. It holds neither"):
+        TextPredictor.load(tmp_path)
+
+
+def test_one_text_takes_a_few_milliseconds(fitted):
+    predictor, took = TextPredictor.of(fitted), []
+    for _ in range(50):
+        started = time.perf_counter()
+        predictor.predict(["word2 word3 and what else there is to say"])
+        took.append(time.perf_counter() - started)
+    assert np.median(took) < 0.05  # wide of what is promised: machines that run tests are busy
