@@ -48,7 +48,8 @@ class WideLinear(nn.Module):
         before = functional.pad(words, (0, 0, 1, 0))[:-1]
         single = self._place(torch.zeros_like(words), words) * (words != PADDING)
         paired = self._place(before, words) * ((words != PADDING) & (before != PADDING))
-        total = self.weights(single).sum(dim=(0, 2)) + self.weights(paired).sum(dim=(0, 2))
+        # Looked up at once: each look-up's gradient is as large as the table.
+        total = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
         return total / length.clamp(min=1).sqrt()
 
     def _place(self, before: Tensor, words: Tensor) -> Tensor:

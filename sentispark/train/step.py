@@ -148,4 +148,4 @@ def optimizers_of(net: nn.Module, options: TrainOptions, rate: float) -> list[to
     else:
         first = torch.optim.AdamW(deep, lr=rate, weight_decay=options.weight_decay, fused=True)
     scale = rate / options.learning_rate
-    return [first, *([torch.optim.Adagrad(wide, lr=options.wide_learning_rate * scale)] if wide else [])]
+    return [first, *([torch.optim.Adagrad(wide, lr=options.wide_learning_rate * scale, fused=True)] if wide else [])]
