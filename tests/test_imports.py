@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -176,6 +177,17 @@ def test_pure_parts_import_numpy_and_arrow_alone(house: House) -> None:
 def test_petastorm_is_imported_in_one_file_at_most(house: House) -> None:
     # What users write with Petastorm is measured beside sentispark, and is no part of it.
     assert len([name for name in importers("petastorm", house) if not name.startswith("study.")]) <= 1
+
+
+@pytest.mark.parametrize("package", ["pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"])
+def test_nothing_that_is_saved_can_run_code_when_it_is_loaded(house: House, package: str) -> None:
+    assert importers(package, house) == []
+
+
+def test_weights_are_saved_as_safetensors_alone() -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
+    calls = re.compile(r"(?<!safetensors\.)\btorch\.(save|load|jit\.load)\(|allow_pickle")
+    assert [name for name, source in sources.items() if calls.search(source)] == []
 
 
 def test_no_file_imports_a_file_that_imports_it(house: House) -> None:

@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.jobs import bench_balance, bench_prepare, bench_quality, bench_train
+from sentispark.jobs import bench_balance, bench_inference, bench_prepare, bench_quality, bench_train
 from sentispark.spark.session import task_cores
 
 __all__ = ["add_arguments", "run"]
 
-NAMES = ("prepare", "train", "balance", "quality")
+NAMES = ("prepare", "train", "balance", "quality", "inference")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rows",
         type=int,
         help=f"reviews to generate (default: prepare {bench_prepare.ROWS}, train {bench_train.ROWS}, "
-        f"balance {bench_balance.ROWS}, quality {bench_quality.ROWS})",
+        f"balance {bench_balance.ROWS}, quality {bench_quality.ROWS}, inference {bench_inference.ROWS})",
     )
     parser.add_argument(
         "--input",
@@ -63,6 +63,8 @@ def _measure(spark: SparkSession, folder: Path, flags: argparse.Namespace) -> di
         return bench_train.measure(spark, folder, rows=flags.rows, times=flags.times)
     if flags.name == "balance":
         return bench_balance.measure(spark, folder, rows=flags.rows)
+    if flags.name == "inference":
+        return bench_inference.measure(spark, folder, rows=flags.rows, times=flags.times)
     if flags.name == "quality":
         return bench_quality.measure(spark, folder, rows=flags.rows, paths=flags.input)
     sizes = [int(size) for size in flags.sizes.split(",") if size]

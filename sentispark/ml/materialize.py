@@ -98,11 +98,21 @@ def materialize(
             )
             .collect()
         )
-        _check(found, label_col=label_col, weight_col=weight_col, features_col=features_col)
+        if wrong := sum(row.rows - row.labelled for row in found):
+            shown = ", ".join(_other_labels(dataset, label_col))
+            raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else: {shown}.")
+        _check(found, weight_col=weight_col, features_col=features_col)
         folder = entry(cache, _name(found, weighted=weight_col is not None))
         return cached(folder) or _write(rows, found, folder, weighted=weight_col is not None)
     finally:
         rows.unpersist()
+
+
+def _other_labels(dataset: DataFrame, label_col: str, most: int = 5) -> list[str]:
+    """Some of the labels that are not 0 or 1."""
+    good = F.expr(f"coalesce(try_cast({quoted(label_col)} AS double) IN (0, 1), false)")
+    rows = dataset.filter(~good).select(quoted(label_col)).distinct().limit(most).collect()
+    return sorted("null" if row[0] is None else str(row[0]) for row in rows)
 
 
 def _name(found: list[Row], *, weighted: bool) -> str:
@@ -129,12 +139,9 @@ def _write(rows: DataFrame, found: list[Row], folder: Folder, *, weighted: bool)
     return open_dataset(folder)
 
 
-def _check(found: list[Row], *, label_col: str, weight_col: str | None, features_col: str) -> None:
+def _check(found: list[Row], *, weight_col: str | None, features_col: str) -> None:
     if not sum(row.rows for row in found if row.split == TRAIN):
         raise InputError("Training needs at least one row that is not kept for validation. There is none.")
-    wrong = sum(row.rows - row.labelled for row in found)
-    if wrong:
-        raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else.")
     unweighed = sum(row.rows - (row.weighed or 0) for row in found)
     if unweighed:
         raise InputError(f"Column '{weight_col}' must hold finite numbers of at least 0. {unweighed} rows do not.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.options import camel_case
+from sentispark.spark.persistence import read_metadata
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.wordlist import WordList
@@ -69,16 +69,12 @@ class SavedStage(NamedTuple):
 
 def saved_stages(folder: Folder) -> list[SavedStage]:
     """The stages of a saved pipeline, in their order, read without Spark. Raises `DatasetError` if it is none."""
-    stages = []
     try:
-        for name in sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0])):
-            stage = folder.child(f"stages/{name}")
-            metadata = stage.child("metadata")
-            lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
-            stages.append(SavedStage(stage, json.loads(b"".join(lines))))
+        names = sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0]))
     except ValueError as error:
         raise DatasetError(f"'{folder.url}' must be a saved pipeline. It is damaged: {error}.") from error
-    return stages
+    stages = [folder.child(f"stages/{name}") for name in names]
+    return [SavedStage(stage, read_metadata(stage)) for stage in stages]
 
 
 def require_our_stages(folder: Folder, stages: Sequence[SavedStage]) -> Sequence[SavedStage]:

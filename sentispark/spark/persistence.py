@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
+from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
 
-__all__ = ["FilesReadable", "FilesWritable"]
+__all__ = ["FilesReadable", "FilesWritable", "read_metadata"]
 
 
 class FilesWritable(MLWritable):
@@ -51,10 +53,26 @@ class _FilesReader(MLReader):
         self.stage_class = stage_class
 
     def load(self, path: str) -> Any:
-        expected = f"{self.stage_class.__module__}.{self.stage_class.__name__}"
-        metadata = DefaultParamsReader.loadMetadata(path, self.sc, expected)
+        folder, expected = spark_folder(path), f"{self.stage_class.__module__}.{self.stage_class.__name__}"
+        metadata = read_metadata(folder)
+        if metadata["class"] != expected:
+            raise DatasetError(f"'{path}' must hold a saved {expected}. It holds a {metadata['class']}.")
         stage = self.stage_class()
         stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
-        stage._load_files(spark_folder(path))
+        stage._load_files(folder)
         return stage
+
+
+def read_metadata(folder: Folder) -> dict[str, Any]:
+    """What Spark ML has written about a saved stage, read without Spark. Raises `DatasetError` if there is none."""
+    metadata = folder.child("metadata")
+    lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
+    try:
+        content = json.loads(b"".join(lines))
+        missing = {"class", "uid", "paramMap", "defaultParamMap"} - set(content)
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"'{folder.url}' must be a saved stage of Spark ML. It is none, or damaged.") from error
+    if missing:
+        raise DatasetError(f"'{folder.url}' must be a saved stage. Its metadata lack {', '.join(sorted(missing))}.")
+    return content

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NET_FILE", "TrainedNet"]
 
+# A net of an older version must load in every newer one: see tests/ml/test_golden.py.
+FORMAT_VERSION = 1
 NET_FILE = "net.json"
 WEIGHTS_FILE = "weights.safetensors"
 HISTORY_FILE = "history.json"
@@ -43,7 +45,8 @@ class TrainedNet:
         batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
         on batch sizes.
     run : dict
-        What the run was: `workers`, `reader`, `kept_epoch`, `batch_sizes` (for `TrainConfig.sizes`) and its options.
+        What the run was: `workers`, `reader`, `kept_epoch`, `batch_sizes` (for `TrainConfig.sizes`), its options,
+        `vocabulary_fingerprint` and `versions`.
     """
 
     options: NetOptions
@@ -75,6 +78,7 @@ class TrainedNet:
     def to_files(self) -> dict[str, bytes]:
         """The net as the contents of three files, by their names."""
         shape = {
+            "format_version": FORMAT_VERSION,
             "options": dataclasses.asdict(self.options),
             "vocabulary_size": self.vocabulary_size,
             "sequence_length": self.sequence_length,
@@ -97,6 +101,11 @@ class TrainedNet:
         """
         try:
             shape = json.loads(read(NET_FILE))
+            if shape["format_version"] > FORMAT_VERSION:
+                raise DatasetError(
+                    f"'{source}' must be of format version {FORMAT_VERSION} or before. It is of "
+                    f"{shape['format_version']}. Use the version of sentispark that wrote it, or a newer one."
+                )
             return cls(
                 options=NetOptions(**shape["options"]),
                 vocabulary_size=shape["vocabulary_size"],

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import safetensors.torch
 import torch
 
+from sentispark import __version__
 from sentispark.dataset.batches import epoch_steps
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
@@ -140,5 +141,7 @@ def _train(
             "batch_sizes": pace.record,
             "options": dataclasses.asdict(options),
             "text_options": dict(manifest.text_options),
+            "vocabulary_fingerprint": manifest.vocabulary_fingerprint,
+            "versions": {"sentispark": __version__, "torch": torch.__version__, "python": platform.python_version()},
         },
     )

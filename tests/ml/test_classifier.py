@@ -302,11 +302,13 @@ class TestManyFits:
 class TestRefusals:
     """What cannot be trained on is said in one sentence before a rank starts."""
 
-    @pytest.mark.parametrize("label", ["2", "-1", "null", "0.5", "double('nan')"])
-    def test_labels_other_than_0_and_1_are_counted(self, frame, label):
+    @pytest.mark.parametrize(
+        ("label", "shown"), [("2", "2"), ("-id", "-1, -7"), ("null", "null"), ("0.5", "0.5"), ("double('nan')", "nan")]
+    )
+    def test_labels_other_than_0_and_1_are_counted_and_shown(self, frame, label, shown):
         labelled = frame.withColumn("label", F.expr(f"IF(id IN (1, 7), {label}, 1)"))
         assert sentence(InputError, LSTMClassifier().fit, labelled) == (
-            "Column 'label' must hold 0 or 1. 2 rows hold something else."
+            f"Column 'label' must hold 0 or 1. 2 rows hold something else: {shown}."
         )
 
     def test_negative_ids(self, frame):

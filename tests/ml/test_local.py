@@ -1,4 +1,4 @@
-"""The predictor without Spark gives what the pipeline gives, from every kind of folder, and fast."""
+"""The predictor without Spark, and a stream, give what the pipeline gives for a table."""
 
 from __future__ import annotations
 
@@ -51,6 +51,25 @@ def test_it_gives_what_the_pipeline_gives(fitted, folder, expected):
         np.testing.assert_allclose(predictor.probability(TEXTS), expected[0], rtol=0, atol=1e-6)
         assert predictor.predict(TEXTS).tolist() == expected[1]
         assert predictor.probability([]).shape == (0,)
+
+
+def test_a_stream_is_judged_like_a_table(fitted, spark, tmp_path):
+    table = spark.createDataFrame([(number, text) for number, text in enumerate(TEXTS * 3)], "id int, text string")
+    table.repartition(4).write.parquet(f"{tmp_path}/texts")
+    stream = spark.readStream.schema(table.schema).option("maxFilesPerTrigger", 1).parquet(f"{tmp_path}/texts")
+    judged = fitted.transform(stream).select("id", "rawPrediction", "prediction")
+    query = (
+        judged.writeStream.format("parquet")
+        .option("checkpointLocation", f"{tmp_path}/checkpoint")
+        .trigger(availableNow=True)
+        .start(f"{tmp_path}/judged")
+    )
+    query.awaitTermination()
+    found = {row.id: row for row in spark.read.schema(judged.schema).parquet(f"{tmp_path}/judged").collect()}
+    for row in fitted.transform(table).collect():
+        assert found[row.id].prediction == row.prediction
+        assert found[row.id].rawPrediction[1] == pytest.approx(row.rawPrediction[1], abs=1e-6)
+    assert len(found) == len(TEXTS) * 3
 
 
 @pytest.mark.parametrize("param", [{"threshold": 0.9}, {"thresholds": [1.0, 9.0]}])

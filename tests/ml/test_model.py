@@ -17,7 +17,8 @@ from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
-from sentispark import LSTMClassificationModel
+import sentispark
+from sentispark import LSTMClassificationModel, ReviewEncoderModel
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.evaluate.metrics import measures, tally
 from tests.helpers.toy import VOCABULARY, L
@@ -344,6 +345,32 @@ class TestSaving:
         self.same(LSTMClassificationModel.load(str(path)), model, frame)
         other.write().overwrite().save(str(path))
         assert set(logits_of(LSTMClassificationModel.load(str(path)), frame).values()) == {3.0}
+
+    def test_another_class_is_told_by_its_name(self, path):
+        told = sentence(DatasetError, ReviewEncoderModel.load, str(path))
+        assert told == (
+            f"'{path}' must hold a saved sentispark.text.encoder.ReviewEncoderModel. "
+            "It holds a sentispark.ml.model.LSTMClassificationModel."
+        )
+
+    def test_a_newer_format_is_told(self, path):
+        net = json.loads((path / "net.json").read_text())
+        (path / "net.json").write_text(json.dumps({**net, "format_version": 2}))
+        assert sentence(DatasetError, LSTMClassificationModel.load, str(path)) == (
+            f"'{path}' must be of format version 1 or before. It is of 2. "
+            "Use the version of sentispark that wrote it, or a newer one."
+        )
+
+    @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"class": "x"}'])
+    def test_metadata_that_are_gone_or_damaged_are_told(self, path, content):
+        part = next((path / "metadata").glob("part-*"))
+        part.unlink() if content is None else part.write_text(content)
+        assert sentence(DatasetError, LSTMClassificationModel.load, str(path)).startswith(f"'{path}' must be a saved")
+
+    def test_it_knows_what_made_it(self, model):
+        run = model.summary.run
+        assert run["versions"]["sentispark"] == sentispark.__version__
+        assert run["vocabulary_fingerprint"] is None  # it was fitted on sequences alone
 
     def test_a_damaged_folder_is_not_loaded(self, path):
         (path / "net.json").write_text("{}")

@@ -1,0 +1,42 @@
+"""A pipeline that an older version saved still loads and gives what it gave then.
+
+`golden/pipeline-1` was saved by the first version of the format. A change that breaks this test breaks the models that
+people have: make the new version read the old format, and add a folder for the new one beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.ml import PipelineModel
+
+from sentispark import TextPredictor
+from sentispark.ml.pipeline import load_pipeline
+
+GOLDEN = Path(__file__).parent / "golden"
+FOLDERS = sorted(path.name for path in GOLDEN.glob("pipeline-*"))
+
+
+def test_every_format_has_one():
+    from sentispark.train.result import FORMAT_VERSION
+
+    assert [f"pipeline-{version}" for version in range(1, FORMAT_VERSION + 1)] == FOLDERS
+
+
+@pytest.mark.modern
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_saved_pipeline_of_an_older_version_gives_what_it_gave(spark, name):
+    expected = json.loads((GOLDEN / name / "expected.json").read_text())
+    texts = spark.createDataFrame([(text,) for text in expected["texts"]], "text string").coalesce(1)
+    path = str(GOLDEN / name / "saved")
+    for pipeline in (PipelineModel.load(path), load_pipeline(path)):
+        found = [row.probability[1] for row in pipeline.transform(texts).collect()]
+        np.testing.assert_allclose(found, expected["probability"], rtol=0, atol=1e-6)
+        assert pipeline.stages[-1].getThreshold() == expected["threshold"]
+        assert len(pipeline.stages[-1].summary.history) == expected["epochs"]
+    np.testing.assert_allclose(
+        TextPredictor.load(path).probability(expected["texts"]), expected["probability"], atol=1e-6
+    )
