@@ -92,6 +92,11 @@ class TrainOptions:
     device: str = option(
         "auto", one_of("auto", "cpu", "cuda"), "where ranks compute; auto takes a GPU where each has one"
     )
+    precision: str = option(
+        "tf32",
+        one_of("float32", "tf32", "bfloat16"),
+        "arithmetic on GPUs: float32, products in tf32, or all but weights and loss in bfloat16; CPUs take float32",
+    )
     reader: str = option("auto", one_of(*READERS), "what reads the dataset; auto takes petastorm where it can run")
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from sentispark.nn.lstm import ReviewLSTM
 from sentispark.train.config import TrainConfig, check_trainable
 from sentispark.train.events import Emit
 from sentispark.train.pace import Pace
+from sentispark.train.precision import products
 from sentispark.train.result import TrainedNet
 from sentispark.train.slowdown import Slowdown
 from sentispark.train.step import Stepper
@@ -64,7 +65,7 @@ def run_rank(
         with _stores(config, world) as (dataset, stores), _own_randomness(world):
             check_trainable(dataset, config, world.size)
             net = _untrained(config, dataset)
-            with world.joined():
+            with world.joined(), products(config.train.precision):
                 return _train(
                     config, world, dataset, stores, net, emit if world.is_first else lambda event: None, slowdown
                 )

@@ -12,6 +12,7 @@ from torch.nn import functional
 from sentispark.dataset.batches import Batch
 from sentispark.train.clock import StepClock
 from sentispark.train.config import TrainOptions
+from sentispark.train.precision import autocast
 from sentispark.train.reduce import Reducer
 from sentispark.train.schedule import learning_rate_factor, scaled_to_batch
 from sentispark.train.slowdown import Slowdown
@@ -88,6 +89,7 @@ class Stepper:
         self._positive_weight = torch.tensor(positive_weight, device=world.device)
         self._mean_weight, self._smoothing = mean_weight, options.label_smoothing
         self._slowdown, self._step = slowdown or Slowdown(), 0
+        self._precision = options.precision
         self._part_rows = options.batch_size if options.part_size == "none" else options.part_size
 
     def __call__(self, batch: Tensors, step_rows: int) -> Tensor:
@@ -127,8 +129,10 @@ class Stepper:
         """Add the gradients of some rows; gives the sum of their losses."""
         sequence, length, label, weight = part
         label = label * (1 - self._smoothing) + 0.5 * self._smoothing
+        with autocast(sequence.device, self._precision):
+            logits = self._reducer.module(sequence, length)
         losses = functional.binary_cross_entropy_with_logits(
-            self._reducer.module(sequence, length), label, reduction="none", pos_weight=self._positive_weight
+            logits.to(label.dtype), label, reduction="none", pos_weight=self._positive_weight
         )
         loss_sum = (losses * weight).sum() / self._mean_weight
         (loss_sum / step_rows).backward()

@@ -37,6 +37,7 @@ trainings = st.builds(
     keep=st.sampled_from(["best", "last"]),
     seed=st.integers(0, 2**31 - 1),
     device=st.sampled_from(["auto", "cpu", "cuda"]),
+    precision=st.sampled_from(["float32", "tf32", "bfloat16"]),
     reader=st.sampled_from(["auto", "petastorm", "arrow"]),
 )
 nets = st.builds(
@@ -123,6 +124,7 @@ def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
         ("keep", "all", "one of best, last"),
         ("seed", -1, "a whole number of at least 0 and at most 2147483647"),
         ("device", "tpu", "one of auto, cpu, cuda"),
+        ("precision", "float16", "one of float32, tf32, bfloat16"),
         ("reader", "csv", "one of auto, petastorm, arrow"),
     ],
 )

@@ -1,0 +1,34 @@
+"""How exactly GPUs compute; CPUs compute in float32 whatever is asked for, as bfloat16 gains nothing there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+__all__ = ["autocast", "products"]
+
+
+@contextlib.contextmanager
+def products(precision: str) -> Iterator[None]:
+    """In this context matrix products of float32 numbers on GPUs are exact for "float32" and in TF32 otherwise.
+
+    TF32 keeps 10 of the factors' 23 bits and adds up in float32.
+    """
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = precision != "float32"
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
+    """In this context a net on a GPU computes in bfloat16, where that is asked for; its weights stay float32."""
+    if device.type != "cuda" or precision != "bfloat16":
+        return contextlib.nullcontext()
+    return torch.autocast("cuda", torch.bfloat16)

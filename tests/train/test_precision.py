@@ -1,0 +1,41 @@
+"""The arithmetic of GPUs is set for a training and as it was afterwards; that of CPUs is float32."""
+
+import contextlib
+
+import pytest
+import torch
+
+from sentispark.train.precision import autocast, products
+
+BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn)
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bfloat16", True)])
+@pytest.mark.parametrize("before", [False, True])
+def test_products_are_as_asked_for_and_as_before_in_the_end(precision, allowed, before):
+    was = [backend.allow_tf32 for backend in BACKENDS]
+    try:
+        for backend in BACKENDS:
+            backend.allow_tf32 = before
+        with contextlib.suppress(ZeroDivisionError), products(precision):
+            assert [backend.allow_tf32 for backend in BACKENDS] == [allowed, allowed]
+            raise ZeroDivisionError
+        assert [backend.allow_tf32 for backend in BACKENDS] == [before, before]
+    finally:
+        for backend, value in zip(BACKENDS, was, strict=True):
+            backend.allow_tf32 = value
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_cpu_computes_in_single_precision(precision):
+    with autocast(torch.device("cpu"), precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+@pytest.mark.parametrize(("precision", "casts"), [("float32", False), ("tf32", False), ("bfloat16", True)])
+def test_a_gpu_is_told_to_cast_where_that_is_asked_for(precision, casts):
+    context = autocast(torch.device("cuda", 0), precision)
+    assert isinstance(context, torch.autocast) == casts
+    if casts:
+        assert (context.device, context.fast_dtype) == ("cuda", torch.bfloat16)
