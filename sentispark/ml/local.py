@@ -11,6 +11,7 @@ from pyspark.ml import PipelineModel
 
 from sentispark.errors import InputError
 from sentispark.files import Folder
+from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
 from sentispark.ml.pipeline import require_our_stages, saved_stages
 from sentispark.options import camel_case, options_of
@@ -96,19 +97,29 @@ class TextPredictor:
         InputError
             If `texts` is a single text.
         """
-        if isinstance(texts, str):
-            raise InputError("'texts' must be a list of texts. Got one text. Put it in brackets.")
-        words = words_of(pa.array(texts, pa.string()), self._options).to_pylist()
-        # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call, 3 ms.
-        ids = [[self._ids.get(word, UNKNOWN) for word in each or ()] for each in words]
-        options = self._options
-        ids = cut(pa.array(ids, pa.list_(pa.int32())), options.sequence_length, truncate=options.truncate)
-        logits = logits_of(self._net, self._trained, ids)
-        return 1 / (1 + np.exp(-logits))
+        ids = [self._ids_of(words) for words in self._read(texts)]
+        logits = logits_of(self._net, self._trained, pa.array(ids, pa.list_(pa.int32())))
+        return np.exp(-np.logaddexp(0, -logits))
 
     def predict(self, texts: Sequence[str | None]) -> np.ndarray:
         """1.0 for each text that is positive and 0.0 for the others, shape (n,), dtype=float64; see `probability`."""
         return (self.probability(texts) > self.threshold).astype(np.float64)
+
+    def explain(self, texts: Sequence[str | None]) -> list[Explanation]:
+        """What each word of each text contributes; see `probability` for what is taken and what is refused."""
+        return [explained(self._net, self._trained, words, self._ids_of(words)) for words in self._read(texts)]
+
+    def _read(self, texts: Sequence[str | None]) -> list[list[str]]:
+        """The words of each text that the net reads."""
+        if isinstance(texts, str):
+            raise InputError("'texts' must be a list of texts. Got one text. Put it in brackets.")
+        options = self._options
+        words = words_of(pa.array(texts, pa.string()), options)
+        return cut(words, options.sequence_length, truncate=options.truncate).to_pylist()
+
+    def _ids_of(self, words: list[str]) -> list[int]:
+        # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call, 3 ms.
+        return [self._ids.get(word, UNKNOWN) for word in words]
 
 
 def _words(folder: Folder) -> WordList:

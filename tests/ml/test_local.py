@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 
 from sentispark import LSTMClassifier, ReviewEncoder, TextPredictor
 from sentispark.errors import DatasetError, InputError
+from sentispark.ml.explain import Explanation
 
 TEXTS = [
     "word2 word3 word4",
@@ -93,6 +95,30 @@ def test_it_starts_no_spark(folder, expected):
         [sys.executable, "-c", program, str(folder), json.dumps(TEXTS)], capture_output=True, text=True, check=True
     )
     np.testing.assert_allclose(json.loads(done.stdout), expected[0], rtol=0, atol=1e-6)
+
+
+def test_a_word_contributes_what_the_logit_loses_without_it(fitted):
+    predictor = TextPredictor.of(fitted)
+
+    def logit(text):
+        probability = predictor.probability([text])[0]
+        return math.log(probability / (1 - probability))
+
+    whole, empty = predictor.explain(["Word2 word3, nobody <b>", None])
+    assert whole.words == ("word2", "word3", "nobody", "b")
+    without = [logit("nobody word3 nobody b"), logit("word2 nobody nobody b")]
+    np.testing.assert_allclose(whole.contributions[:2], logit("word2 word3 nobody b") - np.array(without), atol=1e-5)
+    assert whole.contributions[2:].tolist() == [0, 0]  # unknown anyway
+    assert whole.probability == pytest.approx(predictor.probability(["Word2 word3, nobody <b>"])[0], abs=1e-6)
+    assert (empty.words, empty.contributions.shape) == ((), (0,))
+
+
+def test_a_notebook_shows_words_and_never_their_markup():
+    shown = Explanation(("<script>", "good", "bad"), np.array([0.0, 1.0, -9.0]), 0.75)._repr_html_()
+    assert "&lt;script&gt;" in shown
+    assert "<script>" not in shown
+    assert 'rgba(46, 160, 67, 0.50)" title="+1.000">good<' in shown
+    assert 'rgba(218, 54, 51, 1.00)" title="-9.000">bad<' in shown
 
 
 def test_a_single_text_is_told_apart_from_a_list(fitted):
