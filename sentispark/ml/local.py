@@ -14,6 +14,7 @@ from sentispark.files import Folder
 from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
 from sentispark.ml.pipeline import require_our_stages, saved_stages
+from sentispark.ml.thresholds import amount
 from sentispark.options import camel_case, options_of
 from sentispark.text import wordlist
 from sentispark.text.encoder import words_of
@@ -71,7 +72,7 @@ class TextPredictor:
             _words(encoder.folder),
             _text_options({names[name]: value for name, value in options.items() if name in names}),
             TrainedNet.load(classifier.folder),
-            threshold=_threshold(params),
+            threshold=amount(params["thresholds"]) if "thresholds" in params else params["threshold"],
         )
 
     @classmethod
@@ -128,10 +129,3 @@ def _words(folder: Folder) -> WordList:
 
 def _text_options(values: dict) -> TextOptions:
     return TextOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def _threshold(params: dict) -> float:
-    if "thresholds" not in params:
-        return params.get("threshold", 0.5)
-    of_negative, of_positive = params["thresholds"]
-    return of_positive / (of_negative + of_positive)

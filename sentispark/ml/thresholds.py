@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pyspark.ml.param import Param, Params
 
@@ -10,7 +11,7 @@ from sentispark.errors import OptionError
 from sentispark.options import Rule, between, list_of
 from sentispark.spark.params import KeywordParams, converter
 
-__all__ = ["BinaryThreshold"]
+__all__ = ["BinaryThreshold", "amount"]
 
 # How far `threshold` may be from what `thresholds` amount to where both are set: LogisticRegression's own bound.
 _TOLERANCE = 1e-5
@@ -19,6 +20,12 @@ _numbers = list_of(between(0, math.inf))
 _THRESHOLDS_RULE = Rule(
     "two numbers of at least 0, not both 0", lambda value: _numbers.holds(value) and len(value) == 2 and any(value)
 )
+
+
+def amount(thresholds: Sequence[float]) -> float:
+    """The one threshold that two amount to, in [0, 1]."""
+    of_negative, of_positive = thresholds
+    return of_positive / (of_negative + of_positive)
 
 
 class BinaryThreshold(KeywordParams):
@@ -57,8 +64,7 @@ class BinaryThreshold(KeywordParams):
         """The threshold, or what `thresholds` amount to. Raises `OptionError` if both are set and do not match."""
         if not self.isSet(self.thresholds):
             return self.getOrDefault(self.threshold)
-        of_negative, of_positive = self.getOrDefault(self.thresholds)
-        threshold = of_positive / (of_negative + of_positive)
+        threshold = amount(self.getOrDefault(self.thresholds))
         if self.isSet(self.threshold) and abs(self.getOrDefault(self.threshold) - threshold) > _TOLERANCE:
             raise OptionError(
                 f"'threshold' must match 'thresholds', which amount to {threshold:g}. "
