@@ -16,7 +16,7 @@ from sentispark.errors import InputError
 from sentispark.ml.thresholds import BinaryThreshold
 from sentispark.spark.params import KeywordParams, require_columns
 
-__all__ = ["COLUMN_DEFAULTS", "ClassifierColumns", "require_sequences"]
+__all__ = ["COLUMN_DEFAULTS", "OUTPUT_PARAMS", "ClassifierColumns", "require_sequences"]
 
 COLUMN_DEFAULTS = {
     "featuresCol": "sequence",
@@ -25,6 +25,10 @@ COLUMN_DEFAULTS = {
     "probabilityCol": "probability",
     "rawPredictionCol": "rawPrediction",
 }
+
+
+# The Params that name what a model adds.
+OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol")
 
 
 class ClassifierColumns(

@@ -14,7 +14,11 @@ from pyspark.sql.types import StructField, StructType
 
 __all__ = ["map_batches", "plainly_named", "with_columns"]
 
+BatchStep = Callable[[pa.RecordBatch], pa.RecordBatch]
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+
+# Where a DataFrame keeps how `with_columns` made it; what is made of it by other means has no such attribute.
+_TRIP = "_sentispark_trip"
 
 
 def map_batches(dataset: DataFrame, function: BatchFunction, schema: str | StructType) -> DataFrame:
@@ -51,7 +55,10 @@ def with_columns(
     fields: Sequence[StructField],
     kernel: Callable[..., Sequence[pa.Array]],
 ) -> DataFrame:
-    """The DataFrame with the kernel's columns after its own; a column of the same name is replaced.
+    """The DataFrame with the kernel's columns, whose names must be new, after its own.
+
+    On what this function has returned, it adds both kernels' columns in one trip: a pipeline of our stages sends each
+    row to Python once. What has been cached in between is read from there.
 
     Parameters
     ----------
@@ -65,17 +72,28 @@ def with_columns(
         refer to Spark.
     """
     places = [dataset.columns.index(name) for name in inputs]
-    added = {field.name for field in fields}
-    kept = [place for place, name in enumerate(dataset.columns) if name not in added]
-    schema = StructType([*(dataset.schema.fields[place] for place in kept), *fields])
+    schema = StructType([*dataset.schema.fields, *fields])
     names = schema.names
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            new = kernel(*(batch.column(place) for place in places))
-            yield pa.RecordBatch.from_arrays([*(batch.column(place) for place in kept), *new], names=names)
+    def step(batch: pa.RecordBatch) -> pa.RecordBatch:
+        new = kernel(*(batch.column(place) for place in places))
+        return pa.RecordBatch.from_arrays([*batch.columns, *new], names=names)
 
-    return map_batches(plainly_named(dataset), run, schema)
+    source, steps = _trip_of(dataset)
+    steps = (*steps, step)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return (functools.reduce(lambda batch, step: step(batch), steps, batch) for batch in batches)
+
+    result = map_batches(plainly_named(source), run, schema)
+    setattr(result, _TRIP, (source, steps))
+    return result
+
+
+def _trip_of(dataset: DataFrame) -> tuple[DataFrame, tuple[BatchStep, ...]]:
+    """The DataFrame that goes to Python, and what `with_columns` has done to its batches to make this one of it."""
+    level = dataset.storageLevel
+    return (dataset, ()) if level.useMemory or level.useDisk else getattr(dataset, _TRIP, (dataset, ()))
 
 
 def plainly_named(dataset: DataFrame) -> DataFrame:

@@ -14,7 +14,16 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from sentispark.errors import InputError, OptionError
 from sentispark.options import Rule, camel_case, options_of
 
-__all__ = ["ColumnStage", "KeywordParams", "converter", "options_from", "params_from", "quoted", "require_columns"]
+__all__ = [
+    "ColumnStage",
+    "KeywordParams",
+    "converter",
+    "options_from",
+    "params_from",
+    "quoted",
+    "require_columns",
+    "require_new_columns",
+]
 
 Stage = TypeVar("Stage", bound=type)
 
@@ -100,6 +109,28 @@ def require_columns(dataset, *columns: str, stage: Params) -> None:
             raise InputError(
                 f"{type(stage).__name__} needs a column '{column}'. The DataFrame has {', '.join(dataset.columns)}."
             )
+
+
+def require_new_columns(dataset, *params: str, stage: Params) -> None:
+    """Raise `InputError` unless the columns that a stage adds are new to the DataFrame and of different names.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    *params : str
+        The Params that name the columns; an empty name adds none.
+    stage : Params
+    """
+    taken = {column.lower(): "The DataFrame has it" for column in dataset.columns}  # as Spark compares names
+    for param in params:
+        column = stage.getOrDefault(param)
+        if column.lower() in taken:
+            raise InputError(
+                f"{type(stage).__name__} adds a column '{column}', which must be new. {taken[column.lower()]}. "
+                f"Set '{param}' to another name."
+            )
+        if column:
+            taken[column.lower()] = f"'{param}' is it too"
 
 
 def converter(name: str, rule: Rule, *, default: Any = None) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
 from sentispark.spark.arrow import with_columns
-from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns
+from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns, require_new_columns
 from sentispark.text.kernels import cut, encode, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.padding import HasLengthCol, padded_columns, sequence_fields
@@ -50,6 +50,7 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
 
     def _fit(self, dataset: DataFrame) -> ReviewEncoderModel:
         require_columns(dataset, self.getInputCol(), stage=self)
+        require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
         options = self.options
         words = most_frequent_words(
             dataset,
@@ -68,6 +69,7 @@ class ReviewEncoderModel(_Columns, WordListModel):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(dataset, self.getInputCol(), stage=self)
+        require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
         word_list, options = self.word_list, self.options
 
         def kernel(texts: pa.Array) -> list[pa.Array]:

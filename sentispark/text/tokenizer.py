@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, StringType, StructField
 
 from sentispark.spark.arrow import with_columns
-from sentispark.spark.params import ColumnStage, params_from, require_columns
+from sentispark.spark.params import ColumnStage, params_from, require_columns, require_new_columns
 from sentispark.text.kernels import spelled_out, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
@@ -32,6 +32,7 @@ class ReviewTokenizer(ColumnStage, Transformer, DefaultParamsReadable, DefaultPa
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(dataset, self.getInputCol(), stage=self)
+        require_new_columns(dataset, "outputCol", stage=self)
         stop_words = self.getStopWords()
         cleaning, left_out = cleaning_for(stop_words), stop_word_array(stop_words)
         return with_columns(

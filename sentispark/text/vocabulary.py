@@ -17,7 +17,7 @@ from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.exchange import PACKED, packed, unpacked
-from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns
+from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.text.hashing import byte_hashes
 from sentispark.text.kernels import COUNTS, count_words, encode, most_frequent
@@ -150,6 +150,7 @@ class VocabularyBuilder(_Columns, Estimator, DefaultParamsReadable, DefaultParam
 
     def _fit(self, dataset: DataFrame) -> VocabularyModel:
         require_columns(dataset, self.getInputCol(), stage=self)
+        require_new_columns(dataset, "outputCol", stage=self)
         words = most_frequent_words(
             dataset,
             self.getInputCol(),
@@ -166,6 +167,7 @@ class VocabularyModel(_Columns, WordListModel):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(dataset, self.getInputCol(), stage=self)
+        require_new_columns(dataset, "outputCol", stage=self)
         vocabulary = self.word_list.array
         return with_columns(
             dataset, [self.getInputCol()], [self._ids_field()], lambda words: [encode(words, vocabulary)]

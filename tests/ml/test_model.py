@@ -159,12 +159,6 @@ class TestColumns:
         assert twice.columns == [*frame.columns, *OUTPUTS, *(f"{name}2" for name in OUTPUTS)]
         assert all(row.rawPrediction == row.rawPrediction2 for row in twice.collect())
 
-    def test_a_second_transform_takes_the_place_of_the_first(self, model, frame):
-        once = model.transform(frame)
-        again = model.transform(once)
-        assert sorted(again.columns) == sorted(once.columns)
-        assert again.filter("prediction != 0").count() == once.filter("prediction != 0").count()
-
     def test_the_column_of_sequences_must_be_there(self, model, frame):
         assert sentence(InputError, model.transform, frame.drop("sequence")) == (
             "LSTMClassificationModel needs a column 'sequence'. The DataFrame has id, label."
