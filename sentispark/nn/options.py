@@ -24,12 +24,12 @@ class NetOptions:
     num_layers: int = option(1, at_least(1), "LSTM layers, one on top of the other")
     bidirectional: bool = option(True, boolean(), "read each review from its end as well")
     dropout: float = option(
-        0.4,
+        0.2,
         between(0, 1, open_high=True),
         "share of values dropped in training between LSTM layers and before the head",
     )
     embedding_dropout: float = option(
-        0.3, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
+        0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
     )
     word_dropout: float = option(
         0.0, between(0, 1, open_high=True), "share of the words of a review read as unknown in training"
