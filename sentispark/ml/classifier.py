@@ -20,17 +20,19 @@ from sentispark.cluster.preflight import require_slots
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
 from sentispark.ml.cache import KEPT_DAYS, cache_folder, clean_cache
-from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
+from sentispark.ml.callbacks import Audience, Callback
+from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.options import FitOptions
 from sentispark.nn.options import NetOptions
 from sentispark.spark.folders import spark_folder
-from sentispark.spark.params import options_from, params_from, require_columns
+from sentispark.spark.params import options_from, params_from, require_columns, require_new_columns
 from sentispark.spark.session import get_spark
 from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable
 
 if TYPE_CHECKING:
+    from sentispark.train.events import Event
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LSTMClassifier"]
@@ -56,6 +58,8 @@ class LSTMClassifier(
     >>> LSTMClassifier(numWorkers=2).fit("s3://bucket/dataset")  # doctest: +SKIP
     """
 
+    _callbacks: tuple[Callback, ...] = ()
+
     def setWeightCol(self, value: str) -> LSTMClassifier:
         """Name the column of weights; only their ratios matter."""
         return self._set(weightCol=value)
@@ -63,6 +67,11 @@ class LSTMClassifier(
     def setValidationIndicatorCol(self, value: str) -> LSTMClassifier:
         """Name the boolean column that is true for rows that validate."""
         return self._set(validationIndicatorCol=value)
+
+    def setCallbacks(self, *callbacks: Callback) -> LSTMClassifier:
+        """Whom to tell on the driver how a training goes on; copies tell the same ones. Not saved with the stage."""
+        self._callbacks = callbacks
+        return self
 
     def fitDataset(self, path: str | os.PathLike | Dataset) -> LSTMClassificationModel:
         """Fit to a dataset that `sentispark prepare` wrote; `fit` does the same when it is given one."""
@@ -96,10 +105,18 @@ class LSTMClassifier(
 
     def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
         self._check()
-        if isinstance(dataset, (str, os.PathLike)):
-            dataset = open_dataset(spark_folder(os.fspath(dataset)))
-        written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
-        return self._model(self._train(written))
+        audience = Audience(self._callbacks)
+        audience.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
+        try:
+            if isinstance(dataset, (str, os.PathLike)):
+                dataset = open_dataset(spark_folder(os.fspath(dataset)))
+            written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
+            model = self._model(self._train(written, audience))
+        except BaseException as error:
+            audience.fail(error)
+            raise
+        audience.end(model)
+        return model
 
     def _check(self) -> None:
         """Raise for Params that no rows could be trained with, before there is any work."""
@@ -118,11 +135,16 @@ class LSTMClassifier(
     def _model(self, trained: TrainedNet) -> LSTMClassificationModel:
         return self._copyValues(LSTMClassificationModel.from_trained(trained))
 
-    def _train(self, dataset: Dataset) -> TrainedNet:
+    def _train(self, dataset: Dataset, audience: Audience) -> TrainedNet:
         workers = self.getNumWorkers()
         config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
         check_trainable(dataset, config, workers)
-        with reporting() as emit:
+        with reporting() as show:
+
+            def emit(event: Event) -> None:
+                show(event)
+                audience.hear(event)
+
             return train_on_cluster(get_spark(), config, workers, emit)
 
     def _rows(self) -> dict[str, Any]:
@@ -142,6 +164,7 @@ class LSTMClassifier(
         require_sequences(dataset, rows["features_col"], stage=self)
         columns = (rows[name] for name in ("label_col", "weight_col", "validation_col"))
         require_columns(dataset, *filter(None, columns), stage=self)
+        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self)
         clean_cache(self.getCacheDir(), days=KEPT_DAYS)
         return materialize(dataset, cache_folder(self.getCacheDir()), **rows)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,13 @@ from pyspark.sql.types import DoubleType, StructField
 from sentispark.errors import InputError
 from sentispark.evaluate.metrics import Tally, measures, tally
 from sentispark.files import Folder
-from sentispark.ml.columns import COLUMN_DEFAULTS, ClassifierColumns, require_sequences
+from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
+from sentispark.ml.export import onnx_of, torch_program_of
 from sentispark.ml.inference import Predictor
+from sentispark.ml.summary import TrainingSummary
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
-from sentispark.spark.params import params_from, quoted, require_columns
+from sentispark.spark.folders import spark_folder
+from sentispark.spark.params import params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 
 if TYPE_CHECKING:
@@ -33,24 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["LSTMClassificationModel", "TrainingSummary"]
 
 _LOGIT = "_sentispark_logit"
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingSummary:
-    """How a model was trained.
-
-    Attributes
-    ----------
-    history : list of dict
-        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
-        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
-        on batch sizes.
-    run : dict
-        `workers`, `reader`, `backend`, `device`, `kept_epoch` and the training's `options`.
-    """
-
-    history: list[dict[str, Any]]
-    run: dict[str, Any]
 
 
 @params_from(**COLUMN_DEFAULTS)
@@ -72,7 +57,8 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     @property
     def summary(self) -> TrainingSummary:
         """How the model was trained; saved with it."""
-        return TrainingSummary(self.trained.history, self.trained.run)
+        net = self._net()
+        return TrainingSummary(net.history, net.run)
 
     @property
     def numClasses(self) -> int:
@@ -81,7 +67,29 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def toTorch(self) -> ReviewLSTM:
         """The net as a torch module on the CPU, in evaluation mode."""
-        return self.trained.module()
+        return self._net().module()
+
+    def exportOnnx(self, path: str) -> None:
+        """Write the net as an ONNX file; see `sentispark.ml.export` for what it takes and gives.
+
+        Raises
+        ------
+        SetupError
+            If the package 'onnx' is not installed.
+        """
+        _write(path, onnx_of(self._net()))
+
+    def exportTorch(self, path: str) -> None:
+        """Write the net as a file for `torch.export.load`; see `sentispark.ml.export` for what it takes and gives."""
+        _write(path, torch_program_of(self._net()))
+
+    def _repr_html_(self) -> str:
+        net = self.trained
+        if net is None:
+            return f"<div>{self.uid}: no trained net</div>"
+        shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size}), {net.vocabulary_size:,} words"
+        how = f"sequences of {net.sequence_length}, trained by {net.run['workers']} ranks"
+        return f"<div><b>{self.uid}</b>: {shape}, {how}</div>{self.summary._repr_html_()}"
 
     def predict(self, value: Sequence[int]) -> float:
         """The prediction of one sequence of token ids, 0.0 or 1.0, without a Spark job.
@@ -138,6 +146,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         predict = self._predictor(dataset)
+        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self)
         predicted = with_columns(
             dataset,
             [self.getFeaturesCol()],
@@ -174,6 +183,11 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         from sentispark.train.result import TrainedNet
 
         self.trained = TrainedNet.load(folder)
+
+
+def _write(path: str, content: bytes) -> None:
+    folder, name = os.path.split(path)
+    spark_folder(folder or ".").write(name, content)
 
 
 def _sigmoid(logit: float) -> float:

@@ -81,7 +81,7 @@ class ReviewLSTM(nn.Module):
         -------
         Tensor of shape (n,), dtype=float32
         """
-        rows = len(sequence)
+        rows = sequence.shape[0]
         if sequence.numel() == 0:  # no LSTM kernel takes an empty axis
             missing_row = int(rows == 0)
             sequence = functional.pad(sequence, (0, int(sequence.shape[1] == 0), 0, missing_row))
@@ -140,7 +140,7 @@ class BidirectionalLSTM(nn.Module):
         -------
         ahead, back : Tensor of shape (T, n, hidden_size)
         """
-        order = _reversal(length, len(steps))
+        order = _reversal(length, steps.shape[0])
         ahead, back = steps, _reorder(steps, order)
         for depth, (lstm_ahead, lstm_back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if depth > 0:
@@ -159,9 +159,9 @@ def _reversal(length: Tensor, steps: int) -> Tensor:
     Padding stays where it is, so doing it twice changes nothing.
     """
     step = torch.arange(steps, device=length.device).unsqueeze(1)
-    row = torch.arange(len(length), device=length.device)
+    row = torch.arange(length.shape[0], device=length.device)
     source = torch.where(step < length, length - 1 - step, step)
-    return (source * len(length) + row).flatten()
+    return (source * length.shape[0] + row).flatten()
 
 
 def _reorder(run: Tensor, order: Tensor) -> Tensor:
@@ -179,12 +179,12 @@ def _head(input_size: int, hidden_layers: tuple[int, ...]) -> nn.Sequential:
 
 def _valid(run: Tensor, length: Tensor) -> Tensor:
     """1 at valid steps, 0 at padding: Tensor of shape (T, n, 1) of the run's dtype."""
-    step = torch.arange(len(run), device=run.device).unsqueeze(1)
+    step = torch.arange(run.shape[0], device=run.device).unsqueeze(1)
     return (step < length).unsqueeze(2).to(run.dtype)
 
 
 def _last(run: Tensor, length: Tensor) -> Tensor:
-    row = torch.arange(len(length), device=run.device)
+    row = torch.arange(length.shape[0], device=run.device)
     return run[(length - 1).clamp(min=0), row]
 
 

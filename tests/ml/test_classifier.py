@@ -364,17 +364,6 @@ def test_more_workers_than_slots_are_refused(dataset_path, spark):
 class TestParams:
     """Params are set, copied and passed as Spark ML's are."""
 
-    def test_every_param_has_a_getter_a_setter_and_a_default_that_its_setter_takes(self):
-        classifier = LSTMClassifier()
-        for param in classifier.params:
-            capital = param.name[0].upper() + param.name[1:]
-            setter, getter = getattr(classifier, f"set{capital}"), getattr(classifier, f"get{capital}")
-            if classifier.hasDefault(param):
-                assert setter(classifier.getOrDefault(param)) is classifier
-                assert getter() == classifier.getOrDefault(param)
-            else:
-                assert param.name in ("weightCol", "validationIndicatorCol", "thresholds")
-
     def test_the_reference_systems_net_can_be_set(self, frame):
         from sentispark.nn.options import NetOptions
         from sentispark.spark.params import options_from

@@ -1,0 +1,78 @@
+"""A trained net as one file that runs without sentispark and without Spark.
+
+Both formats take `sequence`, int64 of shape (n, T), padded on the right with 0, and `length`, int64 of shape (n,), the
+steps before the padding; both give `logit`, float32 of shape (n,).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+from sentispark.errors import SetupError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sentispark.train.result import TrainedNet
+
+__all__ = ["onnx_of", "torch_program_of"]
+
+# Any opset from 17 on has what the net needs; the oldest is read by the most runtimes.
+_OPSET = 17
+
+
+def onnx_of(trained: TrainedNet) -> bytes:
+    """The net in the ONNX format; n and T may be any from 1 on.
+
+    Raises
+    ------
+    SetupError
+        If the package 'onnx' is not installed.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise SetupError("ONNX files need the package 'onnx'. It is not installed: pip install 'sentispark[onnx]'.")
+    import torch
+
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # Each index that the net takes from an array is at least 0, which is what one of the warnings is about.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            trained.module(),
+            _example(trained.sequence_length),
+            file,
+            input_names=["sequence", "length"],
+            output_names=["logit"],
+            dynamic_axes={"sequence": {0: "n", 1: "T"}, "length": {0: "n"}, "logit": {0: "n"}},
+            opset_version=_OPSET,
+            dynamo=False,  # the newer exporter unrolls an LSTM for one number of steps
+        )
+    return file.getvalue()
+
+
+def torch_program_of(trained: TrainedNet) -> bytes:
+    """The net as `torch.export.load` reads it; n may be any from 1 on, T must be the net's sequence length."""
+    import torch
+
+    file, rows = io.BytesIO(), torch.export.Dim("n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an LSTM's weights, which it also holds in a list
+        program = torch.export.export(
+            trained.module(),
+            _example(trained.sequence_length),
+            dynamic_shapes={"sequence": {0: rows}, "length": {0: rows}},
+        )
+    torch.export.save(program, file)
+    return file.getvalue()
+
+
+def _example(steps: int) -> tuple[Tensor, Tensor]:
+    """A batch with which the net is traced: a long row, and one that is padded wherever it can be."""
+    import torch
+
+    length = torch.tensor([steps, (steps + 1) // 2])
+    sequence = (torch.arange(steps) < length.unsqueeze(1)).long()
+    return sequence, length

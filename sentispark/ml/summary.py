@@ -1,0 +1,52 @@
+"""How a model was trained, and the table that a notebook shows of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["TrainingSummary"]
+
+_COLUMNS = {
+    "epoch": lambda epoch: str(epoch["epoch"]),
+    "loss": lambda epoch: f"{epoch['train_loss']:.4f}",
+    "validation loss": lambda epoch: _measure(epoch, "log_loss"),
+    "accuracy": lambda epoch: _measure(epoch, "accuracy"),
+    "AUC": lambda epoch: _measure(epoch, "roc_auc"),
+    "rows/s": lambda epoch: f"{epoch['rows_per_second']:,.0f}",
+    "seconds": lambda epoch: f"{epoch['seconds']:.1f}",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSummary:
+    """How a model was trained; in a notebook a table of its epochs, the kept one bold.
+
+    Attributes
+    ----------
+    history : list of dict
+        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
+        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
+        on batch sizes.
+    run : dict
+        `workers`, `reader`, `backend`, `device`, `kept_epoch` and the training's `options`.
+    """
+
+    history: list[dict[str, Any]]
+    run: dict[str, Any]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+        rows = "".join(_row(epoch, kept=epoch["epoch"] == self.run.get("kept_epoch")) for epoch in self.history)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _row(epoch: Mapping[str, Any], *, kept: bool) -> str:
+    style = ' style="font-weight: bold"' if kept else ""
+    return f"<tr{style}>" + "".join(f"<td>{show(epoch)}</td>" for show in _COLUMNS.values()) + "</tr>"
+
+
+def _measure(epoch: Mapping[str, Any], name: str) -> str:
+    value = (epoch["validation"] or {}).get(name)
+    return "" if value is None else f"{value:.4f}"

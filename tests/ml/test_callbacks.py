@@ -1,0 +1,99 @@
+"""Callbacks hear of a training what its model's history has."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from unittest import mock
+
+import pytest
+
+from sentispark import LSTMClassifier
+from sentispark.errors import OptionError, SetupError
+from sentispark.ml.callbacks import Callback, TensorBoard, metrics_of
+
+EPOCH = {"epoch": 2, "train_loss": 0.5, "validation": {"log_loss": 0.25, "confusion": [[1]]}, "balance": []}
+
+
+class Heard(Callback):
+    """Writes down what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_start(self, params):
+        self.told.append(("start", params))
+
+    def on_epoch(self, epoch):
+        self.told.append(("epoch", epoch))
+
+    def on_end(self, model):
+        self.told.append(("end", model))
+
+    def on_error(self, error):
+        self.told.append(("error", error))
+
+
+class Broken(Callback):
+    def on_epoch(self, epoch):
+        raise ValueError("no disk")
+
+    on_end = on_error = on_epoch
+
+
+@pytest.fixture
+def classifier(settings):
+    return LSTMClassifier(**{**settings, "maxEpochs": 2})
+
+
+def test_they_hear_the_start_each_epoch_and_the_end(classifier, frame, caplog):
+    heard = Heard()
+    model = classifier.setCallbacks(Broken(), heard).copy().fit(frame)
+    assert [kind for kind, _ in heard.told] == ["start", "epoch", "epoch", "end"]
+    assert heard.told[0][1]["maxEpochs"] == 2
+    assert [epoch for kind, epoch in heard.told if kind == "epoch"] == model.summary.history
+    assert heard.told[-1][1] is model
+    assert caplog.text.count("nothing else stops for it") == 3
+
+
+def test_what_ranks_could_not_send_is_told_at_the_end(classifier, frame, monkeypatch):
+    monkeypatch.setattr("sentispark.cluster.barrier.sending", lambda _: mock.MagicMock())
+    heard = Heard()
+    model = classifier.setCallbacks(heard).fit(frame)
+    assert [epoch for kind, epoch in heard.told if kind == "epoch"] == model.summary.history
+
+
+def test_a_fit_that_fails_is_told(classifier, frame):
+    heard = Heard()
+    with pytest.raises(OptionError) as caught:
+        classifier.setEmbeddingPath("nowhere").setCallbacks(Broken(), heard).fit(frame)
+    assert heard.told[-1] == ("error", caught.value)
+
+
+def test_metrics_are_the_numbers_of_an_epoch():
+    assert metrics_of(EPOCH) == {"train_loss": 0.5, "validation_log_loss": 0.25}
+    assert metrics_of({**EPOCH, "validation": None}) == {"train_loss": 0.5}
+
+
+def test_tensorboard_gets_a_point_a_metric_and_epoch(tmp_path):
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    board = TensorBoard(str(tmp_path))
+    board.on_start({"maxEpochs": 2})
+    board.on_epoch(EPOCH)
+    board.on_end(None)
+    (file,) = tmp_path.iterdir()
+    content, found = file.read_bytes(), {}
+    while content:
+        (size,) = struct.unpack("<Q", content[:8])
+        event, content = event_pb2.Event.FromString(content[12 : 12 + size]), content[16 + size :]
+        found.update({value.tag: (event.step, value.simple_value) for value in event.summary.value})
+    assert {name: value for name, value in found.items() if "params" not in name} == {
+        "train_loss": (2, 0.5),
+        "validation_log_loss": (2, 0.25),
+    }
+
+
+def test_without_its_package_a_callback_says_how_to_get_it(classifier, frame, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(SetupError, match=r"pip install 'sentispark\[tensorboard\]'"):
+        classifier.setCallbacks(TensorBoard("runs")).fit(frame)
