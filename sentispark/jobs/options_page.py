@@ -6,7 +6,7 @@ import dataclasses
 import sys
 
 from sentispark.jobs.train import OF_DATAFRAMES
-from sentispark.ml.options import FitOptions
+from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.options import camel_case, flag_name, options_of
 from sentispark.reviews.options import ReviewOptions
@@ -30,6 +30,7 @@ _SECTIONS = (
     (NetOptions, "Net", "train", "LSTMClassifier"),
     (TrainOptions, "Training", "train", "LSTMClassifier"),
     (FitOptions, "Fit", "train", "LSTMClassifier"),
+    (PredictOptions, "Prediction", None, "LSTMClassifier and its model"),
 )
 
 
@@ -38,8 +39,9 @@ def options_page() -> str:
     return _HEAD + "\n".join(_section(*section) for section in _SECTIONS)
 
 
-def _section(options_class: type, title: str, command: str, stages: str | None) -> str:
-    where = f"Flags of `sentispark {command}`" + (f"; Params of {stages}." if stages else ".")
+def _section(options_class: type, title: str, command: str | None, stages: str | None) -> str:
+    places = [command and f"Flags of `sentispark {command}`", stages and f"Params of {stages}"]
+    where = "; ".join(filter(None, places)) + "."
     lines = [
         f"## {title}",
         "",
@@ -50,7 +52,7 @@ def _section(options_class: type, title: str, command: str, stages: str | None) 
     ]
     for field in options_of(options_class):
         param = f"`{camel_case(field.name)}`" if stages else ""
-        flag = "" if field.name in OF_DATAFRAMES else f"`{flag_name(field)}`"
+        flag = f"`{flag_name(field)}`" if command and field.name not in OF_DATAFRAMES else ""
         cells = [flag, param, _default(field), field.metadata["rule"].words, field.metadata["doc"]]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])

@@ -16,7 +16,8 @@ from pyspark.sql import DataFrame
 
 from sentispark.cluster.barrier import train_on_cluster
 from sentispark.cluster.console import reporting
-from sentispark.cluster.preflight import require_slots
+from sentispark.cluster.preflight import require_shared, require_slots
+from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
 from sentispark.ml.cache import KEPT_DAYS, cache_folder, clean_cache
@@ -24,7 +25,7 @@ from sentispark.ml.callbacks import Audience, Callback
 from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
-from sentispark.ml.options import FitOptions
+from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_columns, require_new_columns
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["LSTMClassifier"]
 
 
-@params_from(FitOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
+@params_from(FitOptions, PredictOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
 class LSTMClassifier(
     ClassifierColumns,
     HasWeightCol,
@@ -106,10 +107,11 @@ class LSTMClassifier(
     def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
         self._check()
         audience = Audience(self._callbacks)
-        audience.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
         try:
+            audience.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
             if isinstance(dataset, (str, os.PathLike)):
                 dataset = open_dataset(spark_folder(os.fspath(dataset)))
+                require_shared(get_spark(), dataset.folder, workers=self.getNumWorkers(), file=manifest_file.FILE_NAME)
             written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
             model = self._model(self._train(written, audience))
         except BaseException as error:
@@ -165,8 +167,10 @@ class LSTMClassifier(
         columns = (rows[name] for name in ("label_col", "weight_col", "validation_col"))
         require_columns(dataset, *filter(None, columns), stage=self)
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self)
+        cache = cache_folder(self.getCacheDir())
+        require_shared(get_spark(), cache, workers=self.getNumWorkers())
         clean_cache(self.getCacheDir(), days=KEPT_DAYS)
-        return materialize(dataset, cache_folder(self.getCacheDir()), **rows)
+        return materialize(dataset, cache, **rows)
 
 
 class _Models:

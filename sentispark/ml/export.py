@@ -25,7 +25,8 @@ _OPSET = 17
 
 
 def onnx_of(trained: TrainedNet) -> bytes:
-    """The net in the ONNX format; n and T may be any from 1 on.
+    """The net in the ONNX format; n and T may be any from 1 on, but for the pooling `padded_last`: it reads the last
+    column, so T must be the net's sequence length.
 
     Raises
     ------

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark import TaskContext
 
+from sentispark.ml.options import PredictOptions
 from sentispark.text.kernels import PAD, UNKNOWN, pad
 
 if TYPE_CHECKING:
@@ -16,11 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_ID", "Predictor", "known_ids", "logits_of", "valid_lengths"]
 
-BATCH_ROWS = 512
 LARGEST_ID = 2**31 - 2
 
 # Spark reuses Python workers, so the net is built once a worker and not once a task.
-_built: dict[str, ReviewLSTM] = {}
+_built: dict[tuple[str, str], ReviewLSTM] = {}
 
 
 def valid_lengths(sequence: np.ndarray) -> np.ndarray:
@@ -39,7 +40,9 @@ def known_ids(sequences: pa.Array, vocabulary_size: int) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(known))
 
 
-def logits_of(net: ReviewLSTM, trained: TrainedNet, sequences: pa.Array) -> np.ndarray:
+def logits_of(
+    net: ReviewLSTM, trained: TrainedNet, sequences: pa.Array, *, batch_rows: int = PredictOptions.prediction_batch_size
+) -> np.ndarray:
     """The logits, shape (n,), dtype=float64.
 
     Parameters
@@ -50,19 +53,23 @@ def logits_of(net: ReviewLSTM, trained: TrainedNet, sequences: pa.Array) -> np.n
     sequences : list<integer> array of length n
         Token ids; shorter than the net's sequence length is padded, longer is cut. A null counts as empty, and an
         id that training never saw as an unknown word.
+    batch_rows : int
+        Rows that the net takes at once.
     """
     import torch
 
+    device = next(net.parameters()).device
     sequence, _ = pad(known_ids(sequences, trained.vocabulary_size), trained.sequence_length)
     length = valid_lengths(sequence)
     logits = np.zeros(len(sequence))
     by_length = np.argsort(length, kind="stable")
-    with torch.inference_mode():
-        for start in range(0, len(by_length), BATCH_ROWS):
-            chosen = by_length[start : start + BATCH_ROWS]
+    # TensorFloat-32 would make a GPU's logits differ from a CPU's by 1e-3.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for start in range(0, len(by_length), batch_rows):
+            chosen = by_length[start : start + batch_rows]
             steps = max(1, int(length[chosen[-1]])) if net.trims else sequence.shape[1]
-            ids = torch.from_numpy(sequence[chosen, :steps].astype(np.int64))
-            logits[chosen] = net(ids, torch.from_numpy(length[chosen])).numpy()
+            ids = torch.from_numpy(sequence[chosen, :steps]).to(device)
+            logits[chosen] = net(ids, torch.from_numpy(length[chosen]).to(device)).cpu().numpy()
     return logits
 
 
@@ -72,21 +79,35 @@ class Predictor:
     Parameters
     ----------
     trained : TrainedNet
+    batch_rows : int
+        Rows that the net takes at once.
     """
 
-    def __init__(self, trained: TrainedNet) -> None:
-        self._trained = trained
+    def __init__(self, trained: TrainedNet, batch_rows: int = PredictOptions.prediction_batch_size) -> None:
+        self._trained, self._batch_rows = trained, batch_rows
 
     def __call__(self, sequences: pa.Array) -> np.ndarray:
         """The logits of a list<integer> array of length n, shape (n,), dtype=float64; see `logits_of`."""
-        return logits_of(self._net(), self._trained, sequences)
+        return logits_of(self._net(), self._trained, sequences, batch_rows=self._batch_rows)
 
     def _net(self) -> ReviewLSTM:
         import torch
 
-        key = self._trained.fingerprint
+        device = _device()
+        key = self._trained.fingerprint, device
         if key not in _built:
             torch.set_num_threads(1)  # a task has one core; more threads would fight with the other tasks'
             _built.clear()
-            _built[key] = self._trained.module()
+            _built[key] = self._trained.module().to(device)
         return _built[key]
+
+
+def _device() -> str:
+    """In a task the GPU that Spark gave it, else the first one there; the CPU where there is none, and on drivers."""
+    import torch
+
+    task = TaskContext.get()
+    if task is None or not torch.cuda.is_available():
+        return "cpu"
+    gpus = task.resources().get("gpu")
+    return f"cuda:{gpus.addresses[0] if gpus else 0}"

@@ -23,11 +23,13 @@ from sentispark.files import Folder
 from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.export import onnx_of, torch_program_of
 from sentispark.ml.inference import Predictor
+from sentispark.ml.options import PredictOptions
 from sentispark.ml.summary import TrainingSummary
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
+from sentispark.text.kernels import FIRST_WORD
 
 if TYPE_CHECKING:
     from sentispark.nn.lstm import ReviewLSTM
@@ -38,7 +40,7 @@ __all__ = ["LSTMClassificationModel", "TrainingSummary"]
 _LOGIT = "_sentispark_logit"
 
 
-@params_from(**COLUMN_DEFAULTS)
+@params_from(PredictOptions, **COLUMN_DEFAULTS)
 class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesReadable):
     """Adds `rawPrediction` (-logit, logit), `probability` (1 - p, p) and `prediction` (1.0 where p > threshold).
 
@@ -87,9 +89,10 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         net = self.trained
         if net is None:
             return f"<div>{self.uid}: no trained net</div>"
-        shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size}), {net.vocabulary_size:,} words"
-        how = f"sequences of {net.sequence_length}, trained by {net.run['workers']} ranks"
-        return f"<div><b>{self.uid}</b>: {shape}, {how}</div>{self.summary._repr_html_()}"
+        shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size})"
+        read = f"{net.vocabulary_size - FIRST_WORD:,} words, sequences of {net.sequence_length}"
+        heading = f"<b>{self.uid}</b>: {shape}, {read}, trained by {net.run['workers']} ranks"
+        return f"<div>{heading}</div>{self.summary._repr_html_()}"
 
     def predict(self, value: Sequence[int]) -> float:
         """The prediction of one sequence of token ids, 0.0 or 1.0, without a Spark job.
@@ -164,7 +167,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def _predictor(self, dataset: DataFrame) -> Predictor:
         require_sequences(dataset, self.getFeaturesCol(), stage=self)
-        return Predictor(self._net())
+        return Predictor(self._net(), self.getPredictionBatchSize())
 
     def _net(self) -> TrainedNet:
         if self.trained is None:

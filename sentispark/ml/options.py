@@ -1,4 +1,4 @@
-"""The options of a fit that are neither the net's nor the training's."""
+"""The options of fits and predictions that are neither the net's nor the training's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 
 from sentispark.options import anything, at_least, between, option
 
-__all__ = ["FitOptions"]
+__all__ = ["FitOptions", "PredictOptions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,4 +21,13 @@ class FitOptions:
     )
     validation_fraction: float = option(
         0.0, between(0, 1, open_high=True), "share of the rows kept for validation where no column marks them"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictOptions:
+    """How a model judges rows."""
+
+    prediction_batch_size: int = option(
+        512, at_least(1), "rows judged at once, of about one length; what is predicted does not depend on it"
     )

@@ -21,11 +21,14 @@ from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType
 
-from sentispark.ml.inference import BATCH_ROWS
+from sentispark.ml.options import PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.train.result import TrainedNet
 
 __all__ = ["BareLoop", "seconds_by_batch_udf", "seconds_by_row_udf", "seconds_by_transform", "untrained_net"]
+
+# All ways take as many rows at once.
+BATCH_ROWS = PredictOptions.prediction_batch_size
 
 
 def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length: int) -> TrainedNet:

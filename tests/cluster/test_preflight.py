@@ -1,11 +1,13 @@
 """What keeps a barrier stage from running, said before it starts."""
 
+import platform
 from types import SimpleNamespace
 
 import pytest
 
-from sentispark.cluster.preflight import barrier_obstacle, require_slots, task_slots
+from sentispark.cluster.preflight import barrier_obstacle, hosts_without, require_shared, require_slots, task_slots
 from sentispark.errors import SetupError
+from sentispark.files import Folder
 
 NO_ROOM = (
     "'numWorkers' must be at most the number of tasks that run at once ({slots}). Got {workers}. "
@@ -96,3 +98,36 @@ def test_three_workers_do_not_fit_on_two_cores(spark):
     with pytest.raises(SetupError) as caught:
         require_slots(spark, 3)
     assert str(caught.value) == NO_ROOM.format(slots=2, workers=3)
+
+
+class TestSharedFolder:
+    """A folder that only the driver sees is told before anything is written there."""
+
+    def test_tasks_look_where_they_are(self, spark, tmp_path):
+        assert hosts_without(spark, str(tmp_path), 2) == []
+        assert hosts_without(spark, f"{tmp_path}/nowhere", 2) == [platform.node()]
+
+    def test_on_a_cluster_a_local_folder_is_tried_and_left_as_it_was(self, spark, tmp_path):
+        cluster = SimpleNamespace(conf={"spark.master": "spark://somewhere:7077"}, range=spark.range)
+        require_shared(cluster, Folder(str(tmp_path)), workers=2)
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "dataset.json").touch()
+        require_shared(cluster, Folder(str(tmp_path)), workers=2, file="dataset.json")
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]
+
+    def test_hosts_that_do_not_see_it_are_named(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("sentispark.cluster.preflight.hosts_without", lambda *_: ["node-3", "node-7"])
+        cluster = SimpleNamespace(conf={"spark.master": "yarn"})
+        with pytest.raises(SetupError) as caught:
+            require_shared(cluster, Folder(str(tmp_path)), workers=2)
+        assert str(caught.value) == (
+            f"'{tmp_path}' must be a folder that all executors share with the driver. node-3, node-7 cannot see what "
+            "the driver sees there. Name one on HDFS, an object store or a shared disk."
+        )
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("master", "url"), [("local[2]", "/tmp"), ("local-cluster[2,1,1024]", "/tmp"), ("yarn", "s3://bucket/folder")]
+    )
+    def test_where_all_see_the_same_nothing_is_tried(self, master, url):
+        require_shared(SimpleNamespace(conf={"spark.master": master}), Folder(url), workers=2)

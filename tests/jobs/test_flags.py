@@ -7,13 +7,13 @@ import pytest
 
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.options_page import options_page
-from sentispark.ml.options import FitOptions
+from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
 from sentispark.train.config import TrainOptions
 
-ALL = [ReviewOptions, TextOptions, NetOptions, TrainOptions, FitOptions]
+ALL = [ReviewOptions, TextOptions, NetOptions, TrainOptions, FitOptions, PredictOptions]
 
 
 def parse(options_class, *words):

@@ -16,6 +16,7 @@ from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClass
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
+from sklearn import metrics as sk
 
 import sentispark
 from sentispark import LSTMClassificationModel, ReviewEncoderModel
@@ -198,6 +199,11 @@ class TestOneRowAtATime:
         found = logits_of(model, frame.repartition(partitions))
         assert found == pytest.approx(together, abs=1e-6)
 
+    @pytest.mark.parametrize("rows", [1, 7, 100_000])
+    def test_the_rows_judged_at_once_do_not_matter(self, model, frame, together, rows):
+        found = logits_of(model.copy().setPredictionBatchSize(rows), frame)
+        assert found == pytest.approx(together, abs=1e-6)
+
     @pytest.mark.parametrize("rows", [1, 7])
     def test_batches_do_not_matter(self, model, frame, together, spark, rows):
         name = "spark.sql.execution.arrow.maxRecordsPerBatch"
@@ -262,6 +268,21 @@ class TestJudging:
         evaluator = MulticlassClassificationEvaluator(metricName=metric)
         labelled = model.transform(frame.withColumn("label", F.col("label").cast("double")))
         assert evaluator.evaluate(labelled) == pytest.approx(expected[name], abs=1e-9)
+
+    @pytest.mark.parametrize("threshold", [0.5, 0.7])
+    def test_scikit_learn_finds_the_same_on_collected_predictions(self, model, frame, threshold):
+        strict = model.copy().setThreshold(threshold)
+        rows = strict.transform(frame).collect()
+        label, predicted = [row.label for row in rows], [row.prediction for row in rows]
+        probability, found = [row.probability[1] for row in rows], strict.evaluate(frame)
+        assert found["accuracy"] == pytest.approx(sk.accuracy_score(label, predicted), abs=1e-12)
+        assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(label, predicted), abs=1e-12)
+        assert found["f1"]["macro"] == pytest.approx(sk.f1_score(label, predicted, average="macro"), abs=1e-12)
+        assert found["f1"]["positive"] == pytest.approx(sk.f1_score(label, predicted), abs=1e-12)
+        assert found["confusion"] == sk.confusion_matrix(label, predicted).tolist()
+        assert found["log_loss"] == pytest.approx(sk.log_loss(label, probability), abs=1e-6)
+        # Logits within one of 65,536 bins count as equal.
+        assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(label, probability), abs=1e-4)
 
     def test_without_rows_there_is_nothing_to_measure(self, model, frame):
         found = model.evaluate(frame.limit(0))
