@@ -31,7 +31,7 @@ def cache_folder(cache_dir: str) -> Folder:
     """
     if cache_dir:
         return spark_folder(cache_dir)
-    if not get_spark().sparkContext.master.startswith("local"):
+    if not get_spark().conf.get("spark.master").startswith("local"):
         raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is empty.")
     path = Path(tempfile.gettempdir(), f"sentispark-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)

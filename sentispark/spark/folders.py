@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from py4j.protocol import Py4JJavaError
+from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder
@@ -17,8 +18,11 @@ def spark_folder(path: str) -> Folder:
     """The folder that Spark means by a path: one without a scheme is on the cluster's default file system.
 
     Local paths become absolute, as executors run in folders of their own. A URL that this Spark has no file system for
-    is taken as it is: what reads and writes files here is fsspec.
+    is taken as it is: what reads and writes files here is fsspec. A client of Spark Connect does not learn what the
+    cluster's default is: there a path without a scheme is local.
     """
+    if is_remote():
+        return Folder(path.removeprefix("file:")).absolute_folder()
     context = get_spark().sparkContext
     hadoop = context._jvm.org.apache.hadoop.fs.Path(path)
     try:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql.utils import is_remote
 
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
@@ -43,7 +44,7 @@ class _FilesWriter(MLWriter):
         self.stage = stage
 
     def saveImpl(self, path: str) -> None:
-        DefaultParamsWriter.saveMetadata(self.stage, path, self.sc)
+        DefaultParamsWriter.saveMetadata(self.stage, path, self.sparkSession if is_remote() else self.sc)
         self.stage._save_files(spark_folder(path))
 
 

@@ -18,6 +18,7 @@ import pyspark
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
 from sentispark.spark.java import ensure_java
 
@@ -155,6 +156,8 @@ def set_by_somebody(conf: Mapping[str, str], *, written: str) -> dict[str, str]:
 
 
 def _active_session() -> SparkSession | None:
+    if is_remote():
+        return SparkSession.builder.getOrCreate()
     if SparkContext._active_spark_context is None:
         return None
     return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()

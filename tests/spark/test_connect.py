@@ -1,0 +1,59 @@
+"""Over Spark Connect a pipeline is fitted, saved, loaded and judges texts as it does without Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pyspark
+import pytest
+
+pytestmark = [
+    pytest.mark.endtoend,
+    pytest.mark.modern,
+    pytest.mark.skipif(int(pyspark.__version__.split(".")[0]) < 4, reason="Spark ML is over Connect from Spark 4 on"),
+]
+
+SCRIPT = """
+import json, sys
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import SparkSession
+from sentispark import LSTMClassifier, ReviewEncoder, TextPredictor, get_spark
+
+folder = sys.argv[1]
+spark = SparkSession.builder.remote("local[2]").config("spark.sql.shuffle.partitions", "2").getOrCreate()
+assert type(spark).__module__.startswith("pyspark.sql.connect")
+assert get_spark() is spark
+texts = [(row, "good " * (row % 7) + "bad " * (row % 3), int(row % 7 > row % 3)) for row in range(200)]
+frame = spark.createDataFrame(texts, "id int, text string, label int")
+sizes = {"batchSize": 20, "embeddingSize": 4, "hiddenSize": 4, "wideSize": 50}
+classifier = LSTMClassifier(numWorkers=2, maxEpochs=1, validationFraction=0.2, cacheDir=folder + "/cache", **sizes)
+Pipeline(stages=[ReviewEncoder(sequenceLength=10), classifier]).fit(frame).save(folder + "/model")
+loaded = PipelineModel.load(folder + "/model")
+encoder, model = loaded.stages
+print(json.dumps({
+    "words": list(encoder.vocabulary),
+    "workers": model.summary.run["workers"],
+    "judged": sorted((row.id, row.probability[1], row.prediction) for row in loaded.transform(frame).collect()),
+    "evaluated": model.evaluate(encoder.transform(frame)),
+    "alone": TextPredictor.load(folder + "/model").probability([text for _, text, _ in texts]).tolist(),
+    "labels": [label for _, _, label in texts],
+}))
+"""
+
+
+def test_a_client_of_connect_trains_and_judges(tmp_path):
+    pytest.importorskip("grpc_status")
+    environ = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    run = subprocess.run(
+        command, capture_output=True, text=True, env={**environ, "PYSPARK_PYTHON": sys.executable}, check=False
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    told = json.loads(run.stdout.strip().splitlines()[-1])
+    assert (told["words"], told["workers"]) == (["good", "bad"], 2)
+    assert [probability for _, probability, _ in told["judged"]] == pytest.approx(told["alone"], abs=1e-6)
+    right = sum(prediction == label for (_, _, prediction), label in zip(told["judged"], told["labels"], strict=True))
+    assert told["evaluated"]["accuracy"] == right / 200
