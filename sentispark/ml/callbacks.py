@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pyspark
+
+from sentispark import __version__
 from sentispark.errors import SetupError
 
 if TYPE_CHECKING:
@@ -53,7 +57,7 @@ class TensorBoard(Callback):
     Parameters
     ----------
     folder : str
-        Each training writes a run of its own into it, if several share the callback one after another.
+        Each training writes a run of its own into it, named by the time at which it starts.
     """
 
     def __init__(self, folder: str) -> None:
@@ -63,7 +67,7 @@ class TensorBoard(Callback):
         """Open the run's file."""
         with _needed("tensorboardX", extra="tensorboard"):
             from tensorboardX import SummaryWriter
-        self._writer = SummaryWriter(self._folder)
+        self._writer = SummaryWriter(f"{self._folder}/{datetime.now():%Y%m%d-%H%M%S-%f}")
         self._writer.add_text("params", "  \n".join(f"{name}: {value}" for name, value in params.items()))
 
     def on_epoch(self, epoch: Mapping[str, Any]) -> None:
@@ -111,7 +115,9 @@ class MLflow(Callback):
             if self._log_model:
                 import mlflow.spark
 
-                mlflow.spark.log_model(model, artifact_path="model")
+                # Named, or MLflow starts a process that loads the model to see what it imports.
+                needs = [f"sentispark=={__version__}", f"pyspark=={pyspark.__version__}"]
+                mlflow.spark.log_model(model, "model", pip_requirements=needs)
         finally:
             self._end("FINISHED")
 
@@ -144,12 +150,13 @@ class Audience:
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self._callbacks, self._epochs = callbacks, 0
+        self._callbacks, self._started, self._epochs = callbacks, [], 0
 
     def start(self, params: Mapping[str, Any]) -> None:
         """The training begins. Whatever a callback raises comes through: nothing has been done yet."""
         for callback in self._callbacks:
             callback.on_start(params)
+            self._started.append(callback)
 
     def hear(self, event: Event) -> None:
         """An event of the training: of the epochs' ends the callbacks are told."""
@@ -164,11 +171,11 @@ class Audience:
         self._tell("on_end", model)
 
     def fail(self, error: BaseException) -> None:
-        """The training has failed."""
+        """The training has failed; callbacks that it was not started for do not hear of it."""
         self._tell("on_error", error)
 
     def _tell(self, method: str, what: Any) -> None:
-        for callback in self._callbacks:
+        for callback in self._started:
             try:
                 getattr(callback, method)(what)
             except Exception:

@@ -10,7 +10,7 @@ import pytest
 
 from sentispark import LSTMClassifier
 from sentispark.errors import OptionError, SetupError
-from sentispark.ml.callbacks import Callback, TensorBoard, metrics_of
+from sentispark.ml.callbacks import Callback, MLflow, TensorBoard, metrics_of
 
 EPOCH = {"epoch": 2, "train_loss": 0.5, "validation": {"log_loss": 0.25, "confusion": [[1]]}, "balance": []}
 
@@ -70,6 +70,18 @@ def test_a_fit_that_fails_is_told(classifier, frame):
     assert heard.told[-1] == ("error", caught.value)
 
 
+def test_a_start_that_fails_is_told_to_those_that_have_started(classifier, frame):
+    class Refusing(Heard):
+        def on_start(self, params):
+            raise ValueError("not today")
+
+    heard, refusing = Heard(), Refusing()
+    with pytest.raises(ValueError, match="not today"):
+        classifier.setCallbacks(heard, refusing).fit(frame)
+    assert [kind for kind, _ in heard.told] == ["start", "error"]
+    assert refusing.told == []
+
+
 def test_metrics_are_the_numbers_of_an_epoch():
     assert metrics_of(EPOCH) == {"train_loss": 0.5, "validation_log_loss": 0.25}
     assert metrics_of({**EPOCH, "validation": None}) == {"train_loss": 0.5}
@@ -81,7 +93,7 @@ def test_tensorboard_gets_a_point_a_metric_and_epoch(tmp_path):
     board.on_start({"maxEpochs": 2})
     board.on_epoch(EPOCH)
     board.on_end(None)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*/events*")
     content, found = file.read_bytes(), {}
     while content:
         (size,) = struct.unpack("<Q", content[:8])
@@ -97,3 +109,41 @@ def test_without_its_package_a_callback_says_how_to_get_it(classifier, frame, mo
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(SetupError, match=r"pip install 'sentispark\[tensorboard\]'"):
         classifier.setCallbacks(TensorBoard("runs")).fit(frame)
+
+
+class TestMLflow:
+    """Runs of MLflow, in its file store."""
+
+    @pytest.fixture
+    def mlflow(self, tmp_path, monkeypatch):
+        mlflow = pytest.importorskip("mlflow")
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(f"{tmp_path.as_uri()}/runs")
+        yield mlflow
+        mlflow.set_tracking_uri(before)
+
+    def test_it_gets_params_metrics_and_the_model(self, mlflow, classifier, frame):
+        model = classifier.setValidationFraction(0.25).setCallbacks(MLflow()).fit(frame)
+        run = mlflow.last_active_run()
+        assert (run.info.status, run.data.params["maxEpochs"]) == ("FINISHED", "2")
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "validation_roc_auc")
+        assert [(point.step, point.value) for point in history] == [
+            (epoch["epoch"], epoch["validation"]["roc_auc"]) for epoch in model.summary.history
+        ]
+        import mlflow.spark
+
+        loaded = mlflow.spark.load_model(f"runs:/{run.info.run_id}/model")
+        assert loaded.stages[-1].trained.weights == model.trained.weights
+
+    def test_a_run_that_was_open_stays_open(self, mlflow, classifier, frame):
+        with mlflow.start_run() as run:
+            classifier.setCallbacks(MLflow(log_model=False)).fit(frame)
+            assert mlflow.active_run().info.run_id == run.info.run_id
+        assert mlflow.last_active_run().data.params["maxEpochs"] == "2"
+
+    def test_a_fit_that_fails_is_a_run_that_failed(self, mlflow, classifier, frame):
+        with pytest.raises(OptionError):
+            classifier.setEmbeddingPath("nowhere").setCallbacks(MLflow()).fit(frame)
+        assert mlflow.active_run() is None
+        assert mlflow.last_active_run().info.status == "FAILED"
