@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
-SOURCES := sentispark tests
+SOURCES := sentispark tests notebooks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
