@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from sentispark import __version__
 from sentispark.errors import SetupError
 
 if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
     from sentispark.ml.model import LSTMClassificationModel
     from sentispark.train.events import Event
 
@@ -25,14 +28,15 @@ _log = logging.getLogger(__name__)
 class Callback:
     """Told on the driver how a training goes on; override what is wanted.
 
-    What a method raises is logged, and the training goes on; `on_start` alone may stop it.
+    What a method raises is logged, and the training goes on; `on_start` alone may stop it. Fits in several threads
+    share the callback: what is kept of one training alone belongs into the object that `on_start` returns.
     """
 
-    def on_start(self, params: Mapping[str, Any]) -> None:
-        """Before the ranks start: the estimator's Params by name."""
+    def on_start(self, params: Mapping[str, Any]) -> Callback | None:
+        """Before the ranks start: the estimator's Params by name. Returns whom to tell of the rest, None for self."""
 
     def on_epoch(self, epoch: Mapping[str, Any]) -> None:
-        """After each epoch, in order: its entry in the model's `summary.history`."""
+        """After each epoch, in order: its entry in the model's `summary.history`. Not in the thread of the fit."""
 
     def on_end(self, model: LSTMClassificationModel) -> None:
         """After the training: what `fit` returns."""
@@ -58,35 +62,42 @@ class TensorBoard(Callback):
     ----------
     folder : str
         Each training writes a run of its own into it, named by the time at which it starts.
+    clock : callable
+        The time of day.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, *, clock: Callable[[], datetime] = datetime.now) -> None:
+        self._folder, self._clock = folder, clock
 
-    def on_start(self, params: Mapping[str, Any]) -> None:
+    def on_start(self, params: Mapping[str, Any]) -> Callback:
         """Open the run's file."""
         with _needed("tensorboardX", extra="tensorboard"):
             from tensorboardX import SummaryWriter
-        self._writer = SummaryWriter(f"{self._folder}/{datetime.now():%Y%m%d-%H%M%S-%f}")
-        self._writer.add_text("params", "  \n".join(f"{name}: {value}" for name, value in params.items()))
+        writer = SummaryWriter(f"{self._folder}/{self._clock():%Y%m%d-%H%M%S-%f}")
+        writer.add_text("params", "  \n".join(f"{name}: {value}" for name, value in params.items()))
+        return _Board(writer)
+
+
+class _Board(Callback):
+    def __init__(self, writer: SummaryWriter) -> None:
+        self._writer = writer
 
     def on_epoch(self, epoch: Mapping[str, Any]) -> None:
-        """A point of each metric."""
         for name, value in metrics_of(epoch).items():
             self._writer.add_scalar(name, value, epoch["epoch"])
         self._writer.flush()
 
     def on_end(self, model: LSTMClassificationModel) -> None:
-        """Close the run's file."""
         self._writer.close()
 
     def on_error(self, error: BaseException) -> None:
-        """Close the run's file."""
         self._writer.close()
 
 
 class MLflow(Callback):
-    """Logs params, the metrics of each epoch and the model, as MLflow's Spark flavour, to the active run or a new one.
+    """Logs params, the metrics of each epoch and the model, as MLflow's Spark flavour, to a run of its own.
+
+    The run is nested in the one that is active, so that several trainings may go on within it.
 
     Parameters
     ----------
@@ -96,38 +107,44 @@ class MLflow(Callback):
     def __init__(self, *, log_model: bool = True) -> None:
         self._log_model = log_model
 
-    def on_start(self, params: Mapping[str, Any]) -> None:
-        """Log the params."""
+    def on_start(self, params: Mapping[str, Any]) -> Callback:
+        """Start the run and log the params."""
         with _needed("mlflow", extra="mlflow"):
             import mlflow
-        self._mlflow, self._owns_run = mlflow, mlflow.active_run() is None
-        self._run = mlflow.active_run() or mlflow.start_run()
-        mlflow.log_params(dict(params))
+        run = mlflow.start_run(nested=True)
+        try:
+            mlflow.log_params(dict(params))
+        except BaseException:
+            mlflow.end_run("FAILED")
+            raise
+        return _MLflowRun(run.info.run_id, log_model=self._log_model)
+
+
+class _MLflowRun(Callback):
+    def __init__(self, run_id: str, *, log_model: bool) -> None:
+        self._run_id, self._log_model = run_id, log_model
 
     def on_epoch(self, epoch: Mapping[str, Any]) -> None:
-        """Log a point of each metric."""
+        import mlflow
+
         # By the run's id: an active run is one of a thread, and this is not the thread that started it.
-        self._mlflow.log_metrics(metrics_of(epoch), step=epoch["epoch"], run_id=self._run.info.run_id)
+        mlflow.log_metrics(metrics_of(epoch), step=epoch["epoch"], run_id=self._run_id)
 
     def on_end(self, model: LSTMClassificationModel) -> None:
-        """Log the model and end the run, if it was started here."""
+        import mlflow.spark
+
         try:
             if self._log_model:
-                import mlflow.spark
-
                 # Named, or MLflow starts a process that loads the model to see what it imports.
                 needs = [f"sentispark=={__version__}", f"pyspark=={pyspark.__version__}"]
                 mlflow.spark.log_model(model, "model", pip_requirements=needs)
         finally:
-            self._end("FINISHED")
+            mlflow.end_run("FINISHED")
 
     def on_error(self, error: BaseException) -> None:
-        """End the run as failed, if it was started here."""
-        self._end("FAILED")
+        import mlflow
 
-    def _end(self, status: str) -> None:
-        if self._owns_run:
-            self._mlflow.end_run(status)
+        mlflow.end_run("FAILED")
 
 
 @contextlib.contextmanager
@@ -150,33 +167,45 @@ class Audience:
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self._callbacks, self._started, self._epochs = callbacks, [], 0
+        self._callbacks, self._listeners = callbacks, []
+        # Epochs come from the thread that hears of progress, and may still be under way when the training has ended.
+        self._lock, self._last_epoch, self._closed = threading.Lock(), 0, False
 
     def start(self, params: Mapping[str, Any]) -> None:
         """The training begins. Whatever a callback raises comes through: nothing has been done yet."""
         for callback in self._callbacks:
-            callback.on_start(params)
-            self._started.append(callback)
+            self._listeners.append(callback.on_start(params) or callback)
 
     def hear(self, event: Event) -> None:
-        """An event of the training: of the epochs' ends the callbacks are told."""
+        """An event of the training: of the epochs' ends the callbacks are told, of each once."""
         if event["kind"] == "epoch":
-            self._epochs += 1
-            self._tell("on_epoch", {name: value for name, value in event.items() if name != "kind"})
+            with self._lock:
+                self._epoch({name: value for name, value in event.items() if name != "kind"})
 
     def end(self, model: LSTMClassificationModel) -> None:
         """The training has ended well. A driver that ranks could not reach hears of the epochs only now."""
-        for epoch in model.summary.history[self._epochs :]:
-            self._tell("on_epoch", epoch)
-        self._tell("on_end", model)
+        with self._lock:
+            for epoch in model.summary.history:
+                self._epoch(epoch)
+            self._close("on_end", model)
 
     def fail(self, error: BaseException) -> None:
         """The training has failed; callbacks that it was not started for do not hear of it."""
-        self._tell("on_error", error)
+        with self._lock:
+            self._close("on_error", error)
+
+    def _epoch(self, epoch: Mapping[str, Any]) -> None:
+        if not self._closed and epoch["epoch"] > self._last_epoch:
+            self._last_epoch = epoch["epoch"]
+            self._tell("on_epoch", epoch)
+
+    def _close(self, method: str, what: Any) -> None:
+        self._closed = True
+        self._tell(method, what)
 
     def _tell(self, method: str, what: Any) -> None:
-        for callback in self._started:
+        for listener in self._listeners:
             try:
-                getattr(callback, method)(what)
+                getattr(listener, method)(what)
             except Exception:
-                _log.warning("%s.%s failed; nothing else stops for it.", type(callback).__name__, method, exc_info=True)
+                _log.warning("%s.%s failed; nothing else stops for it.", type(listener).__name__, method, exc_info=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import sys
-from unittest import mock
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from sentispark import LSTMClassifier
 from sentispark.errors import OptionError, SetupError
-from sentispark.ml.callbacks import Callback, MLflow, TensorBoard, metrics_of
+from sentispark.ml.callbacks import Audience, Callback, MLflow, TensorBoard, metrics_of
 
 EPOCH = {"epoch": 2, "train_loss": 0.5, "validation": {"log_loss": 0.25, "confusion": [[1]]}, "balance": []}
 
@@ -57,10 +59,41 @@ def test_they_hear_the_start_each_epoch_and_the_end(classifier, frame, caplog):
 
 
 def test_what_ranks_could_not_send_is_told_at_the_end(classifier, frame, monkeypatch):
-    monkeypatch.setattr("sentispark.cluster.barrier.sending", lambda _: mock.MagicMock())
+    @contextlib.contextmanager
+    def deaf(emit, *, host, bind):
+        yield None
+
+    monkeypatch.setattr("sentispark.cluster.barrier.listening", deaf)
     heard = Heard()
     model = classifier.setCallbacks(heard).fit(frame)
+    assert [kind for kind, _ in heard.told] == ["start", "epoch", "epoch", "end"]
     assert [epoch for kind, epoch in heard.told if kind == "epoch"] == model.summary.history
+
+
+def test_each_epoch_is_told_once_and_none_after_the_end():
+    slow, begun = threading.Event(), threading.Event()
+
+    class Slow(Heard):
+        def on_epoch(self, epoch):
+            begun.set()
+            slow.wait(5)
+            super().on_epoch(epoch["epoch"])
+
+    heard = Slow()
+    audience = Audience([heard])
+    audience.start({})
+    history = [{"epoch": number} for number in (1, 2, 3)]
+    thread = threading.Thread(target=lambda: [audience.hear({"kind": "epoch", **entry}) for entry in history])
+    thread.start()
+    begun.wait(5)
+    ending = threading.Thread(target=audience.end, args=[SimpleNamespace(summary=SimpleNamespace(history=history))])
+    ending.start()
+    slow.set()
+    thread.join()
+    ending.join()
+    kinds = [kind for kind, _ in heard.told]
+    assert kinds == ["start", "epoch", "epoch", "epoch", "end"]
+    assert [number for kind, number in heard.told if kind == "epoch"] == [1, 2, 3]
 
 
 def test_a_fit_that_fails_is_told(classifier, frame):
@@ -89,11 +122,13 @@ def test_metrics_are_the_numbers_of_an_epoch():
 
 def test_tensorboard_gets_a_point_a_metric_and_epoch(tmp_path):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
-    board = TensorBoard(str(tmp_path))
-    board.on_start({"maxEpochs": 2})
-    board.on_epoch(EPOCH)
-    board.on_end(None)
-    (file,) = tmp_path.glob("*/events*")
+    shared = TensorBoard(str(tmp_path))
+    first, second = shared.on_start({"maxEpochs": 2}), shared.on_start({"maxEpochs": 3})  # two fits at once
+    first.on_epoch(EPOCH)
+    second.on_error(ValueError())
+    first.on_end(None)
+    file, other = sorted(tmp_path.glob("*/events*"))
+    assert b"validation_log_loss" not in other.read_bytes()
     content, found = file.read_bytes(), {}
     while content:
         (size,) = struct.unpack("<Q", content[:8])
@@ -136,11 +171,23 @@ class TestMLflow:
         loaded = mlflow.spark.load_model(f"runs:/{run.info.run_id}/model")
         assert loaded.stages[-1].trained.weights == model.trained.weights
 
-    def test_a_run_that_was_open_stays_open(self, mlflow, classifier, frame):
+    def test_within_a_run_that_is_open_each_training_is_a_run_of_its_own(self, mlflow, classifier, frame):
         with mlflow.start_run() as run:
-            classifier.setCallbacks(MLflow(log_model=False)).fit(frame)
+            for epochs in (1, 2):
+                classifier.setMaxEpochs(epochs).setCallbacks(MLflow(log_model=False)).fit(frame)
             assert mlflow.active_run().info.run_id == run.info.run_id
-        assert mlflow.last_active_run().data.params["maxEpochs"] == "2"
+        own = mlflow.MlflowClient().search_runs(["0"], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+        assert sorted(one.data.params["maxEpochs"] for one in own) == ["1", "2"]
+
+    def test_params_that_cannot_be_logged_leave_no_open_run(self, mlflow, monkeypatch):
+        def refuse(params):
+            raise ValueError("no server")
+
+        monkeypatch.setattr(mlflow, "log_params", refuse)
+        with pytest.raises(ValueError, match="no server"):
+            MLflow().on_start({})
+        assert mlflow.active_run() is None
+        assert mlflow.last_active_run().info.status == "FAILED"
 
     def test_a_fit_that_fails_is_a_run_that_failed(self, mlflow, classifier, frame):
         with pytest.raises(OptionError):
