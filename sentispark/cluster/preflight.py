@@ -15,7 +15,7 @@ from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder
-from sentispark.spark.session import is_local
+from sentispark.spark.session import shares_this_machine
 
 __all__ = ["barrier_obstacle", "hosts_without", "require_shared", "require_slots", "task_slots"]
 
@@ -88,7 +88,7 @@ def require_shared(spark: SparkSession, folder: Folder, *, workers: int, file: s
     SetupError
         Naming the hosts that do not see it.
     """
-    if not folder.is_local or is_local(spark.conf.get("spark.master")):
+    if not folder.is_local or shares_this_machine(spark):
         return
     name = file or f".seen-by-all-{uuid.uuid4().hex}"
     if not file:

@@ -12,7 +12,7 @@ from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
-from sentispark.spark.session import get_spark
+from sentispark.spark.session import get_spark, shares_this_machine
 
 __all__ = ["cache_folder", "cached", "clean_cache", "entry"]
 
@@ -31,7 +31,7 @@ def cache_folder(cache_dir: str) -> Folder:
     """
     if cache_dir:
         return spark_folder(cache_dir)
-    if not get_spark().conf.get("spark.master").startswith("local"):
+    if not shares_this_machine(get_spark()):
         raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is empty.")
     path = Path(tempfile.gettempdir(), f"sentispark-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)

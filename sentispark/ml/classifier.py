@@ -111,6 +111,7 @@ class LSTMClassifier(
             audience.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
             if isinstance(dataset, (str, os.PathLike)):
                 dataset = open_dataset(spark_folder(os.fspath(dataset)))
+            if isinstance(dataset, Dataset):
                 require_shared(get_spark(), dataset.folder, workers=self.getNumWorkers(), file=manifest_file.FILE_NAME)
             written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
             model = self._model(self._train(written, audience))
@@ -166,7 +167,7 @@ class LSTMClassifier(
         require_sequences(dataset, rows["features_col"], stage=self)
         columns = (rows[name] for name in ("label_col", "weight_col", "validation_col"))
         require_columns(dataset, *filter(None, columns), stage=self)
-        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self)
+        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         cache = cache_folder(self.getCacheDir())
         require_shared(get_spark(), cache, workers=self.getNumWorkers())
         clean_cache(self.getCacheDir(), days=KEPT_DAYS)

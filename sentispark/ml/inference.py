@@ -103,11 +103,9 @@ class Predictor:
 
 
 def _device() -> str:
-    """In a task the GPU that Spark gave it, else the first one there; the CPU where there is none, and on drivers."""
+    """The GPU that Spark gave this task, else the CPU: all tasks of a host at once would not fit on a GPU."""
     import torch
 
     task = TaskContext.get()
-    if task is None or not torch.cuda.is_available():
-        return "cpu"
-    gpus = task.resources().get("gpu")
-    return f"cuda:{gpus.addresses[0] if gpus else 0}"
+    gpus = task.resources().get("gpu") if task else None
+    return f"cuda:{gpus.addresses[0]}" if gpus and torch.cuda.is_available() else "cpu"

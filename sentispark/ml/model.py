@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +73,11 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     def exportOnnx(self, path: str) -> None:
         """Write the net as an ONNX file; see `sentispark.ml.export` for what it takes and gives.
 
+        Parameters
+        ----------
+        path : str
+            A file, which is replaced if it is there; as with `save`, without a scheme on Spark's default file system.
+
         Raises
         ------
         SetupError
@@ -82,7 +86,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         _write(path, onnx_of(self._net()))
 
     def exportTorch(self, path: str) -> None:
-        """Write the net as a file for `torch.export.load`; see `sentispark.ml.export` for what it takes and gives."""
+        """Write the net as a file for `torch.export.load`; see `exportOnnx` for the path."""
         _write(path, torch_program_of(self._net()))
 
     def _repr_html_(self) -> str:
@@ -149,7 +153,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         predict = self._predictor(dataset)
-        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self)
+        require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         predicted = with_columns(
             dataset,
             [self.getFeaturesCol()],
@@ -189,8 +193,10 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
 
 def _write(path: str, content: bytes) -> None:
-    folder, name = os.path.split(path)
-    spark_folder(folder or ".").write(name, content)
+    name = path.rpartition("/")[2]
+    if not name:
+        raise InputError(f"'path' must name a file. Got '{path}'.")
+    spark_folder(path.removesuffix(name) or ".").write(name, content)
 
 
 def _sigmoid(logit: float) -> float:

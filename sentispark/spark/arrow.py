@@ -58,7 +58,7 @@ def with_columns(
     """The DataFrame with the kernel's columns, whose names must be new, after its own.
 
     On what this function has returned, it adds both kernels' columns in one trip: a pipeline of our stages sends each
-    row to Python once. What has been cached in between is read from there.
+    row to Python once. A DataFrame in between that is cached by then is read from its cache.
 
     Parameters
     ----------

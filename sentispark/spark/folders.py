@@ -9,7 +9,7 @@ from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder
-from sentispark.spark.session import get_spark
+from sentispark.spark.session import get_spark, is_far
 
 __all__ = ["literally", "spark_folder"]
 
@@ -19,8 +19,18 @@ def spark_folder(path: str) -> Folder:
 
     Local paths become absolute, as executors run in folders of their own. A URL that this Spark has no file system for
     is taken as it is: what reads and writes files here is fsspec. A client of Spark Connect does not learn what the
-    cluster's default is: there a path without a scheme is local.
+    cluster's default is: there a path needs a scheme, `file:` where both share a disk.
+
+    Raises
+    ------
+    SetupError
+        If there is no such file system, or no scheme where one is needed.
     """
+    if is_far() and ":/" not in path:
+        raise SetupError(
+            "Over Spark Connect a path must say where it is for both sides, like s3://bucket/folder or "
+            f"file:/shared/folder. Got '{path}'."
+        )
     if is_remote():
         return Folder(path.removeprefix("file:")).absolute_folder()
     context = get_spark().sparkContext

@@ -111,19 +111,23 @@ def require_columns(dataset, *columns: str, stage: Params) -> None:
             )
 
 
-def require_new_columns(dataset, *params: str, stage: Params) -> None:
+def require_new_columns(dataset, *params: str, stage: Params, optional: bool = False) -> None:
     """Raise `InputError` unless the columns that a stage adds are new to the DataFrame and of different names.
 
     Parameters
     ----------
     dataset : DataFrame
     *params : str
-        The Params that name the columns; an empty name adds none.
+        The Params that name the columns.
     stage : Params
+    optional : bool
+        Whether a name may be empty, and its column is not wanted then.
     """
     taken = {column.lower(): "The DataFrame has it" for column in dataset.columns}  # as Spark compares names
     for param in params:
         column = stage.getOrDefault(param)
+        if not column and not optional:
+            raise InputError(f"'{param}' of {type(stage).__name__} must name a column. It is empty.")
         if column.lower() in taken:
             raise InputError(
                 f"{type(stage).__name__} adds a column '{column}', which must be new. {taken[column.lower()]}. "

@@ -47,6 +47,12 @@ class _FilesWriter(MLWriter):
         DefaultParamsWriter.saveMetadata(self.stage, path, self.sparkSession if is_remote() else self.sc)
         self.stage._save_files(spark_folder(path))
 
+    def _handleOverwrite(self, path: str) -> None:
+        if is_remote():  # PySpark's way goes through the JVM
+            spark_folder(path).remove()
+        else:
+            super()._handleOverwrite(path)
+
 
 class _FilesReader(MLReader):
     def __init__(self, stage_class: type) -> None:

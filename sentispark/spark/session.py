@@ -130,6 +130,16 @@ def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, runnin
     return running if is_local(conf["spark.master"]) else None
 
 
+def shares_this_machine(spark: SparkSession) -> bool:
+    """Whether executors run on this machine; those of a Spark Connect server only if this process has started it."""
+    return is_local(spark.conf.get("spark.master")) and not is_far()
+
+
+def is_far() -> bool:
+    """Whether this process is a client of a Spark Connect server that it has not started itself."""
+    return is_remote() and "SPARK_LOCAL_REMOTE" not in os.environ
+
+
 def is_local(master: str) -> bool:
     """Whether driver and workers share this machine: `local`, `local[…]` and `local-cluster[…]`."""
     return re.match(r"local($|\[|-cluster\[)", master) is not None
@@ -156,7 +166,7 @@ def set_by_somebody(conf: Mapping[str, str], *, written: str) -> dict[str, str]:
 
 
 def _active_session() -> SparkSession | None:
-    if is_remote():
+    if is_remote() or "SPARK_REMOTE" in os.environ:
         return SparkSession.builder.getOrCreate()
     if SparkContext._active_spark_context is None:
         return None

@@ -347,6 +347,15 @@ class TestRefusals:
             "'positiveWeight' balanced needs rows of both classes. All training rows are of one."
         )
 
+    @pytest.mark.parametrize("kind", ["a path", "a dataset", "a DataFrame"])
+    def test_a_folder_that_executors_cannot_see(self, kind, frame, dataset_path, tmp_path, monkeypatch):
+        monkeypatch.setattr("sentispark.cluster.preflight.shares_this_machine", lambda spark: False)
+        monkeypatch.setattr("sentispark.cluster.preflight.hosts_without", lambda *_: ["node-3"])
+        given = {"a path": dataset_path, "a dataset": open_dataset(Folder(str(dataset_path))), "a DataFrame": frame}
+        classifier = LSTMClassifier(cacheDir=str(tmp_path))
+        assert "node-3 cannot see" in sentence(SetupError, classifier.fit, given[kind])
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_path_without_a_dataset(self, spark, tmp_path):
         assert sentence(DatasetError, LSTMClassifier().fit, f"{tmp_path}/none") == (
             f"'{tmp_path}/none' must be a dataset. There is nothing. Run 'sentispark prepare' first."

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from sentispark import LSTMClassificationModel
-from sentispark.errors import SetupError
+from sentispark.errors import InputError, SetupError
 from sentispark.ml.export import onnx_of, torch_program_of
 from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions, reference_net
@@ -40,7 +40,7 @@ def batches(steps):
     """Sequences and lengths of several rows, of one row, and of rows without a word."""
     generator = np.random.default_rng(steps)
     for length in ([steps, 3, 0, 1], [steps - 1], [0, 0]):
-        length = np.array(length)
+        length = np.minimum(length, steps)
         ids = generator.integers(1, WORDS, (len(length), steps))
         yield ids * (np.arange(steps) < length[:, None]), length
 
@@ -55,7 +55,7 @@ def test_onnxruntime_gives_the_nets_logits_for_any_number_of_rows_and_steps(trai
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(onnx_of(trained))
     # A net that reads its last padded column takes its own length alone, as it does within sentispark.
-    for steps in (L,) if trained.options.pooling == "padded_last" else (L, 5, 40):
+    for steps in (L,) if trained.options.pooling == "padded_last" else (L, 1, 5, 40):
         for sequence, length in batches(steps):
             logits = session.run(["logit"], {"sequence": sequence, "length": length})[0]
             assert_same(logits, trained, sequence, length)
@@ -72,6 +72,8 @@ def test_a_model_writes_both_as_files(model, tmp_path):
     pytest.importorskip("onnx")
     model.exportOnnx(f"{tmp_path}/new/net.onnx")
     model.exportTorch(f"{tmp_path}/net.pt2")
+    with pytest.raises(InputError, match="'path' must name a file"):
+        model.exportTorch(f"{tmp_path}/")
     assert (tmp_path / "new" / "net.onnx").read_bytes() == onnx_of(model.trained)
     assert isinstance(torch.export.load(tmp_path / "net.pt2"), torch.export.ExportedProgram)
 

@@ -10,6 +10,9 @@ import sys
 import pyspark
 import pytest
 
+from sentispark.errors import SetupError
+from sentispark.spark.folders import spark_folder
+
 pytestmark = [
     pytest.mark.endtoend,
     pytest.mark.modern,
@@ -33,6 +36,9 @@ classifier = LSTMClassifier(numWorkers=2, maxEpochs=1, validationFraction=0.2, c
 Pipeline(stages=[ReviewEncoder(sequenceLength=10), classifier]).fit(frame).save(folder + "/model")
 loaded = PipelineModel.load(folder + "/model")
 encoder, model = loaded.stages
+for stage in loaded.stages:
+    for _ in range(2):
+        stage.write().overwrite().save(folder + "/stage")
 print(json.dumps({
     "words": list(encoder.vocabulary),
     "workers": model.summary.run["workers"],
@@ -42,6 +48,15 @@ print(json.dumps({
     "labels": [label for _, _, label in texts],
 }))
 """
+
+
+def test_a_client_of_a_server_elsewhere_must_say_where_a_path_is(monkeypatch):
+    monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+    monkeypatch.delenv("SPARK_LOCAL_REMOTE", raising=False)
+    with pytest.raises(SetupError, match=r"^Over Spark Connect a path must say where it is.* Got 'models/mine'\.$"):
+        spark_folder("models/mine")
+    assert spark_folder("s3://bucket/mine").url == "s3://bucket/mine"
+    assert spark_folder("file:/shared/mine").url == "/shared/mine"
 
 
 def test_a_client_of_connect_trains_and_judges(tmp_path):
