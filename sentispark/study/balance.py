@@ -70,7 +70,7 @@ def measure_balance(
     -------
     dict
         `eta`, `eta_old_rule` and `eta_equal_sizes` by case, of the settled epochs, medians where there are several
-        turns; `moves`, how often the balancer
+        turns. Of the last turn: `moves`, how often the balancer
         moved rows in them; `loss`, the validation loss in the end of each balanced run, and `loss_of_seeds`, that of
         ranks that nothing slows down or balances; and `runs`, the history of each balanced run.
     """
