@@ -24,8 +24,8 @@ __all__ = ["measure"]
 
 ROWS = 1_000_000
 
-# Prepared before the clock runs: the JVM has compiled what is hot by then.
-WARM_UP_ROWS = 4_000_000
+# Prepared before the clock runs: few rows at a time many times over, until the JVM has compiled what plans them, too.
+WARM_UP_ROWS = 10_000_000
 
 _log = logging.getLogger(__name__)
 

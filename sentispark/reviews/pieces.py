@@ -21,6 +21,8 @@ _ENDINGS = {"json": "json|jsonl|ndjson", "csv": "csv|tsv", "parquet": "parquet|p
 # How many bytes of JSON lines a byte of the file stands for, roughly: pieces are made equal by it, nothing else.
 _COMPRESSED, _COLUMNAR = 3, 2
 _SMALLEST, _LARGEST = 4 << 20, 64 << 20
+# Several tasks a core even out what they differ by; each costs some 0.05 s too, so they are fewer where they are short.
+_MOST_A_CORE, _WORTH_A_TASK = 3, 32 << 20
 # Each share of a file that cannot be cut reads, and drops, what is the others'.
 _MOST_SHARES = 4
 
@@ -123,14 +125,15 @@ def format_of(path: str) -> str:
 
 
 def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int) -> list[list[Piece]]:
-    """Files and their formats, cut and put together to tasks of about equal work, at least three a core.
+    """Files and their formats, cut and put together to equal tasks: one to three a core, or more of the largest size.
 
     Lines of JSON are cut anywhere. Rows of a compressed file, of CSV (a quoted field may hold line breaks) and of
     Parquet are found only by reading from the beginning; several tasks then take turns at their blocks.
     """
     files = [(file, format) for file, format in files if file.size]
     work = [file.size * _work(file, format) for file, format in files]
-    enough = min(max(math.ceil(sum(work) / (3 * cores)), _SMALLEST), _LARGEST)
+    a_core = min(max(round(sum(work) / cores / _WORTH_A_TASK), 1), _MOST_A_CORE)
+    enough = min(max(math.ceil(sum(work) / (a_core * cores)), _SMALLEST), _LARGEST)
     pieces = [
         (piece, bytes_of_work / len(cut))
         for (file, format), bytes_of_work in zip(files, work, strict=True)

@@ -19,7 +19,7 @@ from sentispark.reviews.options import FORMATS
 from sentispark.reviews.parse import Fields, columns_in, read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.folders import spark_folder
+from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
 
 __all__ = ["Kernel", "Reviews", "read_reviews"]
@@ -140,7 +140,8 @@ def read_reviews(
         raise InputError(f"'format' must be one of {', '.join(FORMATS)}. Got '{format}'.")
     paths = [paths] if isinstance(paths, str) else paths
     # Each file once, although paths may overlap.
-    files = dict.fromkeys(file for path in paths for file in find_files(path, spark_folder(path)))
+    places = zip(paths, spark_folders(paths), strict=True)
+    files = dict.fromkeys(file for path, folder in places for file in find_files(path, folder))
     if not files:
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]

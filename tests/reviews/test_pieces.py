@@ -180,10 +180,16 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
             assert [piece.start for piece in own] == edges[:-1]
             assert edges[-1] == file.size
     work = sum(file.size * (3 if file.path.endswith("z") else 2 if file.path.endswith("t") else 1) for file, _ in files)
-    a_third_of_a_core_s = min(max(work / (3 * cores), 4 << 20), 64 << 20)
+    a_core = min(max(round(work / cores / (32 << 20)), 1), 3)
+    enough = min(max(work / (a_core * cores), 4 << 20), 64 << 20)
     for task in tasks:
         lines = sum(piece.stop - piece.start for piece in task if piece.path.endswith("l"))
-        assert lines <= 2 * a_third_of_a_core_s + 2
+        assert lines <= 2 * enough + 2
+
+
+@pytest.mark.parametrize(("mebibytes", "tasks"), [(1, 1), (8, 2), (32, 2), (100, 4), (300, 6), (1024, 16)])
+def test_two_cores_get_one_to_three_tasks_each_or_more_large_ones(mebibytes, tasks):
+    assert len(cut_into_tasks([(File("reviews.jsonl", mebibytes << 20), "json")], cores=2)) == tasks
 
 
 # A folder of a Delta table.
