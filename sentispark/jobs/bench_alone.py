@@ -1,4 +1,7 @@
-"""`python -m sentispark.jobs.bench_alone`: one preparation, repeated, in a session of its own. Run by `bench` alone."""
+"""`python -m sentispark.jobs.bench_alone`: a preparation whenever it is asked for, in a session of its own.
+
+Run by `bench` alone.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,14 @@ OPTIONS = TextOptions(stop_words="reference", vocab_size=WORDS, sequence_length=
 
 
 def main(arguments: list[str]) -> None:
-    """Arguments: cores, driver memory, times, output folder, input files. Prints `seconds` of each time, as JSON."""
-    cores, memory, times, output, *paths = arguments
+    """Arguments: cores, driver memory, output folder, input files. Answers a line of input by `seconds`, as JSON."""
+    cores, memory, output, *paths = arguments
     spark = get_spark(master=f"local[{cores}]", conf={"spark.driver.memory": memory})
-    results = [prepare(spark, paths, output, ReviewOptions(), OPTIONS, overwrite=True) for _ in range(int(times))]
-    print(json.dumps({"seconds": [result["seconds"] for result in results], "rows": results[0]["rows_read"]}))
+    for _ in sys.stdin:
+        # Spark ends Python workers that were idle for a minute: a short preparation starts them.
+        for inputs in (paths[:1], paths):
+            done = prepare(spark, inputs, output, ReviewOptions(), OPTIONS, overwrite=True)
+        print(json.dumps({"seconds": done["seconds"]}), flush=True)
 
 
 if __name__ == "__main__":

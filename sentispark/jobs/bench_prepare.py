@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
@@ -16,9 +17,16 @@ from sentispark.jobs.bench_alone import OPTIONS
 from sentispark.jobs.prepare import prepare
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
-from sentispark.study.alone import run_alone
+from sentispark.study.alone import started_alone
 from sentispark.study.plots import draw_memory, draw_ratios, draw_stages
-from sentispark.study.prepare import compare_encoders, compare_prepares, compare_readers, generated_reviews
+from sentispark.study.prepare import (
+    compare_encoders,
+    compare_prepares,
+    compare_readers,
+    generated_reviews,
+    in_turns,
+    median_ratio,
+)
 
 __all__ = ["measure"]
 
@@ -46,8 +54,8 @@ def measure(
     encoders = compare_encoders(spark, paths, times=times)
     readers = compare_readers(open_dataset(folder / "data" / "dataset"), times=max(times, 5))
     spark.stop()  # the children are to have the machine to themselves
-    alone = _alone(paths, folder, rows=rows, cores=cores, times=times)
-    scale = [_scaled(folder, size, cores=cores, memory=memory, times=times) for size in sizes]
+    alone = _cores(paths, folder, rows=rows, cores=cores, times=times)
+    scale = _scale(folder, sizes, cores=cores, memory=memory, times=times)
     counted = stages[-1 : -2 * times : -2]  # before each there was a short one
     seconds = {name: statistics.median(turns) for name, turns in prepared["seconds"].items()}
     result = {
@@ -66,27 +74,56 @@ def measure(
     return result
 
 
-def _alone(paths: Sequence[str], folder: Path, *, rows: int, cores: int, times: int) -> dict[str, float]:
+def _cores(paths: Sequence[str], folder: Path, *, rows: int, cores: int, times: int) -> dict[str, float]:
     """How much faster all cores are than one."""
-    seconds = {}
-    for number in {1, cores}:
-        _log.info("preparing on %d cores", number)
-        seconds[number] = _run_alone(paths, folder, rows=rows, cores=number, memory="2g", times=times)["seconds"]
-    return {f"cores_{cores}_vs_1": seconds[1] / seconds[cores]}
+    asked = {str(number): _Asked(paths, rows, cores=number, memory="2g") for number in (1, cores)}
+    seconds, _ = _in_turns(asked, folder, times=times)
+    return {f"cores_{cores}_vs_1": median_ratio(seconds, "1", str(cores))}
 
 
-def _scaled(folder: Path, rows: int, *, cores: int, memory: str, times: int) -> dict[str, Any]:
-    """Cost and memory at so many rows, with so much memory for the driver."""
-    paths = generated_reviews(folder / "data", rows, processes=cores)
-    _log.info("preparing %d rows with a driver of %s", rows, memory)
-    done = _run_alone(paths, folder, rows=rows, cores=cores, memory=memory, times=times)
-    return {"rows": rows, **done, "microseconds_per_row": done["seconds"] / rows * 1e6}
+def _scale(folder: Path, sizes: Sequence[int], *, cores: int, memory: str, times: int) -> list[dict[str, Any]]:
+    """Cost and memory by rows, with so much memory for the driver.
+
+    `relative_cost` is a row's cost over that of a row where they are the most, each from the same turn.
+    """
+    asked = {
+        str(rows): _Asked(generated_reviews(folder / "data", rows, processes=cores), rows, cores=cores, memory=memory)
+        for rows in sizes
+    }
+    seconds, peaks = _in_turns(asked, folder, times=times)
+    return [
+        {
+            "rows": rows,
+            "seconds": statistics.median(seconds[str(rows)]),
+            "peak_mib": peaks[str(rows)],
+            "microseconds_per_row": statistics.median(seconds[str(rows)]) / rows * 1e6,
+            "relative_cost": median_ratio(seconds, str(rows), str(max(sizes))) * max(sizes) / rows,
+        }
+        for rows in sizes
+    ]
 
 
-def _run_alone(paths: Sequence[str], folder: Path, *, rows: int, cores: int, memory: str, times: int) -> dict[str, Any]:
-    """Median seconds of a preparation in a process of its own, and its peak memory."""
-    uncounted = max(1, WARM_UP_ROWS // rows)
-    output = str(folder / "data" / "alone")
-    arguments = [str(cores), memory, str(uncounted + times), output, *paths]
-    done = run_alone(bench_alone.__name__, arguments, cores=cores)
-    return {"seconds": statistics.median(done["seconds"][uncounted:]), "peak_mib": done["peak_mib"]}
+class _Asked(NamedTuple):
+    """Preparations in a process of their own, of so many rows."""
+
+    paths: Sequence[str]
+    rows: int
+    cores: int
+    memory: str
+
+
+def _in_turns(
+    asked: Mapping[str, _Asked], folder: Path, *, times: int
+) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
+    """Seconds by turn and peak memory of each. All are warm before the first turn, and idle in each other's turns."""
+    with contextlib.ExitStack() as stack:
+        children = {}
+        for name, one in asked.items():
+            _log.info("preparing %d rows on %d cores with a driver of %s", one.rows, one.cores, one.memory)
+            arguments = [str(one.cores), one.memory, str(folder / "data" / f"alone-{name}"), *one.paths]
+            child = stack.enter_context(started_alone(bench_alone.__name__, arguments, cores=one.cores))
+            for _ in range(WARM_UP_ROWS // one.rows):
+                child.ask()
+            children[name] = child
+        ways = {name: lambda child=child: child.ask()["seconds"] for name, child in children.items()}
+        return in_turns(ways, times=times), {name: child.peak_mib for name, child in children.items()}

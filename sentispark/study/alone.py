@@ -1,22 +1,80 @@
-"""One preparation in a process of its own, with so many cores and so much memory: its seconds and its peak memory."""
+"""Work in a process of its own, with so many cores: what it says of itself, and its peak memory."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psutil
 
 from sentispark.errors import SetupError
 
-__all__ = ["peak_memory", "run_alone"]
+__all__ = ["Alone", "peak_memory", "run_alone", "started_alone"]
 
 MEBIBYTE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Alone:
+    """A process that answers lines of its input.
+
+    Attributes
+    ----------
+    process : Popen
+    peak_mib : dict
+        The peak resident size in MiB by kind of process, up to now; see `peak_memory`.
+    """
+
+    process: subprocess.Popen
+    peak_mib: dict[str, float]
+
+    def ask(self) -> dict[str, Any]:
+        """Send an empty line, and wait for the next line of JSON. Raises `SetupError` if the process ends instead."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SetupError(_ended(self.process))
+
+
+@contextlib.contextmanager
+def started_alone(module: str, arguments: Sequence[str], *, cores: int) -> Iterator[Alone]:
+    """`python -m MODULE ARGUMENTS` on the first so many cores of this machine; its input ends with the block.
+
+    Raises
+    ------
+    SetupError
+        If the machine has fewer cores.
+    """
+    there = sorted(os.sched_getaffinity(0))
+    if cores > len(there):
+        raise SetupError(f"'cores' must be at most {len(there)}, which this machine has. Got {cores}.")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, there[:cores]),
+    )
+    peaks: dict[str, float] = {}
+    done = threading.Event()
+    watcher = threading.Thread(target=peak_memory, args=(process.pid, peaks, done))
+    watcher.start()
+    try:
+        yield Alone(process, peaks)
+    finally:
+        process.communicate()
+        done.set()
+        watcher.join()
 
 
 def run_alone(module: str, arguments: Sequence[str], *, cores: int) -> dict[str, Any]:
@@ -32,27 +90,15 @@ def run_alone(module: str, arguments: Sequence[str], *, cores: int) -> dict[str,
     SetupError
         If the machine has fewer cores, or the process fails.
     """
-    there = sorted(os.sched_getaffinity(0))
-    if cores > len(there):
-        raise SetupError(f"'cores' must be at most {len(there)}, which this machine has. Got {cores}.")
-    child = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, there[:cores]),
-    )
-    peaks: dict[str, float] = {}
-    done = threading.Event()
-    watcher = threading.Thread(target=peak_memory, args=(child.pid, peaks, done))
-    watcher.start()
-    try:
-        output, _ = child.communicate()
-    finally:
-        done.set()
-        watcher.join()
-    if child.returncode:
-        raise SetupError(f"'python -m {module}' must end well. It ended with status {child.returncode}.")
-    return {**json.loads(output.splitlines()[-1]), "peak_mib": peaks}
+    with started_alone(module, arguments, cores=cores) as alone:
+        output, _ = alone.process.communicate()
+    if alone.process.returncode:
+        raise SetupError(_ended(alone.process))
+    return {**json.loads(output.splitlines()[-1]), "peak_mib": alone.peak_mib}
+
+
+def _ended(process: subprocess.Popen) -> str:
+    return f"'python -m {process.args[2]}' must end well. It ended with status {process.wait()}."
 
 
 def peak_memory(pid: int, peaks: dict[str, float], done: threading.Event, *, seconds: float = 0.2) -> None:

@@ -33,7 +33,15 @@ from sentispark.study.streaming import LENGTH, WORDS, prepare_by_streaming
 from sentispark.text.encoder import ReviewEncoder
 from sentispark.text.stopwords import ENGLISH
 
-__all__ = ["compare_encoders", "compare_prepares", "compare_readers", "generated_reviews", "write_many_reviews"]
+__all__ = [
+    "compare_encoders",
+    "compare_prepares",
+    "compare_readers",
+    "generated_reviews",
+    "in_turns",
+    "median_ratio",
+    "write_many_reviews",
+]
 
 _log = logging.getLogger(__name__)
 

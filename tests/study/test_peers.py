@@ -10,7 +10,7 @@ from sentispark.errors import SetupError
 from sentispark.jobs.prepare import prepare
 from sentispark.reviews.generate import generate_reviews
 from sentispark.reviews.options import ReviewOptions
-from sentispark.study.alone import run_alone
+from sentispark.study.alone import run_alone, started_alone
 from sentispark.study.plots import draw_memory, draw_ratios, draw_stages
 from sentispark.study.prepare import compare_encoders, compare_readers, in_turns, median_ratio, write_many_reviews
 from sentispark.study.spark_ways import prepare_by_sql
@@ -100,6 +100,23 @@ def test_a_process_that_fails_and_cores_that_are_not_there_are_errors(tmp_path, 
         run_alone("failing", [], cores=1)
     with pytest.raises(SetupError, match="'cores' must be at most"):
         run_alone("failing", [], cores=10_000)
+
+
+def test_a_process_of_its_own_answers_when_it_is_asked(tmp_path, monkeypatch):
+    (tmp_path / "answering.py").write_text(
+        "import json, sys\n"
+        "for number, _ in enumerate(sys.stdin):\n"
+        "    print('a log line'); print(json.dumps({'number': number}), flush=True)\n"
+        "    number < 2 or sys.exit(4)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with started_alone("answering", [], cores=1) as alone:
+        assert [alone.ask()["number"] for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(SetupError, match="It ended with status 4"):
+            alone.ask()
+    with started_alone("answering", [], cores=1) as alone:
+        pass
+    assert alone.process.returncode == 0
 
 
 def test_figures_are_written(tmp_path):
