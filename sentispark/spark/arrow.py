@@ -93,7 +93,8 @@ def with_columns(
 def _trip_of(dataset: DataFrame) -> tuple[DataFrame, tuple[BatchStep, ...]]:
     """The DataFrame that goes to Python, and what `with_columns` has done to its batches to make this one of it."""
     level = dataset.storageLevel
-    return (dataset, ()) if level.useMemory or level.useDisk else getattr(dataset, _TRIP, (dataset, ()))
+    # Not by getattr: a DataFrame takes an attribute that it does not have for a column, Connect's since 4.3 any.
+    return (dataset, ()) if level.useMemory or level.useDisk else vars(dataset).get(_TRIP, (dataset, ()))
 
 
 def plainly_named(dataset: DataFrame) -> DataFrame:

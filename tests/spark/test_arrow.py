@@ -34,6 +34,11 @@ def test_columns_added_one_after_another_take_one_trip(spark, twice):
     assert [tuple(row) for row in once.collect()] == [(value, value + 1) for value in range(5)]
 
 
+def test_a_column_may_have_any_name(spark):
+    frame = plus_one(spark.range(3).withColumnRenamed("id", "_sentispark_trip"), "_sentispark_trip", "one")
+    assert [tuple(row) for row in frame.collect()] == [(0, 1), (1, 2), (2, 3)]
+
+
 def test_what_was_done_in_between_is_done(twice):
     once, _ = twice
     both = plus_one(once.selectExpr("one * 10 AS ten", "id"), "ten", "eleven")
