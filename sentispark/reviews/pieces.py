@@ -132,8 +132,8 @@ def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int) -> list[lis
     """
     files = [(file, format) for file, format in files if file.size]
     work = [file.size * _work(file, format) for file, format in files]
-    a_core = min(max(round(sum(work) / cores / _WORTH_A_TASK), 1), _MOST_A_CORE)
-    enough = min(max(math.ceil(sum(work) / (a_core * cores)), _SMALLEST), _LARGEST)
+    tasks_a_core = min(max(round(sum(work) / cores / _WORTH_A_TASK), 1), _MOST_A_CORE)
+    enough = min(max(math.ceil(sum(work) / (tasks_a_core * cores)), _SMALLEST), _LARGEST)
     pieces = [
         (piece, bytes_of_work / len(cut))
         for (file, format), bytes_of_work in zip(files, work, strict=True)
