@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from sentispark.errors import InputError
 from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMATS
-from sentispark.reviews.parse import Fields, columns_in, read_piece
+from sentispark.reviews.parse import columns_in, read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
+from sentispark.reviews.records import Fields
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores

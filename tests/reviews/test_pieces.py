@@ -15,10 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sentispark.errors import InputError
-from sentispark.reviews import parse
+from sentispark.reviews import json_rows
 from sentispark.reviews.judge import judge
-from sentispark.reviews.parse import Fields, read_piece
+from sentispark.reviews.parse import read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
+from sentispark.reviews.records import Fields
 
 FIELDS = Fields("reviewText", "overall", ("asin",))
 
@@ -105,18 +106,18 @@ def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factor
     path = tmp_path_factory.mktemp("piece") / "a.jsonl"
     path.write_bytes(content)
     edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
-    held, parse.BLOCK_BYTES = parse.BLOCK_BYTES, block
+    held, json_rows.BLOCK_BYTES = json_rows.BLOCK_BYTES, block
     try:
         found = rows_of([Piece(str(path), "json", start, stop) for start, stop in itertools.pairwise(edges)])
     finally:
-        parse.BLOCK_BYTES = held
+        json_rows.BLOCK_BYTES = held
     assert found == plainly_read(content)
 
 
 @pytest.mark.parametrize("ending", PACKED)
 @pytest.mark.parametrize("shares", [1, 3])
 def test_the_shares_of_a_packed_file_give_each_line_once(tmp_path, monkeypatch, ending, shares):
-    monkeypatch.setattr(parse, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(json_rows, "BLOCK_BYTES", 100)
     content = b"".join(
         json.dumps({"reviewText": f"text {number}", "overall": 5}).encode() + b"\n" for number in range(50)
     )

@@ -1,0 +1,64 @@
+"""What the readers of all formats share: the fields that are read, the opened file, the batch of records."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import lzma
+from bz2 import BZ2File
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+
+from sentispark.files import Folder
+from sentispark.reviews.pieces import Piece
+
+__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "as_batch", "opened"]
+
+BLOCK_BYTES = 4 << 20
+BATCH_ROWS = 8192
+
+
+class Fields(NamedTuple):
+    """The names of the fields that are read; `rating` is None where ratings do not matter."""
+
+    text: str
+    rating: str | None
+    kept: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once, text first."""
+        return tuple(dict.fromkeys(name for name in (self.text, self.rating, *self.kept) if name is not None))
+
+
+def opened(piece: Piece) -> BinaryIO:
+    """The bytes of a piece's file, decompressed unless its format compresses by itself."""
+    fs, location = Folder(piece.path).location
+    file = fs.open(location, "rb")
+    # The standard library's readers say so when a file was cut off, and go on from one member to the next.
+    match piece.compression if piece.format != "parquet" else None:
+        case None:
+            return file
+        case "gzip":
+            return gzip.GzipFile(fileobj=file)
+        case "bz2":
+            return BZ2File(file)
+        case "xz":
+            return lzma.LZMAFile(file)
+        case other:
+            return io.BufferedReader(pa.CompressedInputStream(file, other), BLOCK_BYTES)
+
+
+def as_batch(arrays: dict[str, pa.StringArray], broken: pa.StringArray, fields: Fields) -> pa.RecordBatch:
+    """The arrays of all `fields.names`, and the broken records, as the batch that `read_piece` gives."""
+    rows = len(broken)
+    stars = pa.nulls(rows, pa.string()) if fields.rating is None else arrays[fields.rating]
+    batch = {"text": arrays[fields.text], "stars": stars, "broken": broken}
+    if fields.kept:
+        # Row-major, as the lists are filled: row 0 of all columns, row 1 of all columns, …
+        flat = itertools.chain.from_iterable(zip(*(arrays[name].to_pylist() for name in fields.kept), strict=True))
+        offsets = pa.array(range(0, rows * len(fields.kept) + 1, len(fields.kept)), pa.int32())
+        batch["kept"] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string()))
+    return pa.RecordBatch.from_arrays(list(batch.values()), names=list(batch))
