@@ -55,6 +55,9 @@ def _typed(field: dataclasses.Field, text: str) -> Any:
     if isinstance(field.default, (int, float)):
         return _number(text)
     holds, words = field.metadata["rule"].holds, tuple(part for part in text.split(",") if part)
+    number = _number(text)
+    if not isinstance(number, str) and holds(number):
+        return number
     return words if holds(words) and not holds(text) else text
 
 

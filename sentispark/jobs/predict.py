@@ -24,7 +24,15 @@ from sentispark.spark.params import quoted
 __all__ = ["add_arguments", "predict", "run"]
 
 # Ratings, labels and splits are not needed for a prediction.
-NOT_OF_PREDICTION = ("rating_col", "positive_from", "validation_share", "test_share", "seed")
+NOT_OF_PREDICTION = (
+    "rating_col",
+    "rating_scale",
+    "positive_from",
+    "negative_to",
+    "validation_share",
+    "test_share",
+    "seed",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ import dataclasses
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder, replaced_folder
+from sentispark.jobs.counts import counted, require_fit
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
 from sentispark.reviews.distinct import dropped_places, merged_reviews
@@ -98,18 +98,20 @@ def prepare(
     Returns
     -------
     dict
-        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_written, positive_share,
-        vocabulary_size, sequence_length, seconds, stage_seconds, reused, output`. `rows_read` is the sum of
-        quarantined, merged and written.
+        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_written,
+        positive_share, vocabulary_size, sequence_length, seconds, stage_seconds, reused, output`. `rows_read` is the
+        sum of quarantined, merged, left out (neither positive nor negative) and written.
 
     Raises
     ------
     InputError
-        If the paths match nothing, or nothing in them can be used.
+        If the paths match nothing, or nothing in them can be used, or the ratings are not those of the scale: a tenth
+        of them is outside, or they make rows of one class alone (with a `vocabulary` that is a warning).
     DatasetError
         If the output exists, is of other files or options, and is not to be replaced.
     OptionError
-        If a text option differs from that of the dataset whose vocabulary is taken.
+        If a limit is not on the scale of the ratings, or a text option differs from that of the dataset whose
+        vocabulary is taken.
     """
     started = time.perf_counter()
     if reviews.validation_share + reviews.test_share >= 1:
@@ -118,7 +120,8 @@ def prepare(
     if vocabulary is not None:
         earlier = open_dataset(spark_folder(vocabulary))
         known, text = required_words(earlier), text_options_of(earlier, text)
-    found = read_reviews(spark, paths, *reviews.columns, reviews.format)
+    scale = reviews.polarity.scale
+    found = read_reviews(spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name)
     origin = origin_of(found.files, reviews, text, known)
     folder, seconds = spark_folder(output), {}
     manifest = None if overwrite else finished_manifest(folder, origin)
@@ -150,10 +153,9 @@ def _prepare(
     merged = merged_reviews(found, kept=kept, quarantine=draft.child(QUARANTINE), options=reviews, text=text)
     with _held(merged) as rows:
         with _stage("read, clean and merge", seconds):
-            counts = _counted(rows)
+            counts, ratings = counted(rows)
+        require_fit(reviews.polarity, counts, ratings, one_class_will_do=known is not None)
         split_rows = counts["rows_written"]
-        if not sum(split_rows.values()) or not (known or split_rows["train"]):
-            raise InputError(_nothing_usable(counts))
         second_pass = _SecondPass(rows, kept, kept_files(kept))
         with _stage("count words", seconds):
             word_list = known or _vocabulary(second_pass, text)
@@ -191,40 +193,6 @@ def _held(frame: DataFrame) -> Iterator[DataFrame]:
         yield frame
     finally:
         frame.unpersist()
-
-
-def _counted(rows: DataFrame) -> dict[str, Any]:
-    """What became of the records; the rows of each split are those that will be written."""
-    reasons: Counter[str] = Counter()
-    split_rows = dict.fromkeys(SPLITS, 0)
-    read = merged = 0
-    # A few lines a task: Spark would take longer to add them up.
-    for line in rows.where("copies IS NOT NULL").select("reason", "split", "rows", "copies").collect():
-        read += line.copies
-        if line.reason is None:
-            split_rows[SPLITS[line.split]] += line.rows
-            merged += line.copies - line.rows
-        else:
-            reasons[line.reason] += line.copies
-    return {
-        "rows_read": read,
-        "rows_quarantined": sum(reasons.values()),
-        "quarantine_reasons": dict(sorted(reasons.items())),
-        "duplicates_merged": merged,
-        "rows_written": split_rows,
-    }
-
-
-def _nothing_usable(counts: dict[str, Any]) -> str:
-    if sum(counts["rows_written"].values()):
-        return (
-            "The input must hold enough reviews for a training split. It holds too few: add files or lower the shares."
-        )
-    reasons = ", ".join(f"{reason}: {rows}" for reason, rows in counts["quarantine_reasons"].items()) or "no records"
-    return (
-        f"The input must hold a usable review. None of its {counts['rows_read']} records is one ({reasons}). "
-        "Check the names of the text and the rating column."
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,11 +240,12 @@ def _encoded(
     reviews: _SecondPass, word_list: WordList, plan: ChunkPlan, options: ReviewOptions, text: TextOptions
 ) -> DataFrame:
     """The rows of all chunks, for `write_dataset`."""
+    polarity = options.polarity
 
     def encoded(batch: pa.RecordBatch) -> pa.RecordBatch:
         words, order, rating, split = batch.columns
         ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
-        label = pc.greater_equal(rating, options.positive_from).cast(pa.int32())
+        label = pa.array(polarity.labels(rating.to_numpy()))
         columns = {"split": split, "order": order, "tokens": pack_tokens(ids, plan.token_type), "label": label}
         return pa.RecordBatch.from_pydict(columns)
 

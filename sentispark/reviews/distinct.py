@@ -19,10 +19,13 @@ from pyspark.sql import DataFrame
 
 from sentispark.files import Folder
 from sentispark.reviews.digest import digests, split_draws
+from sentispark.reviews.judge import spelled_ratings
 from sentispark.reviews.kept import KEPT, KeptWriter, task_of
 from sentispark.reviews.merge import Numbered, merge_duplicates
 from sentispark.reviews.options import ReviewOptions
+from sentispark.reviews.polarity import LEFT_OUT, Polarity
 from sentispark.reviews.read import Kernel, Reviews
+from sentispark.reviews.scale import Scale
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import PACKED, exchanged, packed, unpacked
 from sentispark.text.kernels import tokenize, without
@@ -44,8 +47,19 @@ _REVIEW = pa.schema(
 _PLACE = pa.schema([("place", pa.int64())])
 
 # Packages of these, and between them counts for the driver.
-_COUNTS = {"reason": pa.string(), "split": pa.int32(), "rows": pa.int64(), "copies": pa.int64()}
-_SENT = f"{PACKED}, reason string, split int, rows long, copies long"
+_COUNTS = {
+    "rating": pa.string(),
+    "reason": pa.string(),
+    "split": pa.int32(),
+    "label": pa.int32(),
+    "rows": pa.int64(),
+    "copies": pa.int64(),
+}
+_SENT = f"{PACKED}, rating string, reason string, split int, label int, rows long, copies long"
+
+# Of the ratings that a task has read, each spelling is counted for so many of the most frequent.
+_SPELLINGS = 1000
+_LONGEST_SPELLING = 40
 
 _QUARANTINE_BYTES = 32 << 20
 
@@ -69,12 +83,20 @@ def merged_reviews(
     -------
     DataFrame
         A partition for each task of `reviews`, for `dropped_places`, with some rows that count: that many `copies`
-        (long) of records of one `split` (int) became so many `rows` (long), or were put into the quarantine for a
-        `reason` (string). `copies` is null in all other rows.
+        (long) of records of one `split` (int) and `label` (int; `LEFT_OUT` for those whose text is neither positive
+        nor negative, and dropped) became so many `rows` (long); or were put into the quarantine for a `reason`
+        (string); or, beside all these, had a `rating` that is spelled so (string). `copies` is null in all other rows.
+
+    Raises
+    ------
+    OptionError
+        If `positive_from` or `negative_to` is not on the scale.
     """
-    tasks = max(1, len(reviews.tasks))
+    tasks, polarity = max(1, len(reviews.tasks)), options.polarity
     read = reviews.through(_reading(kept, quarantine, options, text, tasks), _SENT)
-    return exchanged(map_batches(exchanged(read, tasks), functools.partial(_merged, tasks=tasks), _SENT), tasks)
+    return exchanged(
+        map_batches(exchanged(read, tasks), functools.partial(_merged, tasks=tasks, polarity=polarity), _SENT), tasks
+    )
 
 
 def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
@@ -85,6 +107,7 @@ def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
 
 def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, tasks: int) -> Kernel:
     """The function that keeps the reviews of a task and sends them, as numbers, to that of `tasks` of their text."""
+    scale = options.polarity.scale
     cleaning, stop_words = cleaning_for(text.stop_words), stop_word_array(text.stop_words)
 
     def numbered(usable: pa.RecordBatch, writer: KeptWriter) -> tuple[np.ndarray, pa.RecordBatch]:
@@ -98,12 +121,13 @@ def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: Tex
         return order % tasks, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer, bad = KeptWriter(kept, task), _QuarantineWriter(quarantine, task)
-        usable = (numbered(bad.take_out(batch), writer) for batch in batches)
+        writer, bad, seen = KeptWriter(kept, task), _QuarantineWriter(quarantine, task), _Spellings(scale)
+        usable = (numbered(bad.take_out(seen.of(batch)), writer) for batch in batches)
         yield from map(_sent, packed(usable, tasks))
         writer.close()
         bad.close()
         yield _counts(reason=list(bad.reasons), copies=list(bad.reasons.values()))
+        yield _counts(rating=list(seen.counts), copies=list(seen.counts.values()))
 
     return run
 
@@ -114,7 +138,7 @@ def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
     return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
-def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int) -> Iterator[pa.RecordBatch]:
+def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int, polarity: Polarity) -> Iterator[pa.RecordBatch]:
     """What becomes of the reviews of some texts, all of them in this task; counts that come by are handed on."""
     counts: list[pa.RecordBatch] = []
 
@@ -126,12 +150,20 @@ def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int) -> Iterator[pa.Re
                 yield Numbered(*(column.to_numpy() for column in some.columns), np.ones(len(some), np.int64))
 
     for dropped, rows in merge_duplicates(reviews()):
+        if rows is not None:
+            # Whether a text is left out is known when the most frequent of its ratings is.
+            labels = polarity.labels(rows.rating)
+            dropped = np.concatenate([dropped, rows.place[labels == LEFT_OUT]])
+            yield _rows_by_split_and_label(rows, labels)
         places = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_PLACE)
         yield from map(_sent, packed([(task_of(dropped), places)], tasks))
-        if rows is not None:
-            splits, texts = np.unique(rows.split, return_counts=True)
-            yield _counts(split=splits, rows=texts, copies=[rows.times[rows.split == split].sum() for split in splits])
     yield from counts
+
+
+def _rows_by_split_and_label(rows: Numbered, labels: np.ndarray) -> pa.RecordBatch:
+    kinds, kind = np.unique(3 * rows.split + labels - LEFT_OUT, return_inverse=True)
+    copies = np.bincount(kind, weights=rows.times).astype(np.int64)
+    return _counts(split=kinds // 3, label=kinds % 3 + LEFT_OUT, rows=np.bincount(kind), copies=copies)
 
 
 def _sent(packages: pa.RecordBatch) -> pa.RecordBatch:
@@ -146,6 +178,32 @@ def _counts(**columns: Iterable) -> pa.RecordBatch:
     arrays = [pa.array(columns.get(name, [None] * length), kind) for name, kind in _COUNTS.items()]
     nowhere = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
     return pa.RecordBatch.from_arrays([*nowhere, *arrays], names=["key", "package", *_COUNTS])
+
+
+class _Spellings:
+    """How often each rating occurs, as it is spelled: what tells the scale that ratings are really on.
+
+    Attributes
+    ----------
+    counts : Counter
+        The rarest of very many are left out.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        self._scale = scale
+        self.counts: Counter[str] = Counter()
+
+    def of(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Count the ratings of some records, which it gives back."""
+        for rating in pc.value_counts(records.column("rating").drop_null()).to_pylist():
+            self.counts[self._scale.spelled(rating["values"])] += rating["counts"]
+        outside = pc.equal(records.column("reason"), self._scale.outside).fill_null(False)
+        if pc.any(outside).as_py():
+            spelled = spelled_ratings(records.column("record").filter(outside))
+            self.counts.update(one[:_LONGEST_SPELLING] for one in spelled)
+        if len(self.counts) > 2 * _SPELLINGS:
+            self.counts = Counter(dict(self.counts.most_common(_SPELLINGS)))
+        return records
 
 
 class _QuarantineWriter:

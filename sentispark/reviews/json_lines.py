@@ -34,7 +34,7 @@ class LineDecoder:
     def __init__(self, text: str, rating: str | None, names: Sequence[str]) -> None:
         self._names = tuple(names)
         slots = [f"field_{number}" for number in range(len(names))]
-        types = dict.fromkeys(names, Any) | {text: str | None, rating: int | float | str | None}
+        types = dict.fromkeys(names, Any) | {text: str | None, rating: bool | int | float | str | None}
         attributes = [(slot, types[name], None) for slot, name in zip(slots, names, strict=True)]
         # A name that msgspec cannot take (it may not hold a quote) is never found: such lines go the slow way, too.
         plain = [name if re.fullmatch(r'[^\\"\x00-\x1f]+', name) else None for name in names]

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentispark.reviews.scale import Scale
 from sentispark.text.markup import clean_markup
 
-__all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "OUTSIDE", "judge"]
+__all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "judge", "spelled_ratings"]
 
 BROKEN = "broken record"
 NO_TEXT = "no text"
 BLANK_TEXT = "blank text"
 NO_RATING = "no rating"
-OUTSIDE = "rating outside 1 to 5"
 
-# How sentiment is spelled where there are no stars.
-_WORDS = {"positive": 5.0, "negative": 1.0}
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-# Python would also take "1_000" and "nan" for numbers.
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
+def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None) -> pa.RecordBatch:
     """What each record is: a review, or something for the quarantine.
 
     Parameters
@@ -35,19 +30,19 @@ def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
         `text`, `stars`, `broken` and maybe `kept`, as `read_piece` gives them.
     file : str
         Where they come from.
-    rated : bool
-        Whether a review needs a rating.
+    scale : Scale or None
+        What the ratings are on; None where a review needs none.
 
     Returns
     -------
     RecordBatch
-        `text` (cleaned, never blank) and `rating` (double, 1 to 5; null where `rated` is false and there is none) of
-        the reviews; `reason`, `file` and `record` (what was read) of all others; `kept` where the input has it.
+        `text` (cleaned, never blank) and `rating` (double; null where none is needed) of the reviews; `reason`, `file`
+        and `record` (what was read) of all others; `kept` where the input has it.
     """
     raw, stars, broken = (batch.column(name) for name in ("text", "stars", "broken"))
     text = clean_markup(raw)
-    rating, rating_reason = _ratings(stars)
-    reason = rating_reason if rated else pa.nulls(len(batch), pa.string())
+    nothing = pa.nulls(len(batch), pa.string())
+    rating, reason = (nothing.cast(pa.float64()), nothing) if scale is None else _ratings(stars, scale)
     for mask, why in (
         (pc.equal(text, "").fill_null(False), BLANK_TEXT),
         (raw.is_null(), NO_TEXT),
@@ -55,7 +50,7 @@ def judge(batch: pa.RecordBatch, *, file: str, rated: bool) -> pa.RecordBatch:
     ):
         reason = pc.if_else(mask, why, reason)
     bad = reason.is_valid()
-    record = pa.nulls(len(batch), pa.string())
+    record = nothing
     if pc.any(bad).as_py():
         text, rating = _null_where(bad, text), pc.if_else(bad, pa.scalar(None, rating.type), rating)
         record = pc.replace_with_mask(record, bad, _records(*(column.filter(bad) for column in (raw, stars, broken))))
@@ -77,22 +72,21 @@ def _null_where(mask: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(texts), *texts.buffers()[1:], validity)
 
 
-def _ratings(stars: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:
+def _ratings(stars: pa.StringArray, scale: Scale) -> tuple[pa.DoubleArray, pa.StringArray]:
     """The ratings and why there is none; each distinct spelling is judged once."""
     spelled = stars.dictionary_encode()
-    judged = [_rating(one) for one in spelled.dictionary.to_pylist()]
+    judged = [_rating(one, scale) for one in spelled.dictionary.to_pylist()]
     ratings = pa.array([rating for rating, _ in judged], pa.float64()).take(spelled.indices)
     reasons = pa.array([reason for _, reason in judged], pa.string()).take(spelled.indices)
     return ratings, pc.if_else(stars.is_null(), NO_RATING, reasons)
 
 
-def _rating(spelled: str) -> tuple[float | None, str | None]:
-    """The number of stars that a spelling means, or the reason why it means none."""
-    spelled = spelled.strip(' "')
-    if spelled in _MISSING:
-        return None, NO_RATING
-    stars = float(spelled) if _NUMBER.fullmatch(spelled) else _WORDS.get(spelled.lower())
-    return (stars, None) if stars is not None and 1 <= stars <= 5 else (None, OUTSIDE)
+def _rating(spelled: str, scale: Scale) -> tuple[float | None, str | None]:
+    """The rating that a spelling means, or the reason why it means none."""
+    rating = scale.rating(spelled)
+    if rating is not None:
+        return rating, None
+    return None, NO_RATING if spelled.strip(' "') in _MISSING else scale.outside
 
 
 def _records(texts: pa.Array, stars: pa.Array, broken: pa.Array) -> pa.StringArray:
@@ -106,3 +100,13 @@ def _records(texts: pa.Array, stars: pa.Array, broken: pa.Array) -> pa.StringArr
 
     fields = zip(texts.to_pylist(), stars.to_pylist(), strict=True)
     return pa.array(map(record, broken.to_pylist(), fields), pa.string())
+
+
+class _Rated(msgspec.Struct):
+    rating: str | None = None
+
+
+def spelled_ratings(records: pa.StringArray) -> list[str | None]:
+    """The ratings, as they stood in the files, of quarantined records that could be parsed."""
+    decode = msgspec.json.Decoder(_Rated).decode
+    return [decode(record).rating for record in records.to_pylist()]

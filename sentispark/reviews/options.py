@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from sentispark.options import anything, between, one_of, option, seed_rule
+from sentispark.options import Rule, anything, between, one_of, option, seed_rule
+from sentispark.reviews.polarity import Polarity, polarity_of
+from sentispark.reviews.scale import DEFAULT_SCALE, is_scale, parse_scale
 
 __all__ = ["FORMATS", "PRESETS", "ReviewOptions", "columns_of"]
 
@@ -22,6 +24,9 @@ PRESETS = {
 }
 _DEFAULT = "amazon2018"
 
+# The ratings of those releases that are not on the default scale.
+PRESET_SCALES = {"imdb": "negative,positive"}
+
 
 def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tuple[str, str]:
     """The fields of the text and of the rating: those named by hand, the preset's where they were left alone."""
@@ -30,19 +35,36 @@ def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tu
     return text if text_col == default_text else text_col, rating if rating_col == default_rating else rating_col
 
 
+_RATING = Rule("a rating of the scale", lambda value: isinstance(value, (int, float, str)) and value not in (True, ""))
+
+
 @dataclasses.dataclass(frozen=True)
 class ReviewOptions:
     """What is in the review files, and what becomes of it."""
 
     preset: str = option(_DEFAULT, one_of(*PRESETS), "release whose names the fields have, where they are not given")
     text_col: str = option(PRESETS[_DEFAULT][0], anything(), "field that holds the text")
-    rating_col: str = option(
-        PRESETS[_DEFAULT][1], anything(), "field that holds the rating, 1 to 5, or positive and negative, for 5 and 1"
-    )
+    rating_col: str = option(PRESETS[_DEFAULT][1], anything(), "field that holds the rating")
     format: str = option(
         "auto", one_of(*FORMATS), "format of the files (json: one object a line); auto goes by their names"
     )
-    positive_from: float = option(4.0, between(1, 5), "lowest rating that counts as positive")
+    rating_scale: str = option(
+        DEFAULT_SCALE,
+        Rule("LOW-HIGH, such as 1-5, or words in order with commas, such as negative,positive", is_scale),
+        "ratings that there are: a range, or words from the most negative to the most positive",
+    )
+    positive_from: float | str = option(
+        "auto",
+        _RATING,
+        "lowest rating that counts as positive; auto takes 7 of 1-10 and 0-10, 3 of 1-4, of other ranges what is three "
+        "quarters of the way up (4 of 1-5), of words those above the middle",
+    )
+    negative_to: float | str = option(
+        "none",
+        _RATING,
+        "highest rating that counts as negative; what lies between it and the positive ones is left out, and counted; "
+        "with none all that is not positive is negative",
+    )
     validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for validation")
     seed: int = option(0, seed_rule(), "seed of the order of the rows")
     test_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for the test")
@@ -51,3 +73,15 @@ class ReviewOptions:
     def columns(self) -> tuple[str, str]:
         """The fields of the text and of the rating."""
         return columns_of(self.preset, text_col=self.text_col, rating_col=self.rating_col)
+
+    @property
+    def scale_name(self) -> str:
+        """The scale of the ratings: the one named by hand, the preset's where it was left alone."""
+        return (
+            PRESET_SCALES.get(self.preset, DEFAULT_SCALE) if self.rating_scale == DEFAULT_SCALE else self.rating_scale
+        )
+
+    @property
+    def polarity(self) -> Polarity:
+        """Which ratings are positive and which negative. Raises `OptionError` if a limit is not on the scale."""
+        return polarity_of(parse_scale(self.scale_name), self.positive_from, self.negative_to)

@@ -19,6 +19,7 @@ from sentispark.reviews.options import FORMATS
 from sentispark.reviews.parse import columns_in, read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
 from sentispark.reviews.records import Fields
+from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
@@ -41,12 +42,15 @@ class Reviews:
         What each Spark task reads of them.
     fields : Fields
         The fields that are read.
+    scale : Scale or None
+        What the ratings are on; None where they do not matter.
     """
 
     spark: SparkSession
     files: tuple[File, ...]
     tasks: list[list[Piece]]
     fields: Fields
+    scale: Scale | None
 
     def through(self, kernel: Kernel, schema: str) -> DataFrame:
         """What a function makes of the records, in the process that reads them.
@@ -60,12 +64,12 @@ class Reviews:
         schema : str
             Spark's types of the batches that it gives.
         """
-        tasks, fields = self.tasks, self.fields
+        tasks, fields, scale = self.tasks, self.fields, self.scale
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
-                    yield from kernel(number, _judged(tasks[number], fields))
+                    yield from kernel(number, _judged(tasks[number], fields, scale))
 
         numbers = self.spark.range(len(tasks), numPartitions=max(1, len(tasks)))
         return map_batches(numbers, run, schema)
@@ -78,7 +82,7 @@ class Reviews:
 
     @property
     def usable(self) -> DataFrame:
-        """The reviews: `text` string, never blank; `rating` double, 1 to 5; the kept fields, strings."""
+        """The reviews: `text` string, never blank; `rating` double, on the scale; the kept fields, strings."""
         return self.usable_of(self.records)
 
     def usable_of(self, records: DataFrame) -> DataFrame:
@@ -92,10 +96,10 @@ class Reviews:
         return self.records.where("reason IS NOT NULL").select("reason", "file", "record")
 
 
-def _judged(pieces: list[Piece], fields: Fields) -> Iterator[pa.RecordBatch]:
+def _judged(pieces: list[Piece], fields: Fields, scale: Scale | None) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         for batch in read_piece(piece, fields):
-            yield judge(batch, file=piece.path, rated=fields.rating is not None)
+            yield judge(batch, file=piece.path, scale=scale)
 
 
 def read_reviews(
@@ -106,11 +110,12 @@ def read_reviews(
     format: str = "auto",
     *,
     keep_cols: Sequence[str] = (),
+    rating_scale: str = DEFAULT_SCALE,
 ) -> Reviews:
     """Reviews from JSON lines, CSV (with a header) or Parquet files, compressed ones too.
 
-    Nothing is inferred: a record that lacks the text or the rating, or whose rating is no number from 1 to 5, goes
-    to the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
+    Nothing is inferred: a record that lacks the text or the rating, or whose rating is not on the scale, goes to
+    the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
 
     Parameters
     ----------
@@ -126,9 +131,15 @@ def read_reviews(
         "auto" goes by the ending of each file's name.
     keep_cols : sequence of str
         Fields that are read beside, as text, such as a review's id; not `text` or `rating`.
+    rating_scale : str
+        The ratings that there are: `LOW-HIGH`, such as "1-5" or "0-1", or words with commas from the most negative to
+        the most positive, such as "bad,ok,good", whose ratings are 1, 2, 3. On a scale of numbers "4 stars", "4/5" and
+        "4 out of 5" (if the scale ends with 5) and "★★★★" are 4, and the words positive and negative its ends.
 
     Raises
     ------
+    OptionError
+        If the scale is none.
     InputError
         If a path matches no file, a file's format cannot be told, or no file has the columns.
     """
@@ -139,6 +150,7 @@ def read_reviews(
         raise InputError(f"The text and the rating must be two columns. Both are '{text_col}'.")
     if format not in FORMATS:
         raise InputError(f"'format' must be one of {', '.join(FORMATS)}. Got '{format}'.")
+    scale = None if rating_col is None else parse_scale(rating_scale)
     paths = [paths] if isinstance(paths, str) else paths
     # Each file once, although paths may overlap.
     places = zip(paths, spark_folders(paths), strict=True)
@@ -147,7 +159,7 @@ def read_reviews(
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
     _require_columns(formats, fields)
-    return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields)
+    return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields, scale)
 
 
 def _require_columns(files: Sequence[tuple[File, str]], fields: Fields) -> None:

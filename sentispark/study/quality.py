@@ -19,6 +19,7 @@ from sentispark.evaluate.metrics import measures, tally
 from sentispark.reviews.digest import split_draws
 from sentispark.reviews.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
+from sentispark.reviews.polarity import LEFT_OUT
 from sentispark.reviews.read import read_reviews
 from sentispark.text.kernels import tokenize
 
@@ -42,12 +43,15 @@ def labelled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOpt
 
     One row a text, with its most frequent rating, the lower of two that are equally frequent; written in pandas.
     """
-    usable = read_reviews(spark, paths, *options.columns, options.format).usable.toPandas()
+    polarity = options.polarity
+    found = read_reviews(spark, paths, *options.columns, options.format, rating_scale=polarity.scale.name)
+    usable = found.usable.toPandas()
     counts = usable.groupby(["text", "rating"]).size().rename("count").reset_index()
     best = counts.sort_values(["count", "rating"], ascending=[False, True]).drop_duplicates("text")
+    labels = polarity.labels(best["rating"].to_numpy())
+    best, labels = best[labels != LEFT_OUT], labels[labels != LEFT_OUT]
     texts = pa.array(best["text"], pa.string())
     splits = split_codes(split_draws(tokenize(texts), texts), options)
-    labels = (best["rating"] >= options.positive_from).to_numpy(np.int32)
     return {name: _of_split(best["text"], labels, splits == number) for number, name in enumerate(SPLITS)}
 
 

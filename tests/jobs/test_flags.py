@@ -35,6 +35,13 @@ def test_no_flags_give_the_defaults(options_class):
         (TextOptions, ["--stop-words", "the,a"], "stop_words", ("the", "a")),
         (TextOptions, ["--stop-words", "the"], "stop_words", ("the",)),
         (ReviewOptions, ["--positive-from", "3.5"], "positive_from", 3.5),
+        (ReviewOptions, ["--positive-from", "good"], "positive_from", "good"),
+        (ReviewOptions, ["--negative-to", "-1"], "negative_to", -1),
+        (ReviewOptions, ["--rating-scale", "bad,ok,good"], "rating_scale", "bad,ok,good"),
+        (ReviewOptions, ["--rating-scale=-1-1"], "rating_scale", "-1-1"),
+        (TrainOptions, ["--patience", "2"], "patience", 2),
+        (TrainOptions, ["--target-loss", "0.3"], "target_loss", 0.3),
+        (TrainOptions, ["--part-size", "64"], "part_size", 64),
         (ReviewOptions, ["--text-col", "7"], "text_col", "7"),
         (NetOptions, ["--no-bidirectional"], "bidirectional", False),
         (NetOptions, ["--head-layers", "32,16"], "head_layers", (32, 16)),
@@ -54,6 +61,12 @@ def test_a_flag_sets_its_option(options_class, words, name, value):
     ("options_class", "words", "sentence"),
     [
         (TextOptions, ["--vocab-size", "0"], "'--vocab-size' must be a whole number of at least 1. Got 0."),
+        (
+            ReviewOptions,
+            ["--rating-scale", "5-1"],
+            "'--rating-scale' must be LOW-HIGH, such as 1-5, or words in order with commas, such as negative,positive. "
+            "Got '5-1'.",
+        ),
         (TextOptions, ["--truncate", "middle"], "'--truncate' must be one of tail, head. Got 'middle'."),
         (NetOptions, ["--dropout", "1"], "'--dropout' must be a number of at least 0 and below 1. Got 1."),
         (TrainOptions, ["--learning-rate", "fast"], "'--learning-rate' must be a number above 0. Got 'fast'."),

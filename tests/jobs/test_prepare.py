@@ -12,13 +12,17 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.jobs.prepare import prepare
+from sentispark.reviews.digest import split_draws
+from sentispark.reviews.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
+from sentispark.text.kernels import tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import REFERENCE
 
@@ -34,7 +38,8 @@ def odd_reviews(rows, seed=0):
     rng = random.Random(seed)
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 20))) for _ in range(rows // 2)]
     return [
-        {"reviewText": rng.choice(texts), "overall": rng.choice([1, 2, 3, 4, 5.0, "4", None, 9])} for _ in range(rows)
+        {"reviewText": rng.choice(texts), "overall": rng.choice([1, 2, 3, 4, 5.0, "4"] * 3 + [None, 9])}
+        for _ in range(rows)
     ]
 
 
@@ -118,6 +123,7 @@ def test_the_same_reviews_give_the_same_bytes_however_they_are_spread_over_files
 
 def test_the_reference_system_s_cleaning_and_stop_words(spark, tmp_path):
     records = [{"reviewText": f"I would NOT get this-product number{n}; don't!", "overall": 1} for n in range(40)]
+    records += [{**record, "reviewText": record["reviewText"] + "!", "overall": 5} for record in records]
     text = TextOptions(stop_words="reference", sequence_length=LENGTH)
     prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset", text=text)
     assert {row for row, _ in rows_of(str(tmp_path / "dataset"))} == {("thisproduct", "number")}
@@ -134,6 +140,100 @@ def test_texts_and_words_of_any_size(spark, tmp_path):
     result = prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset")
     assert sum(result["rows_written"].values()) == 53
     assert (("word",) * LENGTH, 0) in rows_of(str(tmp_path / "dataset"))
+
+
+class TestScales:
+    """Ratings of any scale become labels; those of another scale than the one named are refused."""
+
+    @staticmethod
+    def prepared(spark, tmp_path, ratings, *, texts=None, vocabulary=None, **options):
+        texts = texts or [f"review {number} of these" for number in range(len(ratings))]
+        records = [{"reviewText": text, "overall": one} for text, one in zip(texts, ratings, strict=True)]
+        file = write_lines(tmp_path / "a.jsonl", records)
+        reviews = ReviewOptions(**{"validation_share": 0, "test_share": 0, **options})
+        text = TextOptions(sequence_length=LENGTH)
+        return prepare(spark, [file], str(tmp_path / "dataset"), reviews, text, vocabulary=vocabulary)
+
+    @pytest.mark.parametrize(
+        ("scale", "ratings", "positives"),
+        [
+            ("0-1", [0, 1, 1, True, False], 3),
+            ("1-2", ["1", "2", "2"], 2),
+            ("-1-1", [-1, 0, 1], 1),
+            ("1-10", [1, 6, 7, 10], 2),
+            ("0-100", [0, 74.5, 75, 100], 2),
+            ("negative,positive", ["Negative", "positive", "positive "], 2),
+            ("bad,ok,good", ["good", "ok", "bad", "good"], 2),
+            ("0,4", [0, 4, 4.0], 2),
+        ],
+    )
+    def test_labels_are_those_of_the_scale(self, spark, tmp_path, scale, ratings, positives):
+        result = self.prepared(spark, tmp_path, ratings, rating_scale=scale)
+        assert result["rows_written"]["train"] == result["rows_read"] == len(ratings)
+        assert result["positive_share"] == round(positives / len(ratings), 4)
+
+    def test_what_lies_between_is_left_out_after_equal_texts_are_one_and_is_counted(self, spark, tmp_path):
+        records = odd_reviews(600)
+        file = write_lines(tmp_path / "a.jsonl", records)
+        options = ReviewOptions(negative_to=2)
+        result = prepare(spark, [file], str(tmp_path / "dataset"), options, TextOptions(sequence_length=LENGTH))
+        modes, unusable = plainly_prepared(records)
+        left_out = [text for text, stars in modes.items() if 2 < stars < 4]
+        assert result["rows_left_out"] == len(left_out) > 0
+        written = rows_of(str(tmp_path / "dataset"))
+        assert Counter(label for _, label in written) == Counter(
+            int(stars >= 4) for text, stars in modes.items() if text not in left_out
+        )
+        assert (
+            result["rows_read"]
+            == 600
+            == result["rows_quarantined"] + result["duplicates_merged"] + len(left_out) + len(written)
+        )
+        assert result["rows_quarantined"] == unusable.total()
+
+    @pytest.mark.parametrize(
+        ("options", "ratings", "words"),
+        [
+            ({}, [0, 1] * 5, r"Of 10 5 are not: 0 \(5\)\. Try '--rating-scale 0-1'\."),
+            ({}, [0] + [1] * 19, r"All 19 are negative on the scale 1-5 .* Try '--rating-scale 0-1'\."),
+            ({}, [True, False], r"Try '--rating-scale 0-1'\."),
+            ({}, [1, 2, 2], r"All 3 are negative .*; the ratings are 2 \(2\), 1 \(1\)\. Try '--rating-scale 1-2'\."),
+            ({}, [-1, 1, 1], r"Try '--rating-scale=-1-1'\."),
+            ({}, [1, 5, 8, 10], r"Of 4 2 are not: 10 \(1\), 8 \(1\)\. Try '--rating-scale 1-10'\."),
+            ({}, [1, 55, 100], r"Try '--rating-scale 0-100'\."),
+            ({}, ["good", "bad"], r"Try '--rating-scale bad,good'\."),
+            ({}, ["warm", "kalt"], r"Name the words in order, .*: kalt, warm\."),
+            ({}, [5] * 3, r"All 3 are positive .* Check the rating column"),
+            ({}, [1, 2, 3, 4, 5] * 2 + [9, 9], r"Of 12 2 are not: 9 \(2\)"),
+            ({"rating_scale": "1-10"}, [1, 3, 5], r"Try '--rating-scale 1-5'\."),
+            ({"rating_scale": "bad,good"}, [1, 5], r"Try '--rating-scale 1-5'\."),
+            ({"negative_to": 2}, [3, 3.5], r"All 2 texts are neither\. Check '--negative-to'"),
+            ({"positive_from": 6}, [1, 5], r"'--positive-from' must be a rating of the scale 1-5\. Got 6\."),
+            ({"positive_from": 1}, [1, 5], r"'--positive-from' must be above the lowest rating"),
+            ({"negative_to": 4}, [1, 5], r"'--negative-to' must be below the lowest positive rating \(4\)\. Got 4\."),
+        ],
+    )
+    def test_ratings_of_another_scale_are_refused_with_the_one_that_would_fit(
+        self, spark, tmp_path, options, ratings, words
+    ):
+        with pytest.raises((InputError, OptionError), match=words):
+            self.prepared(spark, tmp_path, ratings, **options)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+    def test_a_training_split_of_one_class_is_refused(self, spark, tmp_path):
+        texts = [f"review {number} of these" for number in range(40)]
+        array = pa.array(texts)
+        options = ReviewOptions(test_share=0.5, validation_share=0)
+        trains = split_codes(split_draws(tokenize(array), array), options) == 0
+        ratings = [5 if one else 1 for one in trains]
+        rows = rf"It holds 0 and {trains.sum()}\."
+        with pytest.raises(InputError, match=r"training split must hold negative and positive reviews\. " + rows):
+            self.prepared(spark, tmp_path, ratings, texts=texts, test_share=0.5)
+
+    def test_rows_of_one_class_are_a_warning_where_an_earlier_vocabulary_is_taken(self, spark, tmp_path, first, caplog):
+        result = self.prepared(spark, tmp_path, [5, 4], vocabulary=first[1])
+        assert sum(result["rows_written"].values()) == 2
+        assert "All 2 are positive" in caplog.text
 
 
 @pytest.fixture(scope="module")
@@ -196,22 +296,23 @@ class TestReuse:
 
 
 @pytest.mark.parametrize(
-    ("preset", "record"),
+    ("preset", "record", "lowest"),
     [
-        ("amazon2014", {"reviewText": "good", "overall": 5.0}),
-        ("amazon2018", {"reviewText": "good", "overall": 5.0}),
-        ("amazon2023", {"text": "good", "rating": 5.0, "title": "x"}),
-        ("finefoods", {"Text": "good", "Score": 5}),
-        ("imdb", {"review": "good", "sentiment": "positive"}),
-        ("tripadvisor", {"Review": "good", "Rating": 5}),
-        ("yelp", {"text": "good", "stars": 5.0}),
+        ("amazon2014", {"reviewText": "good", "overall": 5.0}, 1),
+        ("amazon2018", {"reviewText": "good", "overall": 5.0}, 1),
+        ("amazon2023", {"text": "good", "rating": 5.0, "title": "x"}, 1),
+        ("finefoods", {"Text": "good", "Score": 5}, 1),
+        ("imdb", {"review": "good", "sentiment": "positive"}, "negative"),
+        ("tripadvisor", {"Review": "good", "Rating": 5}, 1),
+        ("yelp", {"text": "good", "stars": 5.0}, 1),
     ],
 )
-def test_a_preset_names_the_fields_of_its_release(spark, tmp_path, preset, record):
-    file = write_lines(tmp_path / "a.jsonl", [record])
+def test_a_preset_names_the_fields_of_its_release_and_their_scale(spark, tmp_path, preset, record, lowest):
     options = ReviewOptions(preset=preset, validation_share=0, test_share=0)
+    text, rating = options.columns
+    file = write_lines(tmp_path / "a.jsonl", [record, {text: "bad", rating: lowest}])
     result = prepare(spark, [file], str(tmp_path / "dataset"), options, TextOptions())
-    assert (result["rows_written"]["train"], result["positive_share"]) == (1, 1)
+    assert (result["rows_written"]["train"], result["positive_share"]) == (2, 0.5)
 
 
 def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):

@@ -20,6 +20,7 @@ from sentispark.reviews.judge import judge
 from sentispark.reviews.parse import read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
 from sentispark.reviews.records import Fields
+from sentispark.reviews.scale import parse_scale
 
 FIELDS = Fields("reviewText", "overall", ("asin",))
 
@@ -253,7 +254,7 @@ def test_every_record_is_a_review_or_has_its_reason(pairs):
         [{"text": spelled(text), "stars": spelled(stars), "broken": None} for text, stars in pairs],
         schema=pa.schema([("text", pa.string()), ("stars", pa.string()), ("broken", pa.string())]),
     )
-    judged = judge(batch, file="a", rated=True).to_pylist()
+    judged = judge(batch, file="a", scale=parse_scale("1-5")).to_pylist()
     assert len(judged) == len(pairs)
     for row in judged:
         if row["reason"] is None:
@@ -269,4 +270,4 @@ def test_every_record_is_a_review_or_has_its_reason(pairs):
 @pytest.mark.parametrize(("spelling", "stars"), [("positive", 5.0), ("Negative", 1.0), ("neutral", None)])
 def test_sentiment_in_words_is_five_stars_or_one(spelling, stars):
     batch = pa.RecordBatch.from_pydict({"text": ["x"], "stars": [spelling], "broken": pa.nulls(1, pa.string())})
-    assert judge(batch, file="a", rated=True).column("rating").to_pylist() == [stars]
+    assert judge(batch, file="a", scale=parse_scale("1-5")).column("rating").to_pylist() == [stars]

@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentispark.errors import InputError, SentisparkError
-from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, OUTSIDE
+from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT
 from sentispark.reviews.read import read_reviews
+from sentispark.reviews.scale import parse_scale
 
 pytestmark = pytest.mark.modern
+
+OUTSIDE = parse_scale("1-5").outside
 
 # A rating as files hold it, and what it is: a number of stars, or the reason why it is none.
 RATINGS = [
@@ -41,7 +44,13 @@ RATINGS = [
     (-1, OUTSIDE),
     ("-1", OUTSIDE),
     ("five", OUTSIDE),
-    ("5 stars", OUTSIDE),
+    ("5 stars", 5.0),
+    ("4 out of 5", 4.0),
+    ("4/5", 4.0),
+    ("8/10", OUTSIDE),
+    ("★★★", 3.0),
+    ("Positive", 5.0),
+    (True, OUTSIDE),
     ("4,5", OUTSIDE),
     ("Infinity", OUTSIDE),
     ("-inf", OUTSIDE),
