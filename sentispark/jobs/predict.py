@@ -70,7 +70,9 @@ def predict(
     keep_cols: Sequence[str] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write `text` (cleaned), `probability` (of a positive review, double) and `prediction` (int) of every review.
+    """Write `text`, `probability` (of a positive review, double) and `prediction` (int) of every review.
+
+    Texts are cleaned as those were that the model was trained on.
 
     Fields named by `keep_cols`, such as a review's id, are written beside them as text.
 
@@ -91,7 +93,8 @@ def predict(
     taken = sorted({"text", "sequence", "length", "rawPrediction", "probability", "prediction"} & set(keep_cols))
     if taken:
         raise InputError(f"'keep_cols' must not name columns of the predictions' own. It names {', '.join(taken)}.")
-    reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols)
+    markup = pipeline.stages[0].getMarkup()
+    reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup)
     counted = Observation()
     observed = reviews.records.observe(counted, F.count("*").alias("read"), F.count("reason").alias("quarantined"))
     usable = reviews.usable_of(observed).drop("rating")

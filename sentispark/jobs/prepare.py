@@ -121,7 +121,7 @@ def prepare(
         earlier = open_dataset(spark_folder(vocabulary))
         known, text = required_words(earlier), text_options_of(earlier, text)
     scale = reviews.polarity.scale
-    found = read_reviews(spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name)
+    found = read_reviews(spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup)
     origin = origin_of(found.files, reviews, text, known)
     folder, seconds = spark_folder(output), {}
     manifest = None if overwrite else finished_manifest(folder, origin)

@@ -14,7 +14,7 @@ from sentispark.files import Folder
 from sentispark.options import flag_name, options_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.pieces import File
-from sentispark.text.options import TextOptions
+from sentispark.text.options import TextOptions, saved_text_options
 from sentispark.text.wordlist import WordList
 
 __all__ = ["finished_manifest", "origin_of", "required_words", "text_options_of"]
@@ -59,15 +59,12 @@ def text_options_of(dataset: Dataset, asked: TextOptions) -> TextOptions:
     OptionError
         If an option was asked for that is neither the dataset's nor the default.
     """
-    values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in dataset.manifest.text_options.items()
-    }
+    saved = saved_text_options(dataset.manifest.text_options)
     for field in options_of(TextOptions):
-        given, there = getattr(asked, field.name), values[field.name]
+        given, there = getattr(asked, field.name), getattr(saved, field.name)
         if given not in (there, field.default):
             raise OptionError(
                 f"'{flag_name(field)}' must be {there}, as in the dataset whose vocabulary is taken. Got {given}. "
                 "Leave it out, or prepare without that vocabulary."
             )
-    return TextOptions(**values)
+    return saved

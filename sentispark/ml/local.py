@@ -13,14 +13,14 @@ from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
-from sentispark.ml.pipeline import require_our_stages, saved_stages
+from sentispark.ml.pipeline import require_our_stages, saved_markup, saved_stages
 from sentispark.ml.thresholds import amount
 from sentispark.options import camel_case, options_of
 from sentispark.text import wordlist
-from sentispark.text.encoder import words_of
 from sentispark.text.kernels import FIRST_WORD, UNKNOWN, cut
-from sentispark.text.options import TextOptions
+from sentispark.text.options import TextOptions, saved_text_options
 from sentispark.text.wordlist import WordList
+from sentispark.text.words import words_of
 from sentispark.train.result import NET_FILE, TrainedNet
 
 __all__ = ["TextPredictor"]
@@ -63,15 +63,17 @@ class TextPredictor:
         folder = path if isinstance(path, Folder) else Folder(os.fspath(path))
         if folder.exists(NET_FILE):
             trained = TrainedNet.load(folder)
-            return cls(_words(folder), _text_options(trained.run["text_options"]), trained)
+            return cls(_words(folder), saved_text_options(trained.run["text_options"]), trained)
         encoder, classifier = require_our_stages(folder, saved_stages(folder))
+        trained = TrainedNet.load(classifier.folder)
         params = {**classifier.metadata["defaultParamMap"], **classifier.metadata["paramMap"]}
         options = {**encoder.metadata["defaultParamMap"], **encoder.metadata["paramMap"]}
+        options["markup"] = saved_markup(encoder.metadata, trained)
         names = {camel_case(field.name): field.name for field in options_of(TextOptions)}
         return cls(
             _words(encoder.folder),
-            _text_options({names[name]: value for name, value in options.items() if name in names}),
-            TrainedNet.load(classifier.folder),
+            saved_text_options({names[name]: value for name, value in options.items() if name in names}),
+            trained,
             threshold=amount(params["thresholds"]) if "thresholds" in params else params["threshold"],
         )
 
@@ -125,7 +127,3 @@ class TextPredictor:
 
 def _words(folder: Folder) -> WordList:
     return WordList.from_json(folder.read(wordlist.FILE_NAME), source=folder.path(wordlist.FILE_NAME))
-
-
-def _text_options(values: dict) -> TextOptions:
-    return TextOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from sentispark.options import camel_case
 from sentispark.spark.persistence import read_metadata
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
+from sentispark.text.options import saved_text_options
 from sentispark.text.wordlist import WordList
 from sentispark.train.result import NET_FILE, TrainedNet
 
@@ -24,6 +26,7 @@ __all__ = [
     "load_pipeline",
     "require_our_stages",
     "require_same_vocabulary",
+    "saved_markup",
     "saved_stages",
 ]
 
@@ -36,7 +39,8 @@ def encoder_of(dataset: Dataset) -> ReviewEncoderModel:
 
 
 def _encoder(word_list: WordList, text_options: Mapping[str, Any]) -> ReviewEncoderModel:
-    params = {camel_case(name): value for name, value in text_options.items()}
+    values = dataclasses.asdict(saved_text_options(text_options))
+    params = {camel_case(name): value for name, value in values.items()}
     return ReviewEncoderModel.from_words(word_list, inputCol="text", outputCol="sequence", **params)
 
 
@@ -56,8 +60,24 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
         return PipelineModel([encoder, LSTMClassificationModel.from_trained(trained)])
     if not folder.exists("metadata"):
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
-    require_our_stages(folder, saved_stages(folder))
-    return PipelineModel.load(folder.url)
+    encoder, _ = require_our_stages(folder, saved_stages(folder))
+    pipeline = PipelineModel.load(folder.url)
+    pipeline.stages[0].setMarkup(saved_markup(encoder.metadata, pipeline.stages[1].trained))
+    return pipeline
+
+
+def saved_markup(encoder: Mapping[str, Any], trained: TrainedNet) -> str:
+    """What a saved pipeline does with HTML in texts.
+
+    Parameters
+    ----------
+    encoder : mapping
+        The metadata of its encoder.
+    trained : TrainedNet
+    """
+    saved = {**encoder["defaultParamMap"], **encoder["paramMap"]}
+    # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
+    return saved.get("markup", "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"])
 
 
 class SavedStage(NamedTuple):
@@ -94,18 +114,13 @@ def require_our_stages(folder: Folder, stages: Sequence[SavedStage]) -> Sequence
 def require_same_vocabulary(pipeline: PipelineModel, dataset: Dataset) -> None:
     """Raise `DatasetError` if the dataset was encoded in another way than the pipeline's encoder does it."""
     encoder = pipeline.stages[0]
-    theirs = dict(dataset.manifest.text_options)
-    ours = {name: getattr(encoder.options, name) for name in theirs}
+    theirs, ours = saved_text_options(dataset.manifest.text_options), encoder.options
     same_words = encoder.word_list.fingerprint == dataset.manifest.vocabulary_fingerprint
-    # A list of stop words is a tuple here and a list in the manifest.
-    different = [name for name in theirs if _listed(ours[name]) != _listed(theirs[name])]
+    names = {"markup", *dataset.manifest.text_options}
+    different = sorted(name for name in names if getattr(ours, name) != getattr(theirs, name))
     if not same_words or different:
         what = "another vocabulary" if not same_words else "another " + ", ".join(different)
         raise DatasetError(
             f"'{dataset.folder.url}' must be encoded as the model's training data was. It has {what}. "
             "Evaluate on a split of the dataset that the model was trained on."
         )
-
-
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentispark.reviews.scale import Scale
-from sentispark.text.markup import clean_markup
+from sentispark.text.markup import clean_markup, is_blank
 
 __all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "judge", "spelled_ratings"]
 
@@ -21,7 +21,7 @@ NO_RATING = "no rating"
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 
-def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None) -> pa.RecordBatch:
+def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str = "clean") -> pa.RecordBatch:
     """What each record is: a review, or something for the quarantine.
 
     Parameters
@@ -32,19 +32,22 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None) -> pa.Record
         Where they come from.
     scale : Scale or None
         What the ratings are on; None where a review needs none.
+    markup : {"clean", "keep"}
+        Whether texts are cleaned or stay as they are. Blank is a text of which nothing, or blanks alone, are left.
 
     Returns
     -------
     RecordBatch
-        `text` (cleaned, never blank) and `rating` (double; null where none is needed) of the reviews; `reason`, `file`
-        and `record` (what was read) of all others; `kept` where the input has it.
+        `text` (never blank) and `rating` (double; null where none is needed) of the reviews; `reason`, `file` and
+        `record` (what was read) of all others; `kept` where the input has it.
     """
     raw, stars, broken = (batch.column(name) for name in ("text", "stars", "broken"))
-    text = clean_markup(raw)
+    text = clean_markup(raw) if markup == "clean" else raw
+    blank = pc.equal(text, "") if markup == "clean" else is_blank(text)
     nothing = pa.nulls(len(batch), pa.string())
     rating, reason = (nothing.cast(pa.float64()), nothing) if scale is None else _ratings(stars, scale)
     for mask, why in (
-        (pc.equal(text, "").fill_null(False), BLANK_TEXT),
+        (blank.fill_null(False), BLANK_TEXT),
         (raw.is_null(), NO_TEXT),
         (broken.is_valid(), BROKEN),
     ):

@@ -23,6 +23,7 @@ from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
+from sentispark.text.markup import MARKUP
 
 __all__ = ["Kernel", "Reviews", "read_reviews"]
 
@@ -44,6 +45,8 @@ class Reviews:
         The fields that are read.
     scale : Scale or None
         What the ratings are on; None where they do not matter.
+    markup : {"clean", "keep"}
+        Whether texts are cleaned.
     """
 
     spark: SparkSession
@@ -51,6 +54,7 @@ class Reviews:
     tasks: list[list[Piece]]
     fields: Fields
     scale: Scale | None
+    markup: str = "clean"
 
     def through(self, kernel: Kernel, schema: str) -> DataFrame:
         """What a function makes of the records, in the process that reads them.
@@ -58,18 +62,18 @@ class Reviews:
         Parameters
         ----------
         kernel : callable
-            Takes the number of the task and its batches of records: `text` string (cleaned), `rating` double, and,
+            Takes the number of the task and its batches of records: `text` string, `rating` double, and,
             null where the record can be used, `reason`, `file`, `record`; last, `kept` list<string>, if fields are
             kept. Runs on executors, so it must not refer to Spark.
         schema : str
             Spark's types of the batches that it gives.
         """
-        tasks, fields, scale = self.tasks, self.fields, self.scale
+        tasks, fields, scale, markup = self.tasks, self.fields, self.scale, self.markup
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch.column(0).to_pylist():
-                    yield from kernel(number, _judged(tasks[number], fields, scale))
+                    yield from kernel(number, _judged(tasks[number], fields, scale, markup))
 
         numbers = self.spark.range(len(tasks), numPartitions=max(1, len(tasks)))
         return map_batches(numbers, run, schema)
@@ -96,10 +100,10 @@ class Reviews:
         return self.records.where("reason IS NOT NULL").select("reason", "file", "record")
 
 
-def _judged(pieces: list[Piece], fields: Fields, scale: Scale | None) -> Iterator[pa.RecordBatch]:
+def _judged(pieces: list[Piece], fields: Fields, scale: Scale | None, markup: str) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         for batch in read_piece(piece, fields):
-            yield judge(batch, file=piece.path, scale=scale)
+            yield judge(batch, file=piece.path, scale=scale, markup=markup)
 
 
 def read_reviews(
@@ -111,6 +115,7 @@ def read_reviews(
     *,
     keep_cols: Sequence[str] = (),
     rating_scale: str = DEFAULT_SCALE,
+    markup: str = "clean",
 ) -> Reviews:
     """Reviews from JSON lines, CSV (with a header) or Parquet files, compressed ones too.
 
@@ -135,6 +140,8 @@ def read_reviews(
         The ratings that there are: `LOW-HIGH`, such as "1-5" or "0-1", or words with commas from the most negative to
         the most positive, such as "bad,ok,good", whose ratings are 1, 2, 3. On a scale of numbers "4 stars", "4/5" and
         "4 out of 5" (if the scale ends with 5) and "★★★★" are 4, and the words positive and negative its ends.
+    markup : {"clean", "keep"}
+        Whether HTML is taken out of the texts, and runs of blanks become one; see `sentispark.text.markup`.
 
     Raises
     ------
@@ -151,6 +158,8 @@ def read_reviews(
     if format not in FORMATS:
         raise InputError(f"'format' must be one of {', '.join(FORMATS)}. Got '{format}'.")
     scale = None if rating_col is None else parse_scale(rating_scale)
+    if markup not in MARKUP:
+        raise InputError(f"'markup' must be one of {', '.join(MARKUP)}. Got '{markup}'.")
     paths = [paths] if isinstance(paths, str) else paths
     # Each file once, although paths may overlap.
     places = zip(paths, spark_folders(paths), strict=True)
@@ -159,7 +168,7 @@ def read_reviews(
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
     _require_columns(formats, fields)
-    return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields, scale)
+    return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields, scale, markup)
 
 
 def _require_columns(files: Sequence[tuple[File, str]], fields: Fields) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
@@ -23,11 +25,19 @@ class FilesWritable(MLWritable):
         return _FilesWriter(self)
 
     def _save_files(self, folder: Folder) -> None:
-        raise NotImplementedError
+        """Nothing, for a stage that Params are all of."""
 
 
 class FilesReadable(MLReadable):
-    """A stage whose `_load_files(folder)` reads what `_save_files` wrote; its constructor needs no argument."""
+    """A stage whose `_load_files(folder)` reads what `_save_files` wrote; its constructor needs no argument.
+
+    Attributes
+    ----------
+    before : mapping of str to value
+        What younger Params stand for where a saved stage lacks them.
+    """
+
+    before: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def read(cls) -> MLReader:
@@ -35,7 +45,7 @@ class FilesReadable(MLReadable):
         return _FilesReader(cls)
 
     def _load_files(self, folder: Folder) -> None:
-        raise NotImplementedError
+        """The counterpart of `_save_files`."""
 
 
 class _FilesWriter(MLWriter):
@@ -67,6 +77,8 @@ class _FilesReader(MLReader):
         stage = self.stage_class()
         stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
+        params = {**metadata["defaultParamMap"], **metadata["paramMap"]}
+        stage._set(**{name: value for name, value in stage.before.items() if name not in params})
         stage._load_files(folder)
         return stage
 

@@ -11,25 +11,21 @@ from pyspark.sql import DataFrame
 
 from sentispark.spark.arrow import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns, require_new_columns
-from sentispark.text.kernels import cut, encode, tokenize
-from sentispark.text.options import TextOptions
+from sentispark.text.kernels import cut, encode
+from sentispark.text.options import BEFORE, TextOptions
 from sentispark.text.padding import HasLengthCol, padded_columns, sequence_fields
-from sentispark.text.stopwords import cleaning_for, stop_word_array
+from sentispark.text.stopwords import stop_word_array
 from sentispark.text.vocabulary import WordListModel, most_frequent_words
 from sentispark.text.wordlist import WordList
+from sentispark.text.words import all_words_of, words_of
 
-__all__ = ["ReviewEncoder", "ReviewEncoderModel", "token_ids", "words_of"]
+__all__ = ["ReviewEncoder", "ReviewEncoderModel", "token_ids"]
 
 
 def token_ids(texts: pa.Array, word_list: WordList, options: TextOptions) -> pa.ListArray:
     """The token ids of each text, list<int32>, cut to the sequence length and not padded."""
     ids = encode(words_of(texts, options), word_list.array)
     return cut(ids, options.sequence_length, truncate=options.truncate)
-
-
-def words_of(texts: pa.Array, options: TextOptions) -> pa.ListArray:
-    """The words of each text, list<string>, stop words left out."""
-    return tokenize(texts, cleaning=cleaning_for(options.stop_words), stop_words=stop_word_array(options.stop_words))
 
 
 class _Columns(ColumnStage, HasLengthCol):
@@ -55,7 +51,7 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
         words = most_frequent_words(
             dataset,
             self.getInputCol(),
-            functools.partial(tokenize, cleaning=cleaning_for(options.stop_words)),
+            functools.partial(all_words_of, options=options),
             vocab_size=options.vocab_size,
             min_count=options.min_count,
             stop_words=stop_word_array(options.stop_words),
@@ -66,6 +62,8 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
 @params_from(TextOptions, inputCol="text", outputCol="sequence", lengthCol="length")
 class ReviewEncoderModel(_Columns, WordListModel):
     """Adds an array<int> column of sequences, all `sequenceLength` long, and an int column of their lengths."""
+
+    before = BEFORE
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(dataset, self.getInputCol(), stage=self)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["as_strings", "beyond_ascii", "bytes_of", "change_where", "clean_markup", "rows_with", "translated"]
+__all__ = [
+    "MARKUP",
+    "as_strings",
+    "beyond_ascii",
+    "bytes_of",
+    "change_where",
+    "clean_markup",
+    "is_blank",
+    "rows_with",
+    "translated",
+    "without_markup",
+]
+
+# What may be done with HTML in texts.
+MARKUP = ("clean", "keep")
 
 # Tags that reviews really hold. Other text in angle brackets ("<sigh>") is the reviewer's own.
 _TAG = (
@@ -22,31 +38,66 @@ _ASCII_BLANKS = b"\t\n\v\f\r\x1c\x1d\x1e\x1f"
 _TO_BLANKS = bytes.maketrans(_ASCII_BLANKS, b" " * len(_ASCII_BLANKS))
 
 
+# Markup is looked for so often in what the last search has left (`&amp;lt;`, `<b<br>r>`). No text that people write
+# needs as many rounds, and none may take a time that grows with the square of its length.
+_ROUNDS = 8
+
+# More digits than Python makes a number of; no character has a number of more than seven.
+_ENDLESS_NUMBER = re.compile("&#[0-9]{1000,};?")
+
+
 def clean_markup(texts: pa.Array) -> pa.StringArray:
     """Texts without HTML: entities decoded, tags replaced by blanks, and then `" ".join(text.split())`.
+
+    What is clean stays as it is: entities that spell other entities, and tags within tags, are followed to their end.
 
     Parameters
     ----------
     texts : string array of length n
         Nulls stay null.
     """
+    texts = _single_blanks(as_strings(texts))
+    return change_where(rows_with(texts, _may_be_markup), texts, _decoded_and_stripped)
+
+
+def without_markup(texts: pa.Array) -> pa.StringArray:
+    """`clean_markup` where blanks do not matter: texts without markup keep theirs, which spares a pass over them."""
     texts = as_strings(texts)
-    texts = change_where(rows_with(texts, lambda raw: raw == ord("&")), texts, _decode_entities)
-    texts = change_where(
-        rows_with(texts, lambda raw: raw == ord("<")),
-        texts,
+    return change_where(rows_with(texts, _may_be_markup), texts, clean_markup)
+
+
+def is_blank(texts: pa.StringArray) -> pa.BooleanArray:
+    """Which texts hold blanks alone, or nothing; null for a null."""
+    return pc.equal(_single_blanks(texts), "")
+
+
+def _decoded_and_stripped(texts: pa.StringArray, rounds: int = _ROUNDS) -> pa.StringArray:
+    """Texts with single blanks to clean ones; what is markup after so many rounds loses the characters that make it."""
+    if not rounds:
+        return _single_blanks(pc.replace_substring_regex(texts, pattern="[&<]", replacement=" "))
+    bare = change_where(rows_with(texts, lambda raw: raw == ord("&")), texts, _decode_entities)
+    bare = change_where(
+        rows_with(bare, lambda raw: raw == ord("<")),
+        bare,
         lambda some: pc.replace_substring_regex(some, pattern=_TAG, replacement=" "),
     )
+    bare = _single_blanks(bare)
+    changed = pc.not_equal(bare, texts).to_numpy(zero_copy_only=False)
+    again = functools.partial(_decoded_and_stripped, rounds=rounds - 1)
+    return change_where(changed & rows_with(bare, _may_be_markup), bare, again)
+
+
+def _may_be_markup(raw: np.ndarray) -> np.ndarray:
+    return (raw == ord("&")) | (raw == ord("<"))
+
+
+def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
+    """`" ".join(text.split())` of each text, on the bytes of all texts at once."""
     texts = change_where(
         rows_with(texts, beyond_ascii),
         texts,
         lambda some: pc.replace_substring_regex(some, pattern=_WIDE_BLANKS, replacement=" "),
     )
-    return pc.utf8_trim(_single_blanks(texts), characters=" ")
-
-
-def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
-    """Texts with each run of ASCII blanks made one blank, on the bytes of all texts at once."""
     raw, offsets = bytes_of(texts)
     spaced = translated(raw, _TO_BLANKS)
     blank = spaced == ord(" ")
@@ -58,13 +109,19 @@ def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
         spaced = spaced[keep]
         offsets = offsets - np.searchsorted(second, offsets).astype(np.int32)
     validity = texts.is_valid().buffers()[1] if texts.null_count else None
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(spaced), validity)
+    single = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(spaced), validity)
+    return pc.utf8_trim(single, characters=" ")
 
 
 def _decode_entities(texts: pa.StringArray) -> pa.StringArray:
-    # A numeric entity may name half a surrogate pair, which no UTF-8 text can hold.
-    decoded = (html.unescape(text).encode("utf-8", "replace").decode() for text in texts.to_pylist())
-    return pa.array(decoded, pa.string())
+    return pa.array([_decoded(text) for text in texts.to_pylist()], pa.string())
+
+
+def _decoded(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return html.unescape(_ENDLESS_NUMBER.sub("\ufffd", text))
 
 
 def as_strings(texts: pa.Array) -> pa.StringArray:

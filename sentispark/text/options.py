@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from sentispark.options import at_least, one_of, option
+from sentispark.text.markup import MARKUP
 from sentispark.text.stopwords import STOP_WORDS_RULE
 
-__all__ = ["TextOptions"]
+__all__ = ["BEFORE", "TextOptions", "saved_text_options"]
+
+# What a saved stage that lacks a Param did with texts, as there was no such Param yet.
+BEFORE = MappingProxyType({"markup": "keep"})
 
 
 @dataclasses.dataclass(frozen=True)
 class TextOptions:
     """How texts become sequences."""
 
+    markup: str = option(
+        "clean",
+        one_of(*MARKUP),
+        "HTML in texts: clean (tags become blanks and entities what they stand for, runs of blanks one) or keep",
+    )
     stop_words: str | tuple[str, ...] = option(
         "none",
         STOP_WORDS_RULE,
@@ -24,3 +36,11 @@ class TextOptions:
     min_count: int = option(1, at_least(1), "occurrences below which a word gets no id")
     sequence_length: int = option(400, at_least(1), "token ids a review has; longer ones are cut, shorter ones padded")
     truncate: str = option("tail", one_of("tail", "head"), "the end that a longer review loses")
+
+
+def saved_text_options(values: Mapping[str, Any]) -> TextOptions:
+    """The options that a dataset's manifest, or a model trained on it, holds as JSON.
+
+    Options that were added since have their defaults: they stand for what was done before there was a choice.
+    """
+    return TextOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -219,6 +219,13 @@ class TestJson:
         }
         assert read.reasons == sorted(becomes for *_, becomes in rows if becomes in REASONS)
 
+    def test_markup_that_is_kept_is_text_as_all_blanks_are_that_stand_beside_text(self, spark, tmp_path):
+        texts = ["a <b>&amp;amp;</b>", " two  blanks\t", "<br />", " \u2003\x1c", ""]
+        read = Read(spark, write(tmp_path / "a.jsonl", json_lines(*map(review, texts))), markup="keep")
+        assert read.texts == sorted(texts[:3])
+        assert read.reasons == ["blank text", "blank text"]
+        assert "'markup' must be one of clean, keep. Got 'all'." in error_of(read_reviews, spark, "x", markup="all")
+
     def test_the_record_of_a_blank_text_holds_what_was_blank_and_its_rating(self, spark, tmp_path):
         blank = [text for text, becomes in TEXTS if becomes == BLANK_TEXT]
         write(tmp_path / "a.jsonl", json_lines(*(review(text, 4.5) for text in blank)))

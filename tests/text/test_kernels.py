@@ -7,11 +7,15 @@ import unicodedata
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sentispark.text import kernels, markup
+from sentispark.text.options import TextOptions
+from sentispark.text.words import words_of as words_of_options
+from tests.helpers.markup import marked_up
 
 ODD_CHARACTERS = (
     "aAbZ09 '’‘_-.,!?&;#<>/\"\\\t\n\r\0\u00a0\u2003\u200d\u0301éÉßñİçÑ"
@@ -151,10 +155,51 @@ def test_partial_counts_add_up_to_the_counts_of_all_words(batches, words_held, s
         ("<3 &lt;3", "<3 <3"),
         ("<br />", ""),
         (None, None),
+        ("it&amp;#39;s &amp;amp;lt;br&amp;gt; twice escaped", "it's twice escaped"),
+        ("<b<br>r>", ""),
+        ("so<b\u00a0/>bold", "so bold"),
+        ("&#" + "9" * 5000 + ";", "\ufffd"),
+        ("&" + "amp;" * 100 + "lt;", "amp;" * 92 + "lt;"),
+        ("<b " * 100 + ">" * 100 + " x", "b " * 92 + ">" * 92 + " x"),
+        ("AT&T &c, R&D < 3 <3", "AT&T &c, R&D < 3 <3"),
     ],
 )
 def test_clean_markup_removes_what_html_left(marked_up, clean):
     assert markup.clean_markup(pa.array([marked_up], pa.string())).to_pylist() == [clean]
+
+
+@given(st.lists(st.none() | marked_up(), max_size=12))
+@example(["&" + "amp;" * 50, "<b " * 50, None])
+def test_clean_markup_is_decoding_and_stripping_until_there_is_nothing_to_do(rows):
+    cleaned = markup.clean_markup(pa.array(rows, pa.string()))
+    assert cleaned.to_pylist() == [row if row is None else clean(row) for row in rows]
+    assert markup.clean_markup(cleaned) == cleaned
+    assert markup.is_blank(cleaned) == pc.equal(cleaned, "")
+
+
+def clean(text: str) -> str:
+    """What `clean_markup` is to give, by loops."""
+    tag = markup._TAG.replace(r"\s", r" \t\n\f\r").replace("$", r"\Z")
+    text = " ".join(text.split())
+    for _ in range(markup._ROUNDS):
+        before, text = text, " ".join(re.sub(tag, " ", html.unescape(text)).split())
+        if text == before:
+            return text
+    return " ".join(re.sub("[&<]", " ", text).split())
+
+
+@given(
+    st.lists(st.none() | marked_up(), max_size=12),
+    st.sampled_from(["none", "english", "reference", ("Br", "amp")]),
+    st.sampled_from(markup.MARKUP),
+)
+def test_words_are_those_of_the_cleaned_text_if_markup_is_cleaned_and_else_of_the_text(rows, stop_words, choice):
+    options = TextOptions(stop_words=stop_words, markup=choice)
+    texts = pa.array(rows, pa.string())
+    ready = markup.clean_markup(texts) if choice == "clean" else texts
+    kept = TextOptions(stop_words=stop_words, markup="keep")
+    words = words_of_options(texts, options).to_pylist()
+    assert words == words_of_options(ready, kept).to_pylist() == words_of_options(ready, options).to_pylist()
 
 
 @given(texts)

@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 from sentispark.errors import InputError, OptionError, SentisparkError
 from sentispark.text import kernels
 from sentispark.text.encoder import ReviewEncoder, ReviewEncoderModel
+from sentispark.text.markup import clean_markup
 from sentispark.text.padding import SequencePadder
 from sentispark.text.stopwords import ENGLISH, REFERENCE
 from sentispark.text.tokenizer import ReviewTokenizer
@@ -95,7 +96,7 @@ def test_stages_encoder_and_kernels_agree_row_by_row(reviews, stop_words, trunca
 
     left_out, cleaning = STOP_WORDS[stop_words]
     words = kernels.tokenize(
-        pa.array(TEXTS, pa.string()),
+        clean_markup(pa.array(TEXTS, pa.string())),
         cleaning=cleaning,
         stop_words=pa.array(left_out, pa.string()) if left_out else None,
     )
@@ -155,7 +156,7 @@ def test_english_stop_words_leave_the_negations_in(spark):
 
 def test_the_reference_stop_words_come_with_the_reference_cleaning(spark):
     frame = texts_frame(spark, "It was NOT good.Love 4 ever, would get this product", "don't\tstop l8r")
-    assert rows_by_id(ReviewTokenizer(stopWords="reference").transform(frame), "words") == [
+    assert rows_by_id(ReviewTokenizer(stopWords="reference", markup="keep").transform(frame), "words") == [
         (["goodlove", "ever"],),
         (["don'tstop", "lr"],),
     ]
