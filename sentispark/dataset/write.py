@@ -19,7 +19,7 @@ from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.exchange import exchanged, packed, unpacked
+from sentispark.spark.exchange import Groups, by_group, exchanged, groups_of, packed
 from sentispark.text import wordlist
 from sentispark.text.kernels import pad
 from sentispark.text.wordlist import WordList
@@ -72,6 +72,11 @@ class ChunkPlan:
         """The path of each chunk below the dataset's folder, split after split."""
         return [f"{split}/chunk-{number:06d}.parquet" for split in SPLITS for number in range(self._chunks(split))]
 
+    @property
+    def groups(self) -> Groups:
+        """The chunks as groups of rows."""
+        return groups_of(len(self.files))
+
     def chunk_of(self, split: np.ndarray, order: np.ndarray) -> np.ndarray:
         """The chunk of each row, int64 of shape (n,): its order's place among all 64-bit numbers, scaled to its split.
 
@@ -111,7 +116,7 @@ def packed_rows(batches: Iterable[pa.RecordBatch], plan: ChunkPlan) -> Iterator[
         # A row that was not announced, whose chunk is -1, goes with those of the first.
         return np.maximum(chunk, 0), pa.RecordBatch.from_arrays([*columns, pa.array(chunk)], schema=schema)
 
-    return packed(map(chunked, batches), max(1, len(plan.files)))
+    return packed(map(chunked, batches), plan.groups)
 
 
 def write_dataset(
@@ -175,23 +180,23 @@ def write_dataset(
 
 
 def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest: Manifest) -> tuple[Chunk, ...]:
-    """Write all chunks, a task each."""
+    """Write all chunks: a task each, or several one after the other where they are very many."""
     files, row = plan.files, _row_schema(weighted=manifest.weighted)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        table = pa.Table.from_batches(unpacked(batches, row), schema=row)
-        for chunk in pc.unique(table["chunk"]).to_pylist():
-            own = pc.equal(table["chunk"], chunk)
-            rows = table if pc.all(own).as_py() else table.filter(own)
-            if chunk < 0:
-                yield _unannounced(rows)
-            else:
-                rows = _ordered(rows)
-                sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
-                yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
+        for table in by_group(batches, row):
+            for chunk in pc.unique(table["chunk"]).to_pylist():
+                own = pc.equal(table["chunk"], chunk)
+                rows = table if pc.all(own).as_py() else table.filter(own)
+                if chunk < 0:
+                    yield _unannounced(rows)
+                else:
+                    rows = _ordered(rows)
+                    sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
+                    yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
     schema = "split string, file string, rows long, positives long, weight double, size long"
-    written = map_batches(exchanged(packages, max(1, len(files))), run, schema).collect()
+    written = map_batches(exchanged(packages, plan.groups), run, schema).collect()
     return tuple(sorted((Chunk(**line.asDict()) for line in written), key=lambda chunk: (chunk.split, chunk.file)))
 
 

@@ -25,7 +25,7 @@ from sentispark.jobs.counts import counted, require_fit
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
 from sentispark.reviews.distinct import dropped_places, merged_reviews
-from sentispark.reviews.kept import kept_files, read_kept
+from sentispark.reviews.kept import read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.spark.arrow import map_batches
@@ -156,7 +156,7 @@ def _prepare(
             counts, ratings = counted(rows)
         require_fit(reviews.polarity, counts, ratings, one_class_will_do=known is not None)
         split_rows = counts["rows_written"]
-        second_pass = _SecondPass(rows, kept, kept_files(kept))
+        second_pass = _SecondPass(rows, kept)
         with _stage("count words", seconds):
             word_list = known or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
@@ -205,22 +205,19 @@ class _SecondPass:
         What `merged_reviews` gave.
     folder : Folder
         What was kept.
-    files : dict
-        The names of each task's files.
     """
 
     merged: DataFrame
     folder: Folder
-    files: dict[int, list[str]]
 
     def map(self, function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]], schema: str) -> DataFrame:
         """What a function makes of the reviews of each task, which come as `kept.KEPT` has them."""
-        folder, files = self.folder, self.files
+        folder = self.folder
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
             # Each of the first pass's tasks has the partition of its number.
-            names = files.get(TaskContext.get().partitionId(), [])
-            return function(read_kept(folder, names, dropped_places(batches)))
+            task = TaskContext.get().partitionId()
+            return function(read_kept(folder, task, dropped_places(batches)))
 
         return map_batches(self.merged, run, schema)
 

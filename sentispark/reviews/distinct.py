@@ -27,7 +27,7 @@ from sentispark.reviews.polarity import LEFT_OUT, Polarity
 from sentispark.reviews.read import Kernel, Reviews
 from sentispark.reviews.scale import Scale
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.exchange import PACKED, exchanged, packed, unpacked
+from sentispark.spark.exchange import MOST_PARTITIONS, PACKED, Groups, exchanged, groups_of, packed, unpacked
 from sentispark.text.kernels import tokenize, without
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
@@ -93,10 +93,11 @@ def merged_reviews(
         If `positive_from` or `negative_to` is not on the scale.
     """
     tasks, polarity = max(1, len(reviews.tasks)), options.polarity
-    read = reviews.through(_reading(kept, quarantine, options, text, tasks), _SENT)
-    return exchanged(
-        map_batches(exchanged(read, tasks), functools.partial(_merged, tasks=tasks, polarity=polarity), _SENT), tasks
-    )
+    # The tasks' own places come back to a partition each; equal texts meet in partitions of a bounded number.
+    texts, places = groups_of(min(tasks, MOST_PARTITIONS)), Groups(tasks, tasks)
+    read = reviews.through(_reading(kept, quarantine, options, text, texts), _SENT)
+    merging = functools.partial(_merged, places=places, polarity=polarity)
+    return exchanged(map_batches(exchanged(read, texts), merging, _SENT), places)
 
 
 def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
@@ -105,8 +106,8 @@ def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
     return np.sort(np.concatenate([np.zeros(0, np.int64), *places]))
 
 
-def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, tasks: int) -> Kernel:
-    """The function that keeps the reviews of a task and sends them, as numbers, to that of `tasks` of their text."""
+def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, groups: Groups) -> Kernel:
+    """The function that keeps the reviews of a task and sends them, as numbers, to the group of their text."""
     scale = options.polarity.scale
     cleaning, stop_words = cleaning_for(text.stop_words), stop_word_array(text.stop_words)
 
@@ -118,12 +119,12 @@ def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: Tex
         words = words if stop_words is None else without(words, stop_words)
         place = writer.append(pa.RecordBatch.from_arrays([words, pa.array(order), ratings, split], schema=KEPT))
         columns = [pa.array(digest), pa.array(order), pa.array(place), ratings, split]
-        return order % tasks, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
+        return order % groups.groups, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer, bad, seen = KeptWriter(kept, task), _QuarantineWriter(quarantine, task), _Spellings(scale)
         usable = (numbered(bad.take_out(seen.of(batch)), writer) for batch in batches)
-        yield from map(_sent, packed(usable, tasks))
+        yield from map(_sent, packed(usable, groups))
         writer.close()
         bad.close()
         yield _counts(reason=list(bad.reasons), copies=list(bad.reasons.values()))
@@ -138,7 +139,7 @@ def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
     return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
-def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int, polarity: Polarity) -> Iterator[pa.RecordBatch]:
+def _merged(packages: Iterator[pa.RecordBatch], *, places: Groups, polarity: Polarity) -> Iterator[pa.RecordBatch]:
     """What becomes of the reviews of some texts, all of them in this task; counts that come by are handed on."""
     counts: list[pa.RecordBatch] = []
 
@@ -155,8 +156,8 @@ def _merged(packages: Iterator[pa.RecordBatch], *, tasks: int, polarity: Polarit
             labels = polarity.labels(rows.rating)
             dropped = np.concatenate([dropped, rows.place[labels == LEFT_OUT]])
             yield _rows_by_split_and_label(rows, labels)
-        places = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_PLACE)
-        yield from map(_sent, packed([(task_of(dropped), places)], tasks))
+        batch = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_PLACE)
+        yield from map(_sent, packed([(task_of(dropped), batch)], places))
     yield from counts
 
 

@@ -1,5 +1,7 @@
 """What a first pass over the reviews keeps for the second: their words, as numbers, in Arrow files of many tasks.
 
+Each task has a folder of its own, so whoever reads what it kept lists that alone.
+
 No text is parsed, cleaned or cut into words twice. A *place* is a number that says in which file, and in which of its
 rows, a review stands.
 """
@@ -7,8 +9,7 @@ rows, a review stands.
 from __future__ import annotations
 
 import io
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow as pa
 from sentispark.files import Folder
 from sentispark.text.kernels import WORDS
 
-__all__ = ["KEPT", "KeptWriter", "kept_files", "read_kept", "task_of"]
+__all__ = ["KEPT", "KeptWriter", "read_kept", "task_of"]
 
 # `order` and `split` (0 train, 1 validation, 2 test) are functions of the text; `rating` is this record's own.
 KEPT = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa.float64()), ("split", pa.int32())])
@@ -45,7 +46,7 @@ class KeptWriter:
     """
 
     def __init__(self, folder: Folder, task: int) -> None:
-        self._folder, self._task, self._file = folder, task, 0
+        self._folder, self._task, self._file = _folder_of(folder, task), task, 0
         self._begin()
 
     def append(self, rows: pa.RecordBatch) -> np.ndarray:
@@ -63,7 +64,7 @@ class KeptWriter:
         """Write what is left."""
         self._writer.close()
         if self._rows:
-            self._folder.write(f"{self._task:07d}-{self._file:07d}.arrow", self._stream.getvalue())
+            self._folder.write(f"{self._file:07d}.arrow", self._stream.getvalue())
 
     def _begin(self) -> None:
         self._rows, self._stream = 0, io.BytesIO()
@@ -74,20 +75,16 @@ def _first_place(task: int, file: int) -> int:
     return (task << (_FILE_BITS + _ROW_BITS)) + (file << _ROW_BITS)
 
 
-def kept_files(folder: Folder) -> dict[int, list[str]]:
-    """The names of each task's files, in order; tasks that kept nothing are left out."""
-    files = defaultdict(list)
-    for name in folder.names():
-        files[int(name.split("-")[0])].append(name)
-    return dict(files)
+def _folder_of(folder: Folder, task: int) -> Folder:
+    return folder.child(f"{task:07d}")
 
 
-def read_kept(folder: Folder, names: Sequence[str], dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """The rows of some files, as `KEPT` has them, without those at the places `dropped` (int64, ascending)."""
-    for name in names:
-        task, file = map(int, name.removesuffix(".arrow").split("-"))
-        first = _first_place(task, file)
-        with pa.ipc.open_stream(folder.read(name)) as stream:
+def read_kept(folder: Folder, task: int, dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """The rows that a task kept, as `KEPT` has them, without those at the places `dropped` (int64, ascending)."""
+    own = _folder_of(folder, task)
+    for name in own.names():
+        first = _first_place(task, int(name.removesuffix(".arrow")))
+        with pa.ipc.open_stream(own.read(name)) as stream:
             for batch in stream:
                 start, stop = np.searchsorted(dropped, (first, first + batch.num_rows))
                 yield _without_rows(batch, dropped[start:stop] - first) if stop > start else batch

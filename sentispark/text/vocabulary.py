@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
-from sentispark.spark.exchange import PACKED, packed, unpacked
+from sentispark.spark.exchange import PACKED, groups_of, packed, unpacked
 from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.text.hashing import byte_hashes
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # Into so many packages a task's counts are cut, or more.
-_GROUPS = 64
+_GROUPS = groups_of(64)
 
 
 def most_frequent_words(
@@ -83,7 +83,7 @@ def packed_counts(words: Iterable[pa.ListArray], *, stop_words: pa.Array | None 
     def grouped() -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         for table in count_words(words, stop_words=stop_words):
             for batch in table.to_batches():
-                group = byte_hashes(*bytes_of(batch.column("word"))) % np.uint64(_GROUPS)
+                group = byte_hashes(*bytes_of(batch.column("word"))) % np.uint64(_GROUPS.groups)
                 yield group.astype(np.int64), batch
 
     return packed(grouped(), _GROUPS)

@@ -18,7 +18,7 @@ from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_
 from sentispark.errors import DatasetError
 from sentispark.files import Folder, replaced_folder
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.exchange import PACKED
+from sentispark.spark.exchange import PACKED, Groups
 from sentispark.text.wordlist import WordList
 
 TRAIN, VALIDATION, TEST = range(3)
@@ -89,6 +89,18 @@ def dataset(frame, tmp_path_factory):
     return path, write(
         frame, path, word_list=WORDS, text_options={"stop_words": "none"}, counts={"read": 360, "kept": 350}
     )
+
+
+def test_chunks_that_share_a_partition_are_the_same_bytes(frame, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(ChunkPlan, "groups", property(lambda plan: Groups(len(plan.files), 2)))
+    write(
+        frame,
+        tmp_path / "shared",
+        word_list=WORDS,
+        text_options={"stop_words": "none"},
+        counts={"read": 360, "kept": 350},
+    )
+    assert content(tmp_path / "shared") == content(dataset[0])
 
 
 class TestWriteDataset:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sentispark.files import Folder
 from sentispark.reviews import kept
-from sentispark.reviews.kept import KEPT, KeptWriter, kept_files, read_kept, task_of
+from sentispark.reviews.kept import KEPT, KeptWriter, read_kept, task_of
 from sentispark.text.kernels import tokenize
 
 texts = st.lists(st.sampled_from(["good", "not", "日本", "x'y"]), max_size=4).map(" ".join)
@@ -37,16 +37,15 @@ def test_the_rows_of_a_task_are_read_as_they_were_kept_but_for_the_dropped_ones(
             writer.close()
     finally:
         kept.ROWS_PER_FILE = held
-    files = kept_files(folder)
     expected = listed(map(rows_of, rows))
-    assert set(files) == ({0, 5} if expected else set())
-    for task, names in files.items():
-        of_task = np.concatenate(places[task])
+    for task in (0, 5):
+        of_task = np.concatenate([np.zeros(0, np.int64), *places[task]])
         assert (task_of(of_task) == task).all()
         assert len(set(of_task.tolist())) == len(expected)
         dropped = np.sort(of_task[[number for number in drop if number < len(expected)]])
-        found = listed(read_kept(folder, names, dropped))
+        found = listed(read_kept(folder, task, dropped))
         assert found == [row for number, row in enumerate(expected) if number not in drop]
+    assert listed(read_kept(folder, 1, np.zeros(0, np.int64))) == []
 
 
 def test_a_task_that_is_run_again_writes_the_same_files(tmp_path):
@@ -55,14 +54,14 @@ def test_a_task_that_is_run_again_writes_the_same_files(tmp_path):
         writer = KeptWriter(Folder(str(tmp_path)), 3)
         writer.append(rows_of(["good", "not good"]))
         writer.close()
-        contents.append({file.name: file.read_bytes() for file in tmp_path.iterdir()})
+        contents.append({file.name: file.read_bytes() for file in (tmp_path / "0000003").iterdir()})
     assert contents[0] == contents[1]
-    assert kept_files(Folder(str(tmp_path))) == {3: ["0000003-0000000.arrow"]}
+    assert list(contents[0]) == ["0000000.arrow"]
 
 
 def test_a_writer_that_got_nothing_writes_nothing(tmp_path):
     KeptWriter(Folder(str(tmp_path)), 0).close()
-    assert kept_files(Folder(str(tmp_path))) == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("limit", ["ROWS_PER_FILE", "BYTES_PER_FILE"])
@@ -72,4 +71,4 @@ def test_a_file_ends_when_it_has_its_rows_or_its_bytes(tmp_path, monkeypatch, li
     for _ in range(3):
         writer.append(rows_of(["a b", "c"]))
     writer.close()
-    assert len(kept_files(Folder(str(tmp_path)))[0]) == 3
+    assert len(list(tmp_path.glob("*/*"))) == 3

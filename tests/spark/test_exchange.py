@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sentispark.spark import exchange
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.exchange import PACKED, exchanged, packed, partition_keys, unpacked
+from sentispark.spark.exchange import PACKED, Groups, by_group, exchanged, groups_of, packed, unpacked
 
 SCHEMA = pa.schema([("number", pa.int64()), ("name", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROWS = st.tuples(st.integers(0, 3), st.integers(), st.none() | st.text(), st.none() | st.lists(st.integers(0, 9)))
@@ -29,11 +29,11 @@ def batch_of(rows):
 def test_each_group_gets_its_rows_in_their_order_whatever_is_held_and_packed(batches, bytes_held):
     with mock.patch.multiple(exchange, _HELD_BYTES=bytes_held, _PACKAGE_BYTES=bytes_held // 3):
         given_batches = ((np.array([row[0] for row in rows], np.int64), batch_of(rows)) for rows in batches)
-        sent = list(packed(given_batches, 4))
+        sent = list(packed(given_batches, groups_of(4)))
     expected, found = defaultdict(list), defaultdict(list)
     for rows in batches:
         for group, *row in rows:
-            expected[int(partition_keys(4)[group])].append(tuple(row))
+            expected[int(groups_of(4).keys()[group])].append(tuple(row))
     for packages in sent:
         for package in range(len(packages)):
             one = packages.slice(package, 1)
@@ -45,30 +45,55 @@ def test_each_group_gets_its_rows_in_their_order_whatever_is_held_and_packed(bat
 def test_packages_are_small_and_a_large_row_is_one_of_its_own():
     names = ["x" * 1000] * 100 + ["y" * 1_000_000]
     rows = pa.RecordBatch.from_pydict({"name": names})
-    (packages,) = packed([(np.zeros(101, np.int64), rows)], 1)
+    (packages,) = packed([(np.zeros(101, np.int64), rows)], groups_of(1))
     sizes = packages.column("package")
     assert sum(batch.num_rows for batch in unpacked([packages], rows.schema)) == 101
     assert len(sizes) > 3
 
 
-@pytest.mark.parametrize("partitions", [1, 2, 7, 64, 1000])
-def test_spark_sends_the_key_of_each_partition_there(spark, partitions):
-    keys = partition_keys(partitions).tolist()
-    assert len(set(keys)) == partitions
-    frame = spark.createDataFrame([(number, key) for number, key in enumerate(keys)], "partition int, key int")
-    chosen = frame.select("partition", F.pmod(F.hash("key"), F.lit(partitions)).alias("chosen")).collect()
+@pytest.mark.parametrize("groups", [Groups(1, 1), Groups(7, 7), Groups(1000, 1000), Groups(7, 2), Groups(1000, 64)])
+def test_spark_sends_the_key_of_each_group_to_its_partition(spark, groups):
+    keys = groups.keys().tolist()
+    assert len(set(keys)) == groups.groups
+    rows = [(number % groups.partitions, key) for number, key in enumerate(keys)]
+    frame = spark.createDataFrame(rows, "partition int, key int")
+    chosen = frame.select("partition", F.pmod(F.hash("key"), F.lit(groups.partitions)).alias("chosen")).collect()
     assert [row.chosen for row in chosen] == [row.partition for row in chosen]
 
 
+@given(st.integers(0, 10**6))
+def test_the_blocks_of_a_shuffle_grow_with_the_tasks_that_send_alone(number):
+    groups = groups_of(number)
+    assert groups.groups == max(1, number)
+    assert groups.partitions == min(groups.groups, exchange.MOST_PARTITIONS) <= 2000
+
+
+def test_packages_of_many_groups_are_not_tiny_and_what_is_held_for_them_is_bounded():
+    rows = pa.RecordBatch.from_pydict({"number": np.arange(1_000_000)})  # 8 MB
+    batches = ((np.arange(1_000_000) % 20_000, rows) for _ in range(12))
+    sizes = [
+        len(value)
+        for packages in packed(batches, groups_of(20_000))
+        for value in packages.column("package").to_pylist()
+    ]
+    assert np.mean(sizes) > 2000
+
+
 @pytest.mark.modern
-def test_each_group_meets_in_the_partition_of_its_number(spark):
+@pytest.mark.parametrize("groups", [Groups(12, 12), Groups(12, 5)])
+def test_each_group_meets_in_its_partition_and_groups_follow_one_another(spark, groups):
+    schema = pa.schema([("id", pa.int64())])
+
     def send(batches):
-        yield from packed(((batch.column(0).to_numpy() % 10, batch) for batch in batches), 12)
+        yield from packed(((batch.column(0).to_numpy() % 10, batch) for batch in batches), groups)
 
     def receive(batches):
-        yield from unpacked(batches, pa.schema([("id", pa.int64())]))
+        for number, table in enumerate(by_group(batches, schema)):
+            yield from table.append_column("group", pa.array([number] * len(table), pa.int64())).to_batches()
 
-    packages = exchanged(map_batches(spark.range(300, numPartitions=3), send, PACKED), 12)
-    found = map_batches(packages, receive, "id long").withColumn("partition", F.spark_partition_id()).collect()
-    assert sorted(row.id for row in found) == list(range(300))
-    assert all(row.partition == row.id % 10 for row in found)
+    packages = exchanged(map_batches(spark.range(300, numPartitions=3), send, PACKED), groups)
+    found = map_batches(packages, receive, "id long, group long").withColumn("partition", F.spark_partition_id())
+    rows = found.collect()
+    assert sorted(row.id for row in rows) == list(range(300))
+    assert all(row.partition == row.id % 10 % groups.partitions for row in rows)
+    assert len({(row.partition, row.group, row.id % 10) for row in rows}) == 10  # a group is whole, and alone
