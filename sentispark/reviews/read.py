@@ -7,6 +7,8 @@ the batches to whatever comes next in the same Python process. Texts do not trav
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
@@ -23,6 +25,7 @@ from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
+from sentispark.spark.spread import spread, spread_values
 from sentispark.text.markup import MARKUP
 
 __all__ = ["Kernel", "Reviews", "read_reviews"]
@@ -68,15 +71,13 @@ class Reviews:
         schema : str
             Spark's types of the batches that it gives.
         """
-        tasks, fields, scale, markup = self.tasks, self.fields, self.scale, self.markup
+        fields, scale, markup = self.fields, self.scale, self.markup
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for number in batch.column(0).to_pylist():
-                    yield from kernel(number, _judged(tasks[number], fields, scale, markup))
+            for number, pieces in spread_values(batches):
+                yield from kernel(number, _judged(_unpressed(pieces), fields, scale, markup))
 
-        numbers = self.spark.range(len(tasks), numPartitions=max(1, len(tasks)))
-        return map_batches(numbers, run, schema)
+        return map_batches(spread(self.spark, [_pressed(pieces) for pieces in self.tasks]), run, schema)
 
     @property
     def records(self) -> DataFrame:
@@ -98,6 +99,15 @@ class Reviews:
     def quarantined(self) -> DataFrame:
         """The records that cannot be used: `reason`, `file` and `record`, all strings."""
         return self.records.where("reason IS NOT NULL").select("reason", "file", "record")
+
+
+def _pressed(pieces: Sequence[Piece]) -> bytes:
+    """Pieces as a task gets them: of small files there may be thousands, whose paths are alike."""
+    return zlib.compress(pickle.dumps([tuple(piece) for piece in pieces]), 1)
+
+
+def _unpressed(pieces: bytes) -> list[Piece]:
+    return [Piece(*piece) for piece in pickle.loads(zlib.decompress(pieces))]
 
 
 def _judged(pieces: list[Piece], fields: Fields, scale: Scale | None, markup: str) -> Iterator[pa.RecordBatch]:

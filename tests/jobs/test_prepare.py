@@ -14,11 +14,13 @@ from pathlib import Path
 import fsspec
 import pyarrow as pa
 import pytest
+from pyspark import cloudpickle
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.jobs.prepare import prepare
+from sentispark.reviews import pieces
 from sentispark.reviews.digest import split_draws
 from sentispark.reviews.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
@@ -337,3 +339,25 @@ def test_files_and_dataset_may_be_on_s3(s3):
     manifest = open_dataset(f"{s3}/dataset").manifest
     assert {split: manifest.rows(split) for split in result["rows_written"]} == result["rows_written"]
     assert {path.split("/")[2] for path in fs.find(f"{s3}/dataset")} >= {"_manifest.json", "vocabulary.json", "train"}
+
+
+def test_what_every_task_is_sent_does_not_grow_with_files_and_tasks(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(pieces, "_SMALLEST", 1000)
+    sent = defaultdict(list)
+    for files in (2, 16):
+        folder = tmp_path / f"{files}"
+        folder.mkdir()
+        for number in range(files):
+            write_lines(folder / f"{number}.jsonl", odd_reviews(30, seed=number))
+        with monkeypatch.context() as patch:
+            function = type(spark.range(1)).mapInArrow
+
+            def kept(frame, run, *arguments, files=files, function=function, **named):
+                sent[files].append(len(cloudpickle.dumps(run)))
+                return function(frame, run, *arguments, **named)
+
+            patch.setattr(type(spark.range(1)), "mapInArrow", kept)
+            prepare(
+                spark, [str(folder)], str(tmp_path / f"{files}-dataset"), ReviewOptions(), TextOptions(vocab_size=5)
+            )
+    assert all(abs(few - many) < 100 for few, many in zip(sent[2], sent[16], strict=True)), dict(sent)

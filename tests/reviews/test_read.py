@@ -444,3 +444,19 @@ class TestErrors:
         assert error_of(read_reviews, spark, "x.jsonl", text_col="a", rating_col="a") == (
             "The text and the rating must be two columns. Both are 'a'."
         )
+
+
+def test_many_small_files_are_few_tasks_and_each_gets_its_own_pieces_alone(spark, tmp_path):
+    paths = []
+    for number in range(2000):
+        path = tmp_path / f"part-{number:05d}.jsonl"
+        path.write_text(json.dumps({"reviewText": f"text {number}", "overall": 5}) + "\n")
+        paths.append(str(path))
+    sizes = {}
+    for files in (1, 2000):
+        reviews = read_reviews(spark, paths[:files])
+        assert len(reviews.tasks) == 1
+        function = reviews.records._jdf.queryExecution().analyzed().functionExpr().func()
+        sizes[files] = function.command().size()
+    assert sizes[1] == sizes[2000]
+    assert sorted(row.text for row in reviews.usable.collect()) == sorted(f"text {number}" for number in range(2000))
