@@ -1,11 +1,20 @@
-"""Encoded rows of DataFrames on disk between fits, under names that follow from them: the next fit finds them."""
+"""Encoded rows of DataFrames on disk between fits, under names that follow from them: the next fit finds them.
+
+Whoever writes an entry writes into a folder of its own, `rows-NAME-UNIQUE`, whose manifest comes last; so any number of
+fits may write the same rows at once, on any file system, and what a fit finds is whole or of no use to it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+
+from fsspec import AbstractFileSystem
 
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
@@ -14,7 +23,7 @@ from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.session import get_spark, shares_this_machine
 
-__all__ = ["cache_folder", "cached", "clean_cache", "entry"]
+__all__ = ["cache_folder", "cached", "clean_cache", "new_entry"]
 
 # Entries that no fit has used for so long are removed by the next fit.
 KEPT_DAYS = 7.0
@@ -40,22 +49,30 @@ def cache_folder(cache_dir: str) -> Folder:
     return Folder(str(path))
 
 
-def entry(cache: Folder, name: str) -> Folder:
-    """The folder in which the dataset of that name lies, or is to be written."""
-    return cache.child(_PREFIX + name)
-
-
-def cached(folder: Folder) -> Dataset | None:
-    """The dataset of an entry, which counts as used now; None if there is none, and what is damaged is removed."""
-    if not folder.exists():
-        return None
+@contextlib.contextmanager
+def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
+    """A folder to write the dataset of that name into; removed again if the block fails."""
+    folder = cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}")
     try:
-        dataset = open_dataset(folder)
-    except DatasetError:
+        yield folder
+    except BaseException:
         folder.remove()
-        return None
-    folder.write(manifest_file.FILE_NAME, folder.read(manifest_file.FILE_NAME))
-    return dataset
+        raise
+
+
+def cached(cache: Folder, name: str) -> Dataset | None:
+    """The dataset of that name, which counts as used now; None if there is no whole one.
+
+    What is not whole is left alone: another fit may be writing it.
+    """
+    for entry in cache.names():
+        if entry == _PREFIX + name or entry.startswith(f"{_PREFIX}{name}-"):
+            with contextlib.suppress(DatasetError, FileNotFoundError):
+                dataset = open_dataset(cache.child(entry))
+                folder = dataset.folder
+                folder.write(manifest_file.FILE_NAME, folder.read(manifest_file.FILE_NAME))
+                return dataset
+    return None
 
 
 def clean_cache(cache_dir: str = "", *, days: float = 0.0) -> int:
@@ -74,16 +91,18 @@ def clean_cache(cache_dir: str = "", *, days: float = 0.0) -> int:
         How many were removed.
     """
     cache = cache_folder(cache_dir)
-    fs, path = cache.location
-    fs.invalidate_cache()
-    entries = [info["name"] for info in fs.ls(path, detail=True)] if fs.exists(path) else []
+    fs, _ = cache.location
     before = datetime.now(timezone.utc) - timedelta(days=days)
-    old = [
-        name
-        for name in entries
-        if name.rstrip("/").rsplit("/", 1)[1].startswith(_PREFIX)
-        and all(fs.modified(file) <= before for file in fs.find(name))
-    ]
-    for name in old:
-        fs.rm(name, recursive=True)
+    entries = [cache.child(name) for name in cache.names() if name.startswith(_PREFIX)]
+    old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
+    for entry in old:
+        with contextlib.suppress(FileNotFoundError):  # another fit removes it, too
+            entry.remove()
     return len(old)
+
+
+def _last_change(fs: AbstractFileSystem, path: str) -> datetime:
+    """When the newest file of an entry was written; of one that has none yet, when it was made."""
+    with contextlib.suppress(FileNotFoundError):
+        return max(fs.modified(file) for file in fs.find(path) or [path])
+    return datetime.max.replace(tzinfo=timezone.utc)  # it changes while we look

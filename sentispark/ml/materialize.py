@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.manifest import FORMAT_VERSION, SPLITS
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
-from sentispark.errors import DatasetError, InputError
+from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.ml.cache import cached, entry
+from sentispark.ml.cache import cached, new_entry
 from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import PACKED
@@ -102,8 +102,9 @@ def materialize(
             shown = ", ".join(_other_labels(dataset, label_col))
             raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else: {shown}.")
         _check(found, weight_col=weight_col, features_col=features_col)
-        folder = entry(cache, _name(found, weighted=weight_col is not None))
-        return cached(folder) or _write(rows, found, folder, weighted=weight_col is not None)
+        weighted = weight_col is not None
+        name = _name(found, weighted=weighted)
+        return cached(cache, name) or _write(rows, found, cache, name, weighted=weighted)
     finally:
         rows.unpersist()
 
@@ -121,10 +122,10 @@ def _name(found: list[Row], *, weighted: bool) -> str:
     return hashlib.sha256(json.dumps([FORMAT_VERSION, weighted, splits]).encode()).hexdigest()[:16]
 
 
-def _write(rows: DataFrame, found: list[Row], folder: Folder, *, weighted: bool) -> Dataset:
+def _write(rows: DataFrame, found: list[Row], cache: Folder, name: str, *, weighted: bool) -> Dataset:
     plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found})
     columns = ["split", "order", "tokens", "label", *(["weight"] if weighted else [])]
-    try:
+    with new_entry(cache, name) as folder:
         write_dataset(
             map_batches(rows.select(*columns), functools.partial(packed_rows, plan=plan), PACKED),
             folder,
@@ -133,10 +134,7 @@ def _write(rows: DataFrame, found: list[Row], folder: Folder, *, weighted: bool)
             sequence_length=max(1, max(row.steps for row in found)),
             vocabulary_size=max(2, 1 + max(row.largest for row in found)),
         )
-    except DatasetError:
-        if not cached(folder):  # another fit has written the same rows meanwhile
-            raise
-    return open_dataset(folder)
+        return open_dataset(folder)
 
 
 def _check(found: list[Row], *, weight_col: str | None, features_col: str) -> None:

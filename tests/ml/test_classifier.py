@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from multiprocessing.pool import ThreadPool
 
@@ -241,6 +242,45 @@ class TestCache:
         classifier.fit(frame)
         assert clean_cache(str(tmp_path), days=4) == 0
 
+    def test_two_fits_write_the_same_rows_at_once(self, classifier, frame, tmp_path, monkeypatch):
+        both = threading.Barrier(2, timeout=60)
+
+        def together(*arguments, **options):
+            both.wait()
+            manifest = write_dataset(*arguments, **options)
+            both.wait()
+            return manifest
+
+        with monkeypatch.context() as patched:
+            patched.setattr("sentispark.ml.materialize.write_dataset", together)
+            with ThreadPool(2) as pool:
+                first, second = pool.map(classifier.fit, [frame, frame])
+        assert weights(first) == weights(second) == weights(classifier.fit(frame))
+        assert [open_dataset(str(tmp_path / entry)).manifest.rows("train") for entry in entries(tmp_path)] == [400, 400]
+
+    def test_what_another_fit_is_writing_stays(self, classifier, frame, tmp_path):
+        classifier.fit(frame)
+        name = entries(tmp_path)[0].rpartition("-")[0]
+        halves = [tmp_path / f"{name}-0{number}" for number in range(2)]  # found before the whole one
+        for half in halves:
+            half.mkdir()
+        (halves[0] / "_manifest.json.draft").write_text("{")
+        classifier.fit(frame)
+        assert all(half.exists() for half in halves)
+        assert len(entries(tmp_path)) == 3
+
+    def test_cleaning_twice_at_once(self, classifier, frame, tmp_path, monkeypatch):
+        classifier.fit(frame)
+        remove = Folder.remove
+
+        def removed_before(folder):
+            remove(folder)
+            raise FileNotFoundError(folder.url)
+
+        monkeypatch.setattr(Folder, "remove", removed_before)
+        clean_cache(str(tmp_path))
+        assert entries(tmp_path) == []
+
     def test_in_local_mode_it_needs_no_folder(self, frame, settings):
         LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
         assert clean_cache() >= 1
@@ -466,3 +506,16 @@ class TestTuning:
             seed=1,
         )
         assert 0 <= search.fit(frame).avgMetrics[0] <= 1
+
+    def test_cross_validator_with_two_fits_at_once_finds_what_one_after_another_finds(self, frame, settings):
+        classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
+        grid = ParamGridBuilder().addGrid(classifier.learningRate, [1e-6, 0.03]).build()
+        search = CrossValidator(
+            estimator=classifier,
+            estimatorParamMaps=grid,
+            evaluator=BinaryClassificationEvaluator(),
+            numFolds=2,
+            seed=1,
+        )
+        one, two = (search.copy().setParallelism(parallelism).fit(frame).avgMetrics for parallelism in (1, 2))
+        assert one == two
