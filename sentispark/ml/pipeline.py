@@ -60,10 +60,12 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
         return PipelineModel([encoder, LSTMClassificationModel.from_trained(trained)])
     if not folder.exists("metadata"):
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
-    encoder, _ = require_our_stages(folder, saved_stages(folder))
-    pipeline = PipelineModel.load(folder.url)
-    pipeline.stages[0].setMarkup(saved_markup(encoder.metadata, pipeline.stages[1].trained))
-    return pipeline
+    # Not by PipelineModel.load: Spark takes the stages' folders and classes from the metadata, wherever those lead.
+    encoder, classifier = require_our_stages(folder, saved_stages(folder))
+    model = LSTMClassificationModel.load(classifier.folder.url)
+    encoding = ReviewEncoderModel.load(encoder.folder.url)
+    encoding.setMarkup(saved_markup(encoder.metadata, model.trained))
+    return PipelineModel([encoding, model])._resetUid(read_metadata(folder)["uid"])
 
 
 def saved_markup(encoder: Mapping[str, Any], trained: TrainedNet) -> str:

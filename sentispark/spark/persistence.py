@@ -76,7 +76,10 @@ class _FilesReader(MLReader):
             raise DatasetError(f"'{path}' must hold a saved {expected}. It holds a {metadata['class']}.")
         stage = self.stage_class()
         stage._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(stage, metadata)
+        try:
+            DefaultParamsReader.getAndSetParams(stage, metadata)
+        except (AttributeError, ValueError, TypeError) as error:
+            raise DatasetError(f"'{path}' must hold Params that a {expected} has. It does not: {error}.") from error
         params = {**metadata["defaultParamMap"], **metadata["paramMap"]}
         stage._set(**{name: value for name, value in stage.before.items() if name not in params})
         stage._load_files(folder)

@@ -253,6 +253,33 @@ def test_a_saved_class_that_is_not_ours_is_not_even_imported(spark, trained, tmp
     assert "this" not in sys.modules
 
 
+def test_a_pipelines_metadata_lead_nowhere_else(spark, trained, tmp_path):
+    model = Path(shutil.copytree(trained[0], tmp_path / "model"))
+    hidden = model / "hidden"
+    shutil.copytree(next(model.glob("stages/1_*")), hidden)
+    for metadata in (hidden / "metadata").glob("*part-*"):
+        metadata.unlink()
+    (hidden / "metadata" / "part-00000").write_text('{"class": "this.Zen", "uid": "x"}')
+    (metadata,) = model.glob("metadata/part-*")
+    (metadata.parent / f".{metadata.name}.crc").unlink()
+    content = json.loads(metadata.read_text())
+    content["paramMap"]["stageUids"] = ["x/../../hidden", content["paramMap"]["stageUids"][1]]
+    metadata.write_text(json.dumps(content))
+    stages = [type(stage).__name__ for stage in load_pipeline(str(model)).stages]
+    assert stages == ["ReviewEncoderModel", "LSTMClassificationModel"]
+    assert "this" not in sys.modules
+
+
+def test_params_that_a_stage_does_not_have_are_told(spark, trained, tmp_path):
+    model = Path(shutil.copytree(trained[0], tmp_path / "model"))
+    (metadata,) = model.glob("stages/0_*/metadata/part-*")
+    (metadata.parent / f".{metadata.name}.crc").unlink()
+    content = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**content, "paramMap": {**content["paramMap"], "colour": "red"}}))
+    with pytest.raises(DatasetError, match=r"must hold Params that a .*ReviewEncoderModel has. It does not: .*colour"):
+        load_pipeline(str(model))
+
+
 @pytest.mark.parametrize("name", ["with blank", "run[1]", "50%", "{a}"])
 def test_folders_may_have_odd_names(spark, prepared, trained, tmp_path, name):
     dataset = shutil.copytree(prepared[0], tmp_path / name)
