@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -92,11 +93,11 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     def _repr_html_(self) -> str:
         net = self.trained
         if net is None:
-            return f"<div>{self.uid}: no trained net</div>"
+            return f"<div>{html.escape(self.uid)}: no trained net</div>"
         shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size})"
         read = f"{net.vocabulary_size - FIRST_WORD:,} words, sequences of {net.sequence_length}"
-        heading = f"<b>{self.uid}</b>: {shape}, {read}, trained by {net.run['workers']} ranks"
-        return f"<div>{heading}</div>{self.summary._repr_html_()}"
+        told = html.escape(f"{shape}, {read}, trained by {net.run['workers']} ranks")
+        return f"<div><b>{html.escape(self.uid)}</b>: {told}</div>{self.summary._repr_html_()}"
 
     def predict(self, value: Sequence[int]) -> float:
         """The prediction of one sequence of token ids, 0.0 or 1.0, without a Spark job.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ class TrainingSummary:
 
 def _row(epoch: Mapping[str, Any], *, kept: bool) -> str:
     style = ' style="font-weight: bold"' if kept else ""
-    return f"<tr{style}>" + "".join(f"<td>{show(epoch)}</td>" for show in _COLUMNS.values()) + "</tr>"
+    return f"<tr{style}>" + "".join(f"<td>{html.escape(show(epoch))}</td>" for show in _COLUMNS.values()) + "</tr>"
 
 
 def _measure(epoch: Mapping[str, Any], name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import io
 import sys
 
@@ -91,3 +93,19 @@ def test_a_notebook_shows_how_a_model_was_trained(model):
     assert shown.count("font-weight: bold") == 1
     assert f"{model.summary.history[-1]['train_loss']:.4f}" in shown
     assert LSTMClassificationModel()._repr_html_().endswith("no trained net</div>")
+
+
+@pytest.mark.usefixtures("spark")
+def test_what_a_notebook_shows_is_no_markup_whatever_the_files_say(trained):
+    evil = "<script>alert(1)</script>"
+    run = {**trained.run, "workers": evil}
+    history = [{**epoch, "epoch": evil} for epoch in trained.history]
+    model = LSTMClassificationModel.from_trained(
+        dataclasses.replace(trained, sequence_length=evil, history=history, run=run)
+    )
+    model._resetUid(evil)
+    assert evil not in model._repr_html_()
+    assert model._repr_html_().count(html.escape(evil)) == 3 + len(history)
+    empty = LSTMClassificationModel()
+    empty._resetUid(evil)
+    assert evil not in empty._repr_html_()
