@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,6 +125,14 @@ class Manifest:
                 f"'{source}' must be of format version {FORMAT_VERSION}. It is of {version}. Prepare the dataset again."
             )
         try:
-            return cls(**{**content, "chunks": tuple(Chunk(**chunk) for chunk in content["chunks"])})
-        except (TypeError, KeyError) as error:
+            return cls(**{**content, "chunks": tuple(_chunk(chunk) for chunk in content["chunks"])})
+        except (TypeError, KeyError, ValueError) as error:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
+
+
+def _chunk(content: Mapping[str, Any]) -> Chunk:
+    """A chunk as the file describes it. Raises ValueError if its path leads out of its split's folder."""
+    chunk = Chunk(**content)
+    if chunk.split not in SPLITS or not re.fullmatch(rf"{chunk.split}/\w[\w.-]*", chunk.file, re.ASCII):
+        raise ValueError(f"'{chunk.file}' is no file of the split '{chunk.split}'")
+    return chunk

@@ -74,6 +74,28 @@ class TestOpenDataset:
         )
 
     @pytest.mark.parametrize(
+        "chunk",
+        [
+            {"file": "../other/chunk-000000.parquet"},
+            {"file": "train/../../chunk-000000.parquet"},
+            {"file": "/chunk-000000.parquet"},
+            {"file": "train/"},
+            {"file": "train/.."},
+            {"file": "test/chunk-000000.parquet"},
+            {"file": "s3://bucket/chunk-000000.parquet"},
+            {"split": "..", "file": "../chunk-000000.parquet"},
+            {"split": "other", "file": "other/chunk-000000.parquet"},
+        ],
+    )
+    def test_a_chunk_elsewhere_is_no_chunk(self, folder, chunk):
+        manifest = json.loads((folder / "_manifest.json").read_text())
+        manifest["chunks"][0] |= chunk
+        (folder / "_manifest.json").write_text(json.dumps(manifest))
+        assert f"'{folder}/_manifest.json' must be a manifest. It is damaged: ValueError" in error_of(
+            DatasetError, open_dataset, str(folder)
+        )
+
+    @pytest.mark.parametrize(
         "content",
         [
             b"",
