@@ -13,7 +13,7 @@ from sentispark.errors import DatasetError
 __all__ = ["FILE_NAME", "FORMAT_VERSION", "SPLITS", "Chunk", "Manifest", "id_type_of"]
 
 FILE_NAME = "_manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 
 
@@ -37,6 +37,8 @@ class Chunk:
         The sum of the rows' weights; `rows` where there are none.
     size : int
         Bytes of the file.
+    positives_weight : float or None
+        What the rows with label 1 have of `weight`; None in a weighted dataset of format version 1.
     """
 
     split: str
@@ -45,6 +47,7 @@ class Chunk:
     positives: int
     weight: float
     size: int
+    positives_weight: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +105,24 @@ class Manifest:
         rows = self.rows(split)
         return sum(chunk.weight for chunk in self.chunks_of(split)) / rows if rows else 1.0
 
+    def class_weights(self, split: str) -> tuple[float, float]:
+        """The weights of the rows with label 0 and with label 1 of one split.
+
+        Raises
+        ------
+        DatasetError
+            If the dataset is of a version that did not keep them.
+        """
+        if not self.weighted:
+            return float(self.rows(split) - self.positives(split)), float(self.positives(split))
+        chunks = self.chunks_of(split)
+        if any(chunk.positives_weight is None for chunk in chunks):
+            raise DatasetError(
+                "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
+            )
+        positives = sum(chunk.positives_weight for chunk in chunks)
+        return sum(chunk.weight for chunk in chunks) - positives, positives
+
     def to_json(self) -> str:
         """The text of the file."""
         return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1, sort_keys=True)
@@ -113,16 +134,17 @@ class Manifest:
         Raises
         ------
         DatasetError
-            Naming `source`, if the text is no manifest or of another format version.
+            Naming `source`, if the text is no manifest or of a later format version.
         """
         try:
             content = json.loads(text)
             version = content.pop("format_version")
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
-        if version != FORMAT_VERSION:
+        if version not in range(1, FORMAT_VERSION + 1):
             raise DatasetError(
-                f"'{source}' must be of format version {FORMAT_VERSION}. It is of {version}. Prepare the dataset again."
+                f"'{source}' must be of format version {FORMAT_VERSION} or before. It is of {version}. "
+                "Prepare the dataset again."
             )
         try:
             return cls(**{**content, "chunks": tuple(_chunk(chunk) for chunk in content["chunks"])})

@@ -195,7 +195,7 @@ def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest
                     sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
                     yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
-    schema = "split string, file string, rows long, positives long, weight double, size long"
+    schema = "split string, file string, rows long, positives long, weight double, size long, positives_weight double"
     written = map_batches(exchanged(packages, plan.groups), run, schema).collect()
     return tuple(sorted((Chunk(**line.asDict()) for line in written), key=lambda chunk: (chunk.split, chunk.file)))
 
@@ -225,18 +225,20 @@ def _write_chunk(
     offsets = pa.array(np.arange(len(sequence) + 1, dtype=np.int32) * plan.sequence_length)
     ids = pa.array(sequence.astype(plan.id_type, copy=False).ravel())
     columns = [pa.ListArray.from_arrays(offsets, ids, type=schema.field("sequence").type), pa.array(length), label]
-    weight = float(table.num_rows)
+    positive = label.to_numpy() == 1
+    weight, positives_weight = float(table.num_rows), float(np.sum(positive))
     if plan.weighted:
         columns.append(table["weight"].combine_chunks())
-        weight = float(np.sum(columns[-1].to_numpy()))
+        each = columns[-1].to_numpy()
+        weight, positives_weight = float(np.sum(each)), float(np.sum(each[positive]))
     stream = io.BytesIO()
     pq.write_table(
         pa.Table.from_arrays(columns, schema=schema), stream, **_PARQUET, row_group_size=max(1, table.num_rows)
     )
     folder.write(file, stream.getvalue())
-    positives = int(label.to_numpy().sum())
-    line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "positives": positives, "weight": weight}
-    return pa.RecordBatch.from_pylist([{**line, "size": stream.tell()}])
+    line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "positives": int(np.sum(positive))}
+    weights = {"weight": weight, "size": stream.tell(), "positives_weight": positives_weight}
+    return pa.RecordBatch.from_pylist([line | weights])
 
 
 def _parquet_schema(plan: Manifest) -> pa.Schema:
@@ -250,7 +252,7 @@ def _parquet_schema(plan: Manifest) -> pa.Schema:
 def _unannounced(table: pa.Table) -> pa.RecordBatch:
     """A line for rows of a split that was to have none; it makes the counts differ."""
     line = {"split": "others", "file": "", "rows": table.num_rows, "positives": 0, "weight": 0.0, "size": 0}
-    return pa.RecordBatch.from_pylist([line])
+    return pa.RecordBatch.from_pylist([line | {"positives_weight": 0.0}])
 
 
 def _padded(tokens: pa.ChunkedArray, sequence_length: int, token_type: str) -> tuple[np.ndarray, np.ndarray]:

@@ -136,6 +136,9 @@ def measures(total: Tally) -> dict:
             Mann–Whitney statistic; Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747). Logits in one
             bin (1/2048 wide) count as tied, so the error is at most half the share of pairs that lie in one bin. None
             unless both classes are present.
+        missing_class : {"negative", "positive"} or None
+            The class of which there is no row, where there is one of the other: accuracy and F1 then say nothing about
+            it.
         log_loss : float or None
             Mean over rows, in nats. None without rows.
         confusion : list of lists of int
@@ -158,6 +161,7 @@ def measures(total: Tally) -> dict:
             "macro": (f1_negative + f1_positive) / 2 if rows else None,
         },
         "roc_auc": _roc_auc(total.counts) if both else None,
+        "missing_class": None if both or not rows else "positive" if negatives else "negative",
         "log_loss": total.log_loss_sum / rows if rows else None,
         "confusion": [[tn, fp], [fn, tp]],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,13 +31,15 @@ from sentispark.nn.options import NetOptions
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_columns, require_new_columns
 from sentispark.spark.session import get_spark
-from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable
+from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable, one_class_sentence
 
 if TYPE_CHECKING:
     from sentispark.train.events import Event
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LSTMClassifier"]
+
+_log = logging.getLogger(__name__)
 
 
 @params_from(FitOptions, PredictOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
@@ -142,6 +145,8 @@ class LSTMClassifier(
         workers = self.getNumWorkers()
         config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
         check_trainable(dataset, config, workers)
+        if sentence := one_class_sentence(dataset):
+            _log.warning(sentence)
         with reporting() as show:
 
             def emit(event: Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LSTMClassificationModel", "TrainingSummary"]
+
+_log = logging.getLogger(__name__)
 
 _LOGIT = "_sentispark_logit"
 
@@ -150,7 +153,12 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
             raise InputError(
                 f"Column '{self.getLabelCol()}' must hold 0 or 1. {values[-1]:.0f} rows hold something else."
             )
-        return measures(Tally.from_array(values[:-1]))
+        found = measures(Tally.from_array(values[:-1]))
+        if missing := found["missing_class"]:
+            _log.warning(
+                "None of the %d rows is %s: the accuracy says nothing about such rows.", found["rows"], missing
+            )
+        return found
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         predict = self._predictor(dataset)

@@ -13,7 +13,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import SentisparkError
 from sentispark.files import Folder, replaced_folder
 from sentispark.text import wordlist
-from sentispark.train.config import TrainConfig
+from sentispark.train.config import TrainConfig, one_class_sentence
 from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
@@ -43,7 +43,10 @@ def _run(flags: argparse.Namespace) -> int:
         run_rank(config, world)
         return 0
     with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
-        words = open_dataset(config.dataset).word_list
+        dataset = open_dataset(config.dataset)
+        if sentence := one_class_sentence(dataset):
+            _log.warning(sentence)
+        words = dataset.word_list
         trained = run_rank(config, world, _log_event)
         trained.save(draft)
         if words is not None:

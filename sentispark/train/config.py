@@ -65,7 +65,7 @@ class TrainOptions:
     positive_weight: float | str = option(
         1.0,
         any_of(between(0, math.inf, open_low=True), one_of("balanced")),
-        "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same",
+        "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same in all",
     )
     embedding_path: str = option(
         "",
@@ -162,10 +162,38 @@ def check_batch_size(options: TrainOptions, ranks: int) -> None:
         )
 
 
+def positive_weight(dataset: Dataset, options: TrainOptions) -> float:
+    """The factor of a positive row's loss; balanced, the weight of all negative training rows by that of the positive.
+
+    Raises
+    ------
+    OptionError
+        If it is to be balanced, and all rows of one class weigh nothing.
+    """
+    if options.positive_weight != "balanced":
+        return options.positive_weight
+    negative, positive = dataset.manifest.class_weights("train")
+    if not negative or not positive:
+        raise OptionError(
+            "'positiveWeight' balanced needs rows of both classes"
+            + (" that weigh something." if dataset.manifest.weighted else ".")
+            + " All training rows are of one."
+        )
+    return negative / positive
+
+
+def one_class_sentence(dataset: Dataset) -> str | None:
+    """What to tell whoever trains on rows of one class; None if there are two."""
+    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
+    if 0 < positives < rows:
+        return None
+    kind, missing = ("positive", "negative") if positives else ("negative", "positive")
+    return f"All {rows} training rows are {kind}: the model cannot tell them from {missing} ones. Check the labels."
+
+
 def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
     """Raise `OptionError` or `InputError` if the dataset cannot be trained on with these options."""
     dataset.require_split("train")
-    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
     check_batch_size(config.train, ranks)
     for step, held in config.sizes or ():
         if len(held) != ranks or sum(held) != config.train.batch_size or min(held) < 0:
@@ -183,8 +211,7 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
         raise InputError("The weights of the training rows must not all be 0. They are.")
     if config.train.embedding_path:
         check_vectors(config.train.embedding_path, dataset, config.net.embedding_size)
-    if config.train.positive_weight == "balanced" and positives in (0, rows):
-        raise OptionError("'positiveWeight' balanced needs rows of both classes. All training rows are of one.")
+    positive_weight(dataset, config.train)
 
 
 def _recorded(sizes: Any) -> tuple[tuple[int, tuple[int, ...]], ...] | None:

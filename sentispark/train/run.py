@@ -18,7 +18,7 @@ from sentispark.dataset.readers import choose_reader
 from sentispark.dataset.store import RowStore
 from sentispark.errors import SentisparkError, TrainingError
 from sentispark.nn.lstm import ReviewLSTM
-from sentispark.train.config import TrainConfig, check_trainable
+from sentispark.train.config import TrainConfig, check_trainable, positive_weight
 from sentispark.train.events import Emit
 from sentispark.train.pace import Pace
 from sentispark.train.precision import products
@@ -114,14 +114,12 @@ def _train(
     manifest, options = dataset.manifest, config.train
     net.to(world.device)
     torch.manual_seed(options.seed * world.size + world.rank)  # each rank drops values of its own
-    rows, positives = manifest.rows("train"), manifest.positives("train")
-    weight = options.positive_weight
     stepper = Stepper(
         net,
         options,
         world,
-        steps=options.max_epochs * epoch_steps(rows, options.batch_size),
-        positive_weight=(rows - positives) / positives if weight == "balanced" else weight,
+        steps=options.max_epochs * epoch_steps(manifest.rows("train"), options.batch_size),
+        positive_weight=positive_weight(dataset, options),
         mean_weight=manifest.mean_weight("train"),
         slowdown=slowdown,
     )

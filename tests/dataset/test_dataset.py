@@ -29,6 +29,13 @@ class TestOpenDataset:
         assert manifest.mean_weight("train") == (0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9) / 4 / 10
         assert manifest.mean_weight("test") == 1
 
+    def test_datasets_of_the_first_version_know_what_classes_weigh_if_all_rows_weigh_the_same(self, folder, tmp_path):
+        assert open_dataset(str(folder)).manifest.class_weights("train") == (7, 3)
+        weighted = open_dataset(str(write_by_hand(tmp_path / "weighted", weighted=True))).manifest
+        assert error_of(DatasetError, weighted.class_weights, "train") == (
+            "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
+        )
+
     def test_a_manifest_says_the_same_after_being_written_and_read(self, folder):
         manifest = open_dataset(str(folder)).manifest
         assert type(manifest).from_json(manifest.to_json(), source="here") == manifest
@@ -68,9 +75,9 @@ class TestOpenDataset:
 
     def test_another_format_version(self, folder):
         manifest = json.loads((folder / "_manifest.json").read_text())
-        (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 2}))
+        (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 3}))
         assert error_of(DatasetError, open_dataset, str(folder)) == (
-            f"'{folder}/_manifest.json' must be of format version 1. It is of 2. Prepare the dataset again."
+            f"'{folder}/_manifest.json' must be of format version 2 or before. It is of 3. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class TestWriteDataset:
         for chunk in manifest.chunks:
             table = pq.read_table(path / chunk.file)
             assert chunk.rows == table.num_rows == chunk.weight
-            assert chunk.positives == sum(table["label"].to_pylist())
+            assert chunk.positives == chunk.positives_weight == sum(table["label"].to_pylist())
             assert chunk.size == (path / chunk.file).stat().st_size
             assert chunk.file.startswith(f"{chunk.split}/")
         assert [chunk.file for chunk in manifest.chunks] == [
@@ -209,7 +209,7 @@ class TestWriteDataset:
         assert table["sequence"].to_pylist() == [[largest, 2, 0, 0, 0]]
 
     def test_weights_are_written_and_summed(self, spark, tmp_path):
-        rows = [(TRAIN, number, bytearray(packed([number + 2])), 0, number / 4) for number in range(6)]
+        rows = [(TRAIN, number, bytearray(packed([number + 2])), number % 2, number / 4) for number in range(6)]
         manifest = write(
             spark.createDataFrame(rows, SCHEMA + ", weight double"), tmp_path, split_rows={"train": 6}, rows_per_chunk=6
         )
@@ -220,6 +220,7 @@ class TestWriteDataset:
         assert manifest.weighted
         assert manifest.chunks[0].weight == (0 + 1 + 2 + 3 + 4 + 5) / 4
         assert manifest.mean_weight("train") == 0.625
+        assert manifest.class_weights("train") == ((0 + 2 + 4) / 4, (1 + 3 + 5) / 4)
 
     def test_rows_without_a_word_are_sequences_of_padding(self, spark, tmp_path):
         rows = [(TRAIN, number, bytearray(), 1) for number in range(3)]
@@ -243,7 +244,7 @@ class TestWriteDataset:
     def test_the_manifest_is_text_that_anybody_can_read(self, dataset):
         path, _ = dataset
         manifest = json.loads((path / "_manifest.json").read_text())
-        assert manifest["format_version"] == 1
+        assert manifest["format_version"] == 2
         assert manifest["sequence_length"] == 5
         assert manifest["vocabulary_size"] == 402  # 400 words, padding and unknown
 

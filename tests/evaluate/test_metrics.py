@@ -142,12 +142,13 @@ def test_without_rows_nothing_is_defined():
             "balanced_accuracy": None,
             "f1": nothing,
             "roc_auc": None,
+            "missing_class": None,
             "log_loss": None,
             "confusion": [[0, 0], [0, 0]],
         }
 
 
-def test_one_class_has_no_roc_auc_and_no_balanced_accuracy():
+def test_one_class_has_no_roc_auc_and_no_balanced_accuracy_and_is_told():
     assert measures(tally([2.0, 1.0, -1.0, 3.0], [1, 1, 1, 1])) == {
         "rows": 4,
         "accuracy": 0.75,
@@ -155,9 +156,18 @@ def test_one_class_has_no_roc_auc_and_no_balanced_accuracy():
         "balanced_accuracy": None,
         "f1": {"negative": 0.0, "positive": pytest.approx(6 / 7), "macro": pytest.approx(3 / 7)},
         "roc_auc": None,
+        "missing_class": "negative",
         "log_loss": pytest.approx(sum(math.log1p(math.exp(-x)) for x in (2, 1, -1, 3)) / 4),
         "confusion": [[0, 0], [1, 3]],
     }
+
+
+def test_the_class_that_is_missing_is_the_one_without_rows():
+    assert [measures(tally([1.0] * len(labels), labels))["missing_class"] for labels in ([0], [1], [0, 1])] == [
+        "positive",
+        "negative",
+        None,
+    ]
 
 
 def test_a_probability_of_one_half_is_a_negative_prediction():

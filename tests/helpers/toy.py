@@ -89,4 +89,5 @@ def _write_chunk(folder: Path, file: str, rows: Sequence[Row], manifest: Manifes
         positives=sum(row.label for row in rows),
         weight=sum(row.weight for row in rows) if manifest.weighted else float(len(rows)),
         size=path.stat().st_size,
+        positives_weight=float(sum(row.weight * row.label for row in rows)),
     )

@@ -18,9 +18,10 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.write import write_dataset
 from sentispark.errors import DatasetError, InputError, OptionError, SetupError, TrainingError
 from sentispark.files import Folder
+from sentispark.ml.callbacks import Audience
 from sentispark.ml.materialize import materialize
 from sentispark.nn.options import reference_net
-from tests.helpers.toy import toy_rows, write_toy
+from tests.helpers.toy import Row, toy_rows, write_toy
 
 
 def sentence(kind, function, *arguments):
@@ -168,6 +169,30 @@ class TestWeights:
 
 def entries(folder):
     return sorted(file.name for file in folder.iterdir())
+
+
+class TestOneClass:
+    """Rows of one class are trained on, with a word."""
+
+    @pytest.mark.parametrize(
+        ("labels", "words"),
+        [
+            (
+                (0, 0),
+                "All 2 training rows are negative: the model cannot tell them from positive ones. Check the labels.",
+            ),
+            (
+                (1, 1),
+                "All 2 training rows are positive: the model cannot tell them from negative ones. Check the labels.",
+            ),
+            ((0, 1), None),
+        ],
+    )
+    def test_it_is_told(self, spark, tmp_path, labels, words, monkeypatch, caplog):
+        monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", lambda *_: None)
+        path = write_toy(tmp_path / "dataset", {"train": [Row([2, 3], label) for label in labels]})
+        LSTMClassifier()._train(open_dataset(path), Audience(()))
+        assert caplog.messages == ([words] if words else [])
 
 
 class TestCache:

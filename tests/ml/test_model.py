@@ -283,6 +283,11 @@ class TestJudging:
         labelled = model.transform(frame.withColumn("label", F.col("label").cast("double")))
         assert evaluator.evaluate(labelled) == pytest.approx(expected[name], abs=1e-9)
 
+    def test_rows_of_one_class_are_told(self, model, frame, caplog):
+        found = model.evaluate(frame.withColumn("label", F.lit(0)))
+        assert found["missing_class"] == "positive"
+        assert f"None of the {found['rows']} rows is positive: the accuracy says nothing" in caplog.text
+
     @pytest.mark.parametrize("threshold", [0.5, 0.7])
     def test_scikit_learn_finds_the_same_on_collected_predictions(self, model, frame, threshold):
         strict = model.copy().setThreshold(threshold)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
@@ -347,6 +349,31 @@ class TestWeights:
         path = rows_at(rows)
         balanced, spelled = train_alone(path, positive_weight="balanced"), train_alone(path, positive_weight=4.0)
         assert balanced.weights == spelled.weights != train_alone(path).weights
+
+    def test_balanced_is_by_weight_where_rows_have_weights(self, rows_at):
+        kinds = [Row([2, 3], 1, 6.0), Row([2, 4], 1, 0.5), Row([3, 2], 0, 1.0), Row([4, 2, 3], 0, 3.0)]
+        rows = [kinds[number % 3 if number % 5 else 3] for number in range(60)]
+        path = rows_at(rows, weighted=True)
+        # So low a rate leaves the net as it began: the loss of the epoch is that of any of its batches.
+        config = config_of(path, positive_weight="balanced", learning_rate=1e-12, wide_learning_rate=1e-12)
+        still = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
+        trained = run_rank(dataclasses.replace(config, net=still), ALONE)
+        net = trained.module()
+        labels, weights = (np.array([getattr(row, name) for row in rows]) for name in ("label", "weight"))
+        classes = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels, sample_weight=weights)
+        ids = torch.tensor([row.ids + [0] * (3 - len(row.ids)) for row in rows])
+        with torch.no_grad():
+            logits = net(ids, torch.tensor([len(row.ids) for row in rows])).numpy().astype(float)
+        losses = np.logaddexp(0, np.where(labels == 1, -logits, logits))
+        by_hand = np.sum(losses * weights * (classes / classes[0])[labels]) / weights.sum()
+        assert np.sum((weights * classes[labels])[labels == 1]) == pytest.approx(weights.sum() / 2)
+        assert trained.history[0]["train_loss"] == pytest.approx(by_hand, rel=1e-5)
+
+    def test_balanced_needs_both_classes_to_weigh_something(self, rows_at):
+        path = rows_at([Row([2, 3], 1, 0.0), Row([3, 2], 0, 1.0)] * 10, weighted=True)
+        assert "balanced needs rows of both classes that weigh something. All training rows are of one." in sentence(
+            TrainingError, train_alone, path, positive_weight="balanced"
+        )
 
     @pytest.mark.parametrize("label", [0, 1])
     def test_balanced_needs_both_classes(self, rows_at, label):
