@@ -43,7 +43,9 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     pipeline = load_pipeline(spark_folder(model_path))
     require_same_vocabulary(pipeline, dataset)
     files = [literally(dataset.folder.child(chunk.file).url) for chunk in dataset.manifest.chunks_of(split)]
-    return pipeline.stages[-1].evaluate(spark.read.parquet(*files))
+    model = pipeline.stages[-1]
+    # A pipeline that was fitted on a DataFrame may have other names for them.
+    return model.copy({model.featuresCol: "sequence", model.labelCol: "label"}).evaluate(spark.read.parquet(*files))
 
 
 if __name__ == "__main__":

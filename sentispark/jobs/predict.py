@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from sentispark.errors import InputError
 from sentispark.files import replaced_folder
 from sentispark.jobs.flags import add_flags
-from sentispark.ml.pipeline import load_pipeline
+from sentispark.ml.pipeline import from_text, load_pipeline
 from sentispark.reviews.options import ReviewOptions, columns_of
-from sentispark.reviews.read import read_reviews
+from sentispark.reviews.read import read_reviews, require_new_names
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import quoted
 
@@ -54,7 +54,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         flags.output,
         text_col=columns_of(flags.preset, text_col=flags.text_col)[0],
         format=flags.format,
-        keep_cols=[name for name in flags.keep_cols.split(",") if name],
+        keep_cols=[name.strip() for name in flags.keep_cols.split(",") if name.strip()],
         overwrite=flags.overwrite,
     )
 
@@ -86,13 +86,12 @@ def predict(
     DatasetError
         If the model cannot be used, or the output exists and is not to be replaced.
     InputError
-        If the paths match nothing, or no record has a text.
+        If the paths match nothing, no record has a text, or a field cannot be kept.
     """
     started = time.perf_counter()
-    pipeline = load_pipeline(spark_folder(model_path))
-    taken = sorted({"text", "sequence", "length", "rawPrediction", "probability", "prediction"} & set(keep_cols))
-    if taken:
-        raise InputError(f"'keep_cols' must not name columns of the predictions' own. It names {', '.join(taken)}.")
+    keep_cols = [keep_cols] if isinstance(keep_cols, str) else keep_cols
+    require_new_names(keep_cols, "text", "probability", "prediction")
+    pipeline = from_text(load_pipeline(spark_folder(model_path)))
     markup = pipeline.stages[0].getMarkup()
     reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup)
     counted = Observation()

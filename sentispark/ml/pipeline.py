@@ -23,6 +23,7 @@ from sentispark.train.result import NET_FILE, TrainedNet
 __all__ = [
     "SavedStage",
     "encoder_of",
+    "from_text",
     "load_pipeline",
     "require_our_stages",
     "require_same_vocabulary",
@@ -80,6 +81,32 @@ def saved_markup(encoder: Mapping[str, Any], trained: TrainedNet) -> str:
     saved = {**encoder["defaultParamMap"], **encoder["paramMap"]}
     # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
     return saved.get("markup", "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"])
+
+
+def from_text(pipeline: PipelineModel) -> PipelineModel:
+    """The same pipeline from a column `text` to `probability` and `prediction`, whatever columns it was fitted with.
+
+    What it adds between them has names that nobody else gives.
+
+    Raises
+    ------
+    DatasetError
+        If its classifier does not read what its encoder makes.
+    """
+    encoder, model = pipeline.stages
+    if encoder.getOutputCol() != model.getFeaturesCol():
+        raise DatasetError(
+            f"The classifier must read what the encoder makes, '{encoder.getOutputCol()}'. It reads "
+            f"'{model.getFeaturesCol()}'. Set its featuresCol and save the pipeline again."
+        )
+    between = {encoder.outputCol: "_sentispark_sequence", encoder.lengthCol: "_sentispark_length"}
+    outputs = {model.rawPredictionCol: "", model.probabilityCol: "probability", model.predictionCol: "prediction"}
+    return PipelineModel(
+        [
+            encoder.copy({encoder.inputCol: "text", **between}),
+            model.copy({model.featuresCol: "_sentispark_sequence", **outputs}),
+        ]
+    )
 
 
 class SavedStage(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-__all__ = ["LineDecoder", "spelled"]
+__all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOBODYS_NAME = "a field of nobody's"
@@ -76,13 +76,13 @@ class LineDecoder:
         text = raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
         if not text.strip():
             return None
-        record = _lenient_json(text)
+        record = lenient_json(text)
         if not isinstance(record, dict):
             return self._Line(broken=text)
         return self._Line(*(spelled(record.get(name)) for name in self._names))
 
 
-def _lenient_json(text: str) -> Any:
+def lenient_json(text: str) -> Any:
     """What Python's own parser makes of it, which takes NaN for a number too; None if it is no JSON.
 
     Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are taken as well.

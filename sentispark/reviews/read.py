@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
+from sentispark.reviews.json_names import json_names
 from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMATS
 from sentispark.reviews.parse import columns_in, read_piece
@@ -28,7 +29,9 @@ from sentispark.spark.session import task_cores
 from sentispark.spark.spread import spread, spread_values
 from sentispark.text.markup import MARKUP
 
-__all__ = ["Kernel", "Reviews", "read_reviews"]
+__all__ = ["Kernel", "Reviews", "read_reviews", "require_new_names"]
+
+_JSON_FILES_LOOKED_AT = 20
 
 # From a task's number and its batches of judged records to the batches that leave the task.
 Kernel = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
@@ -145,7 +148,8 @@ def read_reviews(
     format : {"auto", "json", "csv", "parquet"}
         "auto" goes by the ending of each file's name.
     keep_cols : sequence of str
-        Fields that are read beside, as text, such as a review's id; not `text` or `rating`.
+        Fields that are read beside, as text, such as a review's id; not `text` or `rating`. Names that differ by case
+        alone are one name to Spark.
     rating_scale : str
         The ratings that there are: `LOW-HIGH`, such as "1-5" or "0-1", or words with commas from the most negative to
         the most positive, such as "bad,ok,good", whose ratings are 1, 2, 3. On a scale of numbers "4 stars", "4/5" and
@@ -160,9 +164,9 @@ def read_reviews(
     InputError
         If a path matches no file, a file's format cannot be told, or no file has the columns.
     """
-    fields = Fields(text_col, rating_col, tuple(keep_cols))
-    if {"text", "rating"} & set(keep_cols):
-        raise InputError("'keep_cols' must not hold 'text' or 'rating'. The reviews have columns of these names.")
+    keep_cols = (keep_cols,) if isinstance(keep_cols, str) else tuple(keep_cols)
+    require_new_names(keep_cols, "text", "rating")
+    fields = Fields(text_col, rating_col, keep_cols)
     if text_col == rating_col:
         raise InputError(f"The text and the rating must be two columns. Both are '{text_col}'.")
     if format not in FORMATS:
@@ -181,23 +185,49 @@ def read_reviews(
     return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields, scale, markup)
 
 
+def require_new_names(keep_cols: Sequence[str], *taken: str) -> None:
+    """Raise `InputError` unless fields can be columns beside some others; upper and lower case do not differ."""
+    seen: dict[str, str] = {}
+    for name in keep_cols:
+        if not name:
+            raise InputError("'keep_cols' must name fields. One of its names is empty.")
+        if name.lower() in taken:
+            raise InputError(
+                f"'keep_cols' must not name a column that is there anyway ({', '.join(taken)}). Got '{name}'."
+            )
+        if name.lower() in seen:
+            both = f"'{seen[name.lower()]}' and '{name}'"
+            raise InputError(f"'keep_cols' must name each field once; case makes no difference. Got {both}.")
+        seen[name.lower()] = name
+
+
 def _require_columns(files: Sequence[tuple[File, str]], fields: Fields) -> None:
     """Raise `InputError` if no file can hold one of the fields; files are opened until all have been seen.
 
-    Lines of JSON have no header: what they lack is known when they have been read.
+    Lines of JSON have no header: their first records must have the text and the rating somewhere. What is kept beside
+    may come later, and is asked for only where all records have been looked at.
     """
     lacking, found = set(fields.names), set()
-    for file, format in files:
+    may_come_later: set[str] = set()
+    for number, (file, format) in enumerate(files):
         if format == "json":
-            return
-        columns = columns_in(file.path, format)
+            if number == _JSON_FILES_LOOKED_AT:
+                return
+            columns, told, whole = json_names(file.path)
+            if not told:
+                return
+            may_come_later |= set() if whole else set(fields.kept)
+        else:
+            columns = columns_in(file.path, format)
         found.update(columns)
         lacking.difference_update(columns)
         if not lacking:
             return
+    if not found and any(format == "json" for _, format in files):
+        return  # no record, no field
     for wanted in fields.names:
-        if wanted in lacking:
+        if wanted in lacking and wanted not in may_come_later:
+            what = "columns that are kept" if wanted in fields.kept else "columns of the text and the rating"
             raise InputError(
-                f"At least one file must have a column '{wanted}'. Found {', '.join(sorted(found))}. "
-                "Name the columns of the text and the rating."
+                f"At least one file must have a column '{wanted}'. Found {', '.join(sorted(found))}. Name the {what}."
             )

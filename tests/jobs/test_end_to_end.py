@@ -109,8 +109,53 @@ def test_fields_that_are_kept_stand_beside_their_predictions(spark, trained, tmp
     assert sorted((row["id.x"], row.more, row.text) for row in written.collect()) == [
         (str(number), None, f"text {number}") for number in range(5)
     ]
-    with pytest.raises(InputError, match=r"columns of the predictions' own\. It names prediction"):
-        predict(spark, trained[0], [str(few)], f"{output}2", keep_cols=["prediction"])
+
+
+@pytest.mark.parametrize(
+    ("keep_cols", "words"),
+    [
+        (["prediction"], r"must not name a column that is there anyway \(text, probability, prediction\)\. Got 'pred"),
+        (["Probability"], r"must not name a column that is there anyway .* Got 'Probability'\."),
+        (["id", "ID"], r"must name each field once; case makes no difference\. Got 'id' and 'ID'\."),
+        (["id", "id"], r"must name each field once"),
+        (["id", ""], r"One of its names is empty\."),
+        (
+            ["nobody"],
+            r"At least one file must have a column 'nobody'\. Found id, length, reviewText\. Name the columns ",
+        ),
+    ],
+)
+def test_fields_that_cannot_be_kept_are_told_before_anything_is_written(spark, trained, tmp_path, keep_cols, words):
+    (tmp_path / "few.jsonl").write_text('{"reviewText": "good", "id": 1, "length": 7}\n')
+    with pytest.raises(InputError, match=words):
+        predict(spark, trained[0], [f"{tmp_path}/few.jsonl"], f"{tmp_path}/predictions", keep_cols=keep_cols)
+    assert [path.name for path in tmp_path.iterdir()] == ["few.jsonl"]
+
+
+def test_a_pipeline_of_other_column_names_predicts_and_is_judged_alike(spark, reviews, prepared, trained, tmp_path):
+    (tmp_path / "few.jsonl").write_text('{"reviewText": "good", "length": 7}\n{"reviewText": "bad, not good"}\n')
+    pipeline = load_pipeline(trained[0])
+    encoder, model = pipeline.stages
+    encoder.setInputCol("reviewText").setOutputCol("ids").setLengthCol("n")
+    model.setFeaturesCol("ids").setLabelCol("stars").setProbabilityCol("").setRawPredictionCol("")
+    model.setPredictionCol("p").setThreshold(0.0)
+    pipeline.save(f"{tmp_path}/other")
+
+    def predicted(path, name):
+        predict(spark, path, [f"{tmp_path}/few.jsonl"], f"{tmp_path}/{name}", keep_cols=["length"])
+        return sorted(map(tuple, spark.read.parquet(f"{tmp_path}/{name}").collect()), key=str)
+
+    usual, other = predicted(trained[0], "of-usual"), predicted(f"{tmp_path}/other", "of-other")
+    assert [row[:3] for row in other] == [row[:3] for row in usual]
+    assert {(row[0], row[3]) for row in other} == {("7", 1), (None, 1)}  # the threshold is the model's own
+    judged = [evaluate(spark, path, prepared[0])["roc_auc"] for path in (trained[0], f"{tmp_path}/other")]
+    assert judged[0] == judged[1]
+
+    model.setFeaturesCol("sequence")
+    PipelineModel([encoder, model]).save(f"{tmp_path}/apart")
+    with pytest.raises(DatasetError, match=r"must read what the encoder makes, 'ids'\. It reads 'sequence'\."):
+        predict(spark, f"{tmp_path}/apart", [f"{tmp_path}/few.jsonl"], f"{tmp_path}/of-apart")
+    assert not (tmp_path / "of-apart").exists()
 
 
 def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews, prepared):

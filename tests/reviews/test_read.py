@@ -201,7 +201,7 @@ class TestJson:
 
     @pytest.mark.parametrize("field", [{}, {"overall": float("nan")}])
     def test_a_rating_that_is_absent_or_not_a_number_is_no_rating(self, spark, tmp_path, field):
-        write(tmp_path / "a.jsonl", json_lines({"reviewText": "x", **field}))
+        write(tmp_path / "a.jsonl", json_lines({"reviewText": "x", **field}, review("rated")))
         assert Read(spark, tmp_path).reasons == [NO_RATING]
 
     def test_a_rating_that_is_no_finite_number_is_outside(self, spark, tmp_path):
@@ -430,15 +430,50 @@ class TestErrors:
             parquet(file, reviewText=["good"], overall=[5])
         else:
             write(file, "reviewText,overall\ngood,5\n" if ending == "csv" else json_lines(review("good")))
-        if ending == "jsonl":
-            # Fields of JSON are known only when all lines are read, so there the quarantine says it.
-            reason = NO_TEXT if missing == "body" else NO_RATING
-            assert Read(spark, file, **columns).reasons == [reason]
+        assert error_of(read_reviews, spark, str(file), **columns) == (
+            f"At least one file must have a column '{missing}'. Found overall, reviewText. "
+            "Name the columns of the text and the rating."
+        )
+
+    @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl", "jsonl.gz"])
+    def test_a_kept_column_that_no_file_has(self, spark, tmp_path, ending):
+        if ending == "parquet":
+            parquet(tmp_path / "a.parquet", reviewText=["good"], overall=[5])
         else:
-            assert error_of(read_reviews, spark, str(file), **columns) == (
-                f"At least one file must have a column '{missing}'. Found overall, reviewText. "
-                "Name the columns of the text and the rating."
-            )
+            content = "reviewText,overall\ngood,5\n" if ending == "csv" else json_lines(review("good"))
+            write(tmp_path / f"a.{ending}", content)
+        assert error_of(read_reviews, spark, str(tmp_path), keep_cols=["asin"]) == (
+            "At least one file must have a column 'asin'. Found overall, reviewText. Name the columns that are kept."
+        )
+        write(tmp_path / "late.json", json_lines(review("x"), {**review("y"), "asin": None}))
+        assert "asin" in read_reviews(spark, str(tmp_path), keep_cols="asin").usable.columns
+
+    def test_a_kept_field_may_come_late_and_a_text_may_not(self, spark, tmp_path, monkeypatch):
+        monkeypatch.setattr("sentispark.reviews.json_names._LOOKED_AT", 100)
+        lines = json_lines(*[review("good")] * 5, {**review("last"), "asin": "B1"})
+        write(tmp_path / "a.jsonl", lines)
+        rows = read_reviews(spark, str(tmp_path), keep_cols=["asin"]).usable.collect()
+        assert sorted(row.asin or "" for row in rows) == [""] * 5 + ["B1"]
+        assert "must have a column 'body'" in error_of(read_reviews, spark, str(tmp_path), text_col="body")
+
+    def test_files_in_which_no_record_is_known_yet_are_read(self, spark, tmp_path):
+        write(tmp_path / "empty.jsonl", "")
+        assert Read(spark, tmp_path).records == []
+        write(tmp_path / "broken.jsonl", "{broken\n")
+        assert Read(spark, tmp_path, text_col="body").reasons == [BROKEN]
+
+    @pytest.mark.parametrize(
+        ("keep_cols", "words"),
+        [
+            (["text"], "there anyway (text, rating). Got 'text'."),
+            (["Rating"], "there anyway (text, rating). Got 'Rating'."),
+            (["asin", "ASIN"], "once; case makes no difference. Got 'asin' and 'ASIN'."),
+            (["asin", "asin"], "once; case makes no difference."),
+            ([""], "must name fields. One of its names is empty."),
+        ],
+    )
+    def test_names_that_cannot_stand_beside_each_other(self, spark, keep_cols, words):
+        assert words in error_of(read_reviews, spark, "x.jsonl", keep_cols=keep_cols)
 
     def test_one_column_for_both(self, spark):
         assert error_of(read_reviews, spark, "x.jsonl", text_col="a", rating_col="a") == (

@@ -1,0 +1,57 @@
+"""The beginning of a file of JSON lines in, the names of its records' fields out: what columns are to other formats."""
+
+from __future__ import annotations
+
+import lzma
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from sentispark.reviews.json_lines import lenient_json
+from sentispark.reviews.pieces import Piece
+from sentispark.reviews.records import opened
+
+__all__ = ["JsonNames", "json_names"]
+
+_LOOKED_AT = 1 << 20  # bytes
+
+
+class JsonNames(NamedTuple):
+    """What the beginning of a file tells.
+
+    Attributes
+    ----------
+    names : set of str
+        The fields of its first records.
+    told : bool
+        Whether there was a record, or nothing at all; what is read otherwise tells itself what is wrong with it.
+    whole : bool
+        Whether these are all fields of the file.
+    """
+
+    names: set[str]
+    told: bool
+    whole: bool
+
+
+def json_names(path: str) -> JsonNames:
+    """The fields of the records in the first megabyte of a file, decompressed."""
+    try:
+        with opened(Piece(path, "json", 0, 0)) as file:
+            block = file.read(_LOOKED_AT)
+            whole = not file.read(1)
+            block += b"" if whole else file.readline()
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException):
+        return JsonNames(set(), told=False, whole=False)
+    records = [_decoded(line) for line in block.splitlines() if line.strip()]
+    found = [record for record in records if isinstance(record, dict)]
+    names = {name for record in found for name in record}
+    return JsonNames(names, told=bool(found) or not records, whole=whole and len(found) == len(records))
+
+
+def _decoded(line: bytes) -> object:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return lenient_json(line.decode("utf-8-sig", "replace"))
