@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
+from sentispark.dataset.parquet import parquet_bytes
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches
@@ -28,9 +27,6 @@ __all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "write_d
 
 # A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
 ROWS_PER_CHUNK = 32_768
-
-# Token ids are no column that a dictionary makes smaller, or faster to read.
-_PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
 
 
 def pack_tokens(ids: pa.ListArray, kind: str) -> pa.BinaryArray:
@@ -220,33 +216,18 @@ def _write_chunk(
     table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, plan: Manifest, file: str
 ) -> pa.RecordBatch:
     """Write one chunk's file and give its line of the manifest."""
-    label = table["label"].combine_chunks().cast(pa.int32())
-    schema = _parquet_schema(plan)
-    offsets = pa.array(np.arange(len(sequence) + 1, dtype=np.int32) * plan.sequence_length)
-    ids = pa.array(sequence.astype(plan.id_type, copy=False).ravel())
-    columns = [pa.ListArray.from_arrays(offsets, ids, type=schema.field("sequence").type), pa.array(length), label]
-    positive = label.to_numpy() == 1
+    label = table["label"].combine_chunks().cast(pa.int32()).to_numpy()
+    positive = label == 1
+    columns = {"length": length, "label": label}
     weight, positives_weight = float(table.num_rows), float(np.sum(positive))
     if plan.weighted:
-        columns.append(table["weight"].combine_chunks())
-        each = columns[-1].to_numpy()
+        columns["weight"] = each = table["weight"].combine_chunks().to_numpy()
         weight, positives_weight = float(np.sum(each)), float(np.sum(each[positive]))
-    stream = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_arrays(columns, schema=schema), stream, **_PARQUET, row_group_size=max(1, table.num_rows)
-    )
-    folder.write(file, stream.getvalue())
+    content = parquet_bytes(sequence.astype(plan.id_type, copy=False), columns)
+    folder.write(file, content)
     line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "positives": int(np.sum(positive))}
-    weights = {"weight": weight, "size": stream.tell(), "positives_weight": positives_weight}
+    weights = {"weight": weight, "size": len(content), "positives_weight": positives_weight}
     return pa.RecordBatch.from_pylist([line | weights])
-
-
-def _parquet_schema(plan: Manifest) -> pa.Schema:
-    """The columns of a chunk. Nothing may be null, which spares writer and reader a level a value."""
-    ids = pa.field("element", pa.type_for_alias(plan.id_type), nullable=False)
-    types = {"sequence": pa.list_(ids), "length": pa.int32(), "label": pa.int32()}
-    types |= {"weight": pa.float64()} if plan.weighted else {}
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
 
 
 def _unannounced(table: pa.Table) -> pa.RecordBatch:
