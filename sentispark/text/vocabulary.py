@@ -10,7 +10,6 @@ import pyarrow as pa
 from pyspark.ml import Estimator, Model
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.errors import InputError
@@ -98,19 +97,26 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
         Naming `source`, if not a single word is left.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def best(batches: Iterator[pa.RecordBatch]) -> pa.Table:
         tables = (pa.Table.from_batches([batch]) for batch in unpacked(batches, COUNTS))
-        return most_frequent(tables, vocab_size=vocab_size, min_count=min_count).to_batches()
+        return most_frequent(tables, vocab_size=vocab_size, min_count=min_count)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # One value a partition, for Spark would make a row, and the driver a Python object, of each word.
+        words = best(batches).combine_chunks().to_batches()
+        yield pa.RecordBatch.from_pydict(
+            {"package": pa.array([batch.serialize().to_pybytes() for batch in words], pa.binary())}
+        )
 
     # As many partitions as Spark finds right for their size: a word's counts meet in any case.
-    best = map_batches(counts.repartition("key"), run, "word string, count long")
-    top = best.orderBy(F.desc("count"), F.asc("word")).limit(vocab_size).select("word").collect()
-    if not top:
+    found = map_batches(counts.repartition("key"), run, "package binary").collect()
+    top = best([pa.RecordBatch.from_pylist([row.asDict() for row in found], pa.schema([("package", pa.binary())]))])
+    if not len(top):
         raise InputError(
             f"{source} must hold a word that occurs at least {min_count} times. None does. "
             "Check the column or lower the minimum count."
         )
-    return WordList(tuple(row.word for row in top))
+    return WordList(tuple(top["word"].to_pylist()))
 
 
 class _Columns(ColumnStage):
