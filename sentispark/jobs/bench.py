@@ -39,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--times", type=int, default=3, help="turns that count, after one that does not (default: 3)")
     parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=bench_prepare.PARTS,
+        default=bench_prepare.PARTS,
+        metavar="PART",
+        help=f"prepare: what is measured, of {', '.join(bench_prepare.PARTS)} (default: all)",
+    )
+    parser.add_argument(
         "--sizes",
         default="100000,200000,1000000,5000000,10000000",
         help="prepare: numbers of rows at which cost and memory are measured; none: '' (default: %(default)s)",
@@ -68,7 +76,8 @@ def _measure(spark: SparkSession, folder: Path, flags: argparse.Namespace) -> di
     if flags.name == "quality":
         return bench_quality.measure(spark, folder, rows=flags.rows, paths=flags.input)
     sizes = [int(size) for size in flags.sizes.split(",") if size]
-    return bench_prepare.measure(spark, folder, rows=flags.rows, times=flags.times, sizes=sizes, memory=flags.memory)
+    asked = {"rows": flags.rows, "times": flags.times, "parts": flags.parts, "sizes": sizes, "memory": flags.memory}
+    return bench_prepare.measure(spark, folder, **asked)
 
 
 def _memory_gib() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import logging
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 from pyspark.sql import SparkSession
 
 from sentispark.dataset.dataset import open_dataset
+from sentispark.errors import SetupError
 from sentispark.jobs import bench_alone
 from sentispark.jobs.bench_alone import OPTIONS
 from sentispark.jobs.prepare import prepare
@@ -23,14 +26,18 @@ from sentispark.study.prepare import (
     compare_encoders,
     compare_prepares,
     compare_readers,
+    compare_with_polars,
     generated_reviews,
-    in_turns,
-    median_ratio,
 )
+from sentispark.study.turns import in_turns, median_ratio
+from sentispark.text.options import TextOptions
 
-__all__ = ["measure"]
+__all__ = ["PARTS", "measure"]
 
 ROWS = 1_000_000
+
+# What is measured, each by itself if need be: all of it takes an hour, the first two some minutes.
+PARTS = ("polars", "encoder", "peers", "readers", "cores", "scale")
 
 # Prepared before the clock runs: few rows at a time many times over, until the JVM has compiled what plans them, too.
 WARM_UP_ROWS = 10_000_000
@@ -39,39 +46,71 @@ _log = logging.getLogger(__name__)
 
 
 def measure(
-    spark: SparkSession, folder: Path, *, rows: int | None, times: int, sizes: Sequence[int], memory: str
+    spark: SparkSession,
+    folder: Path,
+    *,
+    rows: int | None,
+    times: int,
+    parts: Sequence[str] = PARTS,
+    sizes: Sequence[int],
+    memory: str,
 ) -> dict[str, Any]:
-    """Ratios, seconds and rows per second, and cost and memory by rows; figures of them go into the folder."""
+    """Ratios, seconds, costs by way, and cost and memory by rows, of some parts; figures of them go into the folder.
+
+    `costs` has, for each way, what a run costs whatever its rows (planning, the start of jobs and tasks; sessions and
+    processes are up) and what a further row costs.
+    """
+    if "polars" in parts and importlib.util.find_spec("polars") is None:
+        raise SetupError("'bench prepare' needs Polars. Install it: pip install 'sentispark[bench]', or leave it out.")
     cores, rows = task_cores(spark), rows or ROWS
-    paths = generated_reviews(folder / "data", rows, processes=cores)
+    data = folder / "data"
+    paths = generated_reviews(data, rows, processes=cores)
+    result: dict[str, Any] = {"rows": rows, "ratios": {}, "seconds": {}, "costs": {}}
     stages: list[dict[str, float]] = []
 
-    def prepare_once(inputs: Sequence[str], output: str) -> None:
-        done = prepare(spark, list(inputs), output, ReviewOptions(), OPTIONS, overwrite=True)
+    def prepare_once(inputs: Sequence[str], output: str, text: TextOptions) -> None:
+        done = prepare(spark, list(inputs), output, ReviewOptions(), text, overwrite=True)
         stages.append(done["stage_seconds"])
 
-    prepared = compare_prepares(spark, paths, folder / "data", prepare=prepare_once, processes=cores, times=times)
-    encoders = compare_encoders(spark, paths, times=times)
-    readers = compare_readers(open_dataset(folder / "data" / "dataset"), times=max(times, 5))
+    def take(part: str, found: Mapping[str, Any]) -> None:
+        result["ratios"] |= found["ratios"]
+        result["seconds"][part] = {name: statistics.median(turns) for name, turns in found["seconds"].items()}
+        result["costs"][part] = found["costs"]
+
+    by_default = functools.partial(prepare_once, text=TextOptions())
+    as_the_reference = functools.partial(prepare_once, text=OPTIONS)
+    if "polars" in parts:
+        with started_alone("sentispark.study.polars_way", [str(data / "polars.parquet")], cores=cores) as polars:
+            asked = {"prepare": by_default, "polars": polars, "rows": rows, "times": times}
+            take("polars", compare_with_polars(paths, data, **asked))
+        result["stage_seconds"] = _stage_medians(stages, times)
+    if "peers" in parts:
+        asked = {"prepare": as_the_reference, "rows": rows, "processes": cores, "times": times}
+        found = compare_prepares(spark, paths, data, **asked)
+        take("peers", found)
+        result["stage_seconds"], result["streaming_stage_seconds"] = _stage_medians(stages, times), found["stages"]
+        draw_stages(result["stage_seconds"], found["stages"], folder / "stages.png")
+    if "encoder" in parts:
+        take("encoder", compare_encoders(spark, paths, times=times))
+    if "readers" in parts:
+        as_the_reference(paths, str(data / "dataset"))
+        found = compare_readers(open_dataset(data / "dataset"), times=max(times, 5))
+        result["ratios"] |= found["ratios"]
+        result["rows_per_second"] = found["rows_per_second"]
     spark.stop()  # the children are to have the machine to themselves
-    alone = _cores(paths, folder, rows=rows, cores=cores, times=times)
-    scale = _scale(folder, sizes, cores=cores, memory=memory, times=times)
-    counted = stages[-1 : -2 * times : -2]  # before each there was a short one
-    seconds = {name: statistics.median(turns) for name, turns in prepared["seconds"].items()}
-    result = {
-        "rows": rows,
-        "ratios": {"encoder_vs_spark_ml": encoders["ratio"], **prepared["ratios"], **readers["ratios"], **alone},
-        "seconds": seconds,
-        "rows_per_second": {name: rows / took for name, took in seconds.items()} | readers["rows_per_second"],
-        "stage_seconds": {name: statistics.median(turn[name] for turn in counted) for name in stages[0]},
-        "streaming_stage_seconds": prepared["stages"],
-        "scale": scale,
-    }
+    if "cores" in parts:
+        result["ratios"] |= _cores(paths, folder, rows=rows, cores=cores, times=times)
+    if "scale" in parts and sizes:
+        result["scale"] = _scale(folder, sizes, cores=cores, memory=memory, times=times)
+        draw_memory(result["scale"], folder / "scale.png")
     draw_ratios(result["ratios"], folder / "ratios.png")
-    draw_stages(result["stage_seconds"], result["streaming_stage_seconds"], folder / "stages.png")
-    if scale:
-        draw_memory(scale, folder / "scale.png")
     return result
+
+
+def _stage_medians(stages: Sequence[Mapping[str, float]], times: int) -> dict[str, float]:
+    """Of the last preparations of all rows: each turn has one, after one of few rows and before both a short one."""
+    counted = stages[-1 : -4 * times : -4]
+    return {name: statistics.median(turn[name] for turn in counted) for name in counted[0]}
 
 
 def _cores(paths: Sequence[str], folder: Path, *, rows: int, cores: int, times: int) -> dict[str, float]:

@@ -35,10 +35,10 @@ class Alone:
     process: subprocess.Popen
     peak_mib: dict[str, float]
 
-    def ask(self) -> dict[str, Any]:
-        """Send an empty line, and wait for the next line of JSON. Raises `SetupError` if the process ends instead."""
+    def ask(self, line: str = "") -> dict[str, Any]:
+        """Send a line, and wait for the next line of JSON. Raises `SetupError` if the process ends instead."""
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write("\n")
+            self.process.stdin.write(f"{line}\n")
             self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith("{"):

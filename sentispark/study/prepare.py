@@ -2,6 +2,8 @@
 
 All is measured in one run, on the same rows and cores, in a session that has run before: the start of Spark, and the
 first minute in which the JVM compiles, are nobody's merit. What is compared runs in turns, and medians are compared.
+Each way runs with few rows too, in the same turns: so what a preparation costs whatever its size comes apart from
+what a further row costs.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 import logging
 import multiprocessing
 import shutil
@@ -28,8 +31,10 @@ from sentispark.errors import SetupError
 from sentispark.reviews.generate import generate_reviews
 from sentispark.reviews.read import read_reviews
 from sentispark.spark.session import task_cores
+from sentispark.study.alone import Alone
 from sentispark.study.spark_ways import prepare_by_sql, spark_ml_encoder
 from sentispark.study.streaming import LENGTH, WORDS, prepare_by_streaming
+from sentispark.study.turns import FEW, Way, at_two_sizes, in_turns, median_ratio
 from sentispark.text.encoder import ReviewEncoder
 from sentispark.text.stopwords import ENGLISH
 
@@ -37,9 +42,8 @@ __all__ = [
     "compare_encoders",
     "compare_prepares",
     "compare_readers",
+    "compare_with_polars",
     "generated_reviews",
-    "in_turns",
-    "median_ratio",
     "write_many_reviews",
 ]
 
@@ -76,45 +80,32 @@ def _write_part(path: str, first: int, last: int) -> None:
         file.writelines(f"{line}\n" for line in generate_reviews(last - first, first=first))
 
 
-def in_turns(ways: dict[str, Callable[[], float | None]], *, times: int) -> dict[str, list[float]]:
-    """Seconds of each way, run in turns; the first turn is not counted. A way may give the seconds that count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(times + 1):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            own = way()
-            took = time.perf_counter() - started if own is None else own
-            _log.info("%s: %.2f s%s", name, took, "" if turn else " (not counted)")
-            if turn:
-                seconds[name].append(took)
-    return seconds
-
-
-def median_ratio(seconds: dict[str, list[float]], slower: str, faster: str) -> float:
-    """How many times as long one way takes as the other: the median over turns of the ratios within a turn."""
-    return statistics.median(a / b for a, b in zip(seconds[slower], seconds[faster], strict=True))
-
-
 def compare_encoders(spark: SparkSession, paths: list[str], *, times: int) -> dict[str, Any]:
     """Texts to sequences, fit and transform, by `ReviewEncoder` and by Spark ML's own stages.
 
     Returns
     -------
     dict
-        `rows`, `seconds` of each way by turn, and `ratio`, Spark ML's time over ours.
+        `seconds` of each way by turn, their `costs`, and `ratios`, `encoder_vs_spark_ml`: Spark ML's time over ours.
     """
-    texts = read_reviews(spark, paths).usable.select("text").repartition(4 * task_cores(spark)).persist()
-    try:
-        rows = texts.count()
-        ours = ReviewEncoder(
-            inputCol="text", outputCol="sequence", stopWords=list(ENGLISH), vocabSize=WORDS, sequenceLength=LENGTH
-        )
-        theirs = spark_ml_encoder(stop_words=list(ENGLISH), vocabulary_size=WORDS)
-        ways = {"sentispark": lambda: _encode(ours, texts), "spark_ml": lambda: _encode(theirs, texts)}
-        seconds = in_turns(ways, times=times)
-    finally:
-        texts.unpersist()
-    return {"rows": rows, "seconds": seconds, "ratio": median_ratio(seconds, "spark_ml", "sentispark")}
+    ours = ReviewEncoder(
+        inputCol="text", outputCol="sequence", stopWords=list(ENGLISH), vocabSize=WORDS, sequenceLength=LENGTH
+    )
+    theirs = spark_ml_encoder(stop_words=list(ENGLISH), vocabulary_size=WORDS)
+    with contextlib.ExitStack() as stack:
+        held = {}
+        for some in (paths, paths[: max(1, len(paths) // FEW)]):
+            texts = read_reviews(spark, some).usable.select("text").repartition(4 * task_cores(spark)).persist()
+            stack.callback(texts.unpersist)
+            held[len(some)] = texts
+        rows = {files: texts.count() for files, texts in held.items()}[len(paths)]
+        ways = {
+            "sentispark": lambda some: _encode(ours, held[len(some)]),
+            "spark_ml": lambda some: _encode(theirs, held[len(some)]),
+        }
+        seconds, found = at_two_sizes(ways, paths, rows, times=times)
+    ratios = {"encoder_vs_spark_ml": median_ratio(seconds, "spark_ml", "sentispark")}
+    return {"seconds": seconds, "costs": found, "ratios": ratios}
 
 
 def _encode(estimator: Estimator, texts: DataFrame) -> None:
@@ -127,6 +118,7 @@ def compare_prepares(
     folder: Path,
     *,
     prepare: Callable[[Sequence[str], str], Any],
+    rows: int,
     processes: int,
     times: int,
 ) -> dict[str, Any]:
@@ -142,32 +134,65 @@ def compare_prepares(
     Returns
     -------
     dict
-        `seconds` of each way by turn, `stages` of the streaming jobs' last turn, and the `ratios` of their times over
-        ours, `prepare_vs_streaming` and `prepare_vs_spark_sql`.
+        `seconds` of each way by turn, their `costs`, `stages` of the streaming jobs' last turn, and the `ratios` of
+        their times over ours, `prepare_vs_streaming` and `prepare_vs_spark_sql`.
     """
     stages: dict[str, float] = {}
 
-    def streaming() -> float:
+    def streaming(some: Sequence[str]) -> float:
         with _emptied(folder / "streaming") as empty:
-            stages.update(prepare_by_streaming(paths, empty, processes=processes)["seconds"])
+            stages.update(prepare_by_streaming(some, empty, processes=processes)["seconds"])
         return sum(stages.values())  # without the start of the interpreters
 
-    def sql() -> None:
+    def sql(some: Sequence[str]) -> None:
         with _emptied(folder / "sql") as empty:
-            prepare_by_sql(spark, paths, f"{empty}/dataset")
+            prepare_by_sql(spark, some, f"{empty}/dataset")
 
-    def ours() -> float:
-        # Spark ends Python workers that were idle for a minute; the streaming jobs' are up when their clock starts.
-        prepare(paths[:1], str(folder / "dataset"))
+    ours = _warm(prepare, paths, str(folder / "dataset"))
+    ways = {"sentispark": ours, "streaming": streaming, "spark_sql": sql}
+    seconds, found = at_two_sizes(ways, paths, rows, times=times)
+    ratios = {f"prepare_vs_{name}": median_ratio(seconds, name, "sentispark") for name in ("streaming", "spark_sql")}
+    return {"seconds": seconds, "costs": found, "stages": stages, "ratios": ratios}
+
+
+def compare_with_polars(
+    paths: list[str],
+    folder: Path,
+    *,
+    prepare: Callable[[Sequence[str], str], Any],
+    polars: Alone,
+    rows: int,
+    times: int,
+) -> dict[str, Any]:
+    """JSON lines to a dataset by `prepare` and by a process that runs `study.polars_way`.
+
+    Returns
+    -------
+    dict
+        `seconds` of each way by turn, their `costs`, and the `ratios` of Polars' time over ours, `prepare_vs_polars`.
+    """
+    ways = {
+        "sentispark": _warm(prepare, paths, str(folder / "dataset")),
+        "polars": lambda some: polars.ask(json.dumps(list(some)))["seconds"],
+    }
+    seconds, found = at_two_sizes(ways, paths, rows, times=times)
+    ratios = {"prepare_vs_polars": median_ratio(seconds, "polars", "sentispark")}
+    return {"seconds": seconds, "costs": found, "ratios": ratios}
+
+
+def _warm(prepare: Callable[[Sequence[str], str], Any], paths: Sequence[str], output: str) -> Way:
+    """`prepare` as a way, in a session that has compiled it."""
+
+    def ours(some: Sequence[str]) -> float:
+        # Spark ends Python workers that were idle for a minute; the other ways' are up when their clocks start.
+        prepare(paths[:1], output)
         started = time.perf_counter()
-        prepare(paths, str(folder / "dataset"))
+        prepare(some, output)
         return time.perf_counter() - started
 
     for _ in range(WARM_UP_TURNS):
-        ours()
-    seconds = in_turns({"sentispark": ours, "streaming": streaming, "spark_sql": sql}, times=times)
-    ratios = {f"prepare_vs_{name}": median_ratio(seconds, name, "sentispark") for name in ("streaming", "spark_sql")}
-    return {"seconds": seconds, "stages": stages, "ratios": ratios}
+        ours(paths)
+    return ours
 
 
 @contextlib.contextmanager

@@ -1,20 +1,23 @@
 """What sentispark is compared with does the work that it is said to do."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import SetupError
 from sentispark.jobs.prepare import prepare
 from sentispark.reviews.generate import generate_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.study.alone import run_alone, started_alone
 from sentispark.study.plots import draw_memory, draw_ratios, draw_stages
-from sentispark.study.prepare import compare_encoders, compare_readers, in_turns, median_ratio, write_many_reviews
+from sentispark.study.prepare import compare_encoders, compare_readers, write_many_reviews
 from sentispark.study.spark_ways import prepare_by_sql
 from sentispark.study.streaming import FIRST_WORD, LENGTH, PAD, prepare_by_streaming
+from sentispark.study.turns import at_two_sizes, in_turns, median_ratio
 from sentispark.text.options import TextOptions
 
 
@@ -63,9 +66,7 @@ def test_prepare_finds_about_as_many_distinct_reviews_as_the_reference(spark, pa
 
 
 def test_encoders_and_readers_are_compared_on_the_same_rows(spark, paths, tmp_path):
-    from sentispark.dataset.dataset import open_dataset
-
-    assert compare_encoders(spark, paths, times=1)["ratio"] > 0
+    assert compare_encoders(spark, paths, times=1)["ratios"]["encoder_vs_spark_ml"] > 0
     prepare(spark, paths, str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
     found = compare_readers(open_dataset(str(tmp_path / "dataset")), times=1)
     assert found["ratios"]["reader_arrow"] > 0
@@ -78,6 +79,19 @@ def test_ways_run_in_turns_and_the_first_turn_does_not_count():
     assert done == ["a", "b"] * 3
     assert seconds["b"] == [2.0, 2.0]
     assert median_ratio({"slow": [2.0, 9.0, 4.0], "fast": [1.0, 1.0, 2.0]}, "slow", "fast") == 2
+
+
+def test_what_does_not_grow_with_rows_comes_apart_from_what_a_further_row_costs():
+    asked = []
+
+    def way(paths):
+        asked.append(len(paths))
+        return 2 + 0.5 * len(paths)
+
+    seconds, found = at_two_sizes({"a": way}, [f"{number}" for number in range(16)], 16_000, times=3)
+    assert seconds == {"a": [10.0] * 3}
+    assert found == {"a": {"fixed_seconds": pytest.approx(2), "microseconds_per_row": pytest.approx(500)}}
+    assert asked == [2, 16] * 4
 
 
 def test_a_process_of_its_own_gives_its_last_line_and_its_memory(tmp_path, monkeypatch):
@@ -105,13 +119,13 @@ def test_a_process_that_fails_and_cores_that_are_not_there_are_errors(tmp_path, 
 def test_a_process_of_its_own_answers_when_it_is_asked(tmp_path, monkeypatch):
     (tmp_path / "answering.py").write_text(
         "import json, sys\n"
-        "for number, _ in enumerate(sys.stdin):\n"
-        "    print('a log line'); print(json.dumps({'number': number}), flush=True)\n"
+        "for number, line in enumerate(sys.stdin):\n"
+        "    print('a log line'); print(json.dumps({'number': number, 'line': line}), flush=True)\n"
         "    number < 2 or sys.exit(4)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with started_alone("answering", [], cores=1) as alone:
-        assert [alone.ask()["number"] for _ in range(3)] == [0, 1, 2]
+        assert [alone.ask("asked") for _ in range(3)] == [{"number": number, "line": "asked\n"} for number in range(3)]
         with pytest.raises(SetupError, match="It ended with status 4"):
             alone.ask()
     with started_alone("answering", [], cores=1) as alone:
@@ -126,3 +140,17 @@ def test_figures_are_written(tmp_path):
     draw_memory(scale, tmp_path / "scale.png")
     assert {path.name for path in tmp_path.iterdir()} == {"ratios.png", "stages.png", "scale.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+
+
+def test_polars_makes_the_rows_that_prepare_makes(spark, paths, tmp_path):
+    polars_way = pytest.importorskip("sentispark.study.polars_way")
+    rows, words = polars_way.prepare_by_polars(paths, str(tmp_path / "polars.parquet"))
+    whole = ReviewOptions(validation_share=0, test_share=0)
+    result = prepare(spark, paths, str(tmp_path / "dataset"), whole, TextOptions())
+    assert rows == sum(result["rows_written"].values())
+    dataset = open_dataset(str(tmp_path / "dataset"))
+    assert words == list(dataset.word_list.words)
+    assert (TextOptions().vocab_size, TextOptions().sequence_length) == (polars_way.WORDS, polars_way.LENGTH)
+    files = [tmp_path / "dataset" / chunk.file for chunk in dataset.manifest.chunks] + [tmp_path / "polars.parquet"]
+    *ours, theirs = ([str(list(row.values())) for row in pq.read_table(file).to_pylist()] for file in files)
+    assert sorted(itertools.chain.from_iterable(ours)) == sorted(theirs)
