@@ -14,6 +14,8 @@ from pyspark.sql import SparkSession
 
 from sentispark.cluster.preflight import require_slots
 from sentispark.cluster.progress import Address, listening, sending
+from sentispark.errors import TrainingError, sentence_of
+from sentispark.spark.causes import is_of_spark, told_by
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -67,7 +69,6 @@ def _rank_task(
     batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str] | None
 ) -> Iterator[pa.RecordBatch]:
     """Runs on an executor: one rank from start to end. The first one's net goes back to the driver."""
-    from sentispark.errors import TrainingError
     from sentispark.train.config import TrainConfig
     from sentispark.train.run import run_rank
 
@@ -159,11 +160,10 @@ def _unpacked(rows: list[Any]) -> TrainedNet:
 
 def _collected(job: Any) -> list[Any]:
     """The job's rows; a rank's failure as one sentence with Spark's own error chained."""
-    from sentispark.errors import TrainingError
-
     try:
         return job.collect()
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        told = [line.split("TrainingError: ", 1)[1] for line in lines if "TrainingError: " in line]
-        raise TrainingError(told[0] if told else f"A rank failed: {lines[0] if lines else error!r}") from error
+        cause = told_by(error) if is_of_spark(error) else error
+        if isinstance(cause, TrainingError):
+            raise cause from error
+        raise TrainingError(f"A rank failed: {sentence_of(cause)}") from error

@@ -15,6 +15,7 @@ from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder
+from sentispark.spark.causes import collected
 from sentispark.spark.session import shares_this_machine
 
 __all__ = ["barrier_obstacle", "hosts_without", "require_shared", "require_slots", "task_slots"]
@@ -114,5 +115,5 @@ def hosts_without(spark: SparkSession, path: str, tasks: int) -> list[str]:
         if not os.path.exists(path):
             yield pa.RecordBatch.from_pydict({"host": [platform.node()]})
 
-    found = spark.range(0, tasks, 1, tasks).mapInArrow(look, "host string", barrier=True).collect()
+    found = collected(spark.range(0, tasks, 1, tasks).mapInArrow(look, "host string", barrier=True))
     return sorted({row.host for row in found})

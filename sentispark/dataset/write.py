@@ -18,6 +18,7 @@ from sentispark.dataset.parquet import parquet_bytes
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches
+from sentispark.spark.causes import collected
 from sentispark.spark.exchange import Groups, by_group, exchanged, groups_of, packed
 from sentispark.text import wordlist
 from sentispark.text.kernels import pad
@@ -192,7 +193,7 @@ def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest
                     yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
     schema = "split string, file string, rows long, positives long, weight double, size long, positives_weight double"
-    written = map_batches(exchanged(packages, plan.groups), run, schema).collect()
+    written = collected(map_batches(exchanged(packages, plan.groups), run, schema))
     return tuple(sorted((Chunk(**line.asDict()) for line in written), key=lambda chunk: (chunk.split, chunk.file)))
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from sentispark.dataset.manifest import SPLITS
 from sentispark.errors import InputError
 from sentispark.reviews.polarity import LEFT_OUT, Polarity, one_class_sentence, outside_sentence
+from sentispark.spark.causes import collected
 
 __all__ = ["Ratings", "counted", "require_fit"]
 
@@ -56,7 +57,7 @@ def counted(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
     merged = 0
     # A few lines a task: Spark would take longer to add them up.
     lines = rows.where("copies IS NOT NULL").select("rating", "reason", "split", "label", "rows", "copies")
-    for line in lines.collect():
+    for line in collected(lines):
         if line.rating is not None:
             seen[line.rating] += line.copies
         elif line.reason is not None:

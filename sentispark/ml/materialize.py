@@ -23,6 +23,7 @@ from sentispark.files import Folder
 from sentispark.ml.cache import cached, new_entry
 from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
 from sentispark.spark.arrow import map_batches
+from sentispark.spark.causes import collected
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.params import quoted
 from sentispark.text.kernels import pad
@@ -83,9 +84,8 @@ def materialize(
     )
     rows = map_batches(selected, _packed, _SCHEMA).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        found = (
-            rows.groupBy("split")
-            .agg(
+        found = collected(
+            rows.groupBy("split").agg(
                 F.count("*").alias("rows"),
                 F.sum(F.coalesce(F.col("label"), F.lit(-1)).isin(0, 1).cast("int")).alias("labelled"),
                 F.sum(((F.col("weight") >= 0) & (F.col("weight") < math.inf)).cast("int")).alias("weighed"),
@@ -96,7 +96,6 @@ def materialize(
                 # Wide enough for a sum of any number of 64-bit hashes, which the order of rows does not change.
                 F.sum(F.xxhash64("order", "tokens", "label", "weight").cast("decimal(20)")).alias("content"),
             )
-            .collect()
         )
         if wrong := sum(row.rows - row.labelled for row in found):
             shown = ", ".join(_other_labels(dataset, label_col))
@@ -112,7 +111,7 @@ def materialize(
 def _other_labels(dataset: DataFrame, label_col: str, most: int = 5) -> list[str]:
     """Some of the labels that are not 0 or 1."""
     good = F.expr(f"coalesce(try_cast({quoted(label_col)} AS double) IN (0, 1), false)")
-    rows = dataset.filter(~good).select(quoted(label_col)).distinct().limit(most).collect()
+    rows = collected(dataset.filter(~good).select(quoted(label_col)).distinct().limit(most))
     return sorted("null" if row[0] is None else str(row[0]) for row in rows)
 
 

@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
+from sentispark.spark.causes import collected
 from sentispark.spark.exchange import PACKED, groups_of, packed, unpacked
 from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
@@ -109,7 +110,7 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
         )
 
     # As many partitions as Spark finds right for their size: a word's counts meet in any case.
-    found = map_batches(counts.repartition("key"), run, "package binary").collect()
+    found = collected(map_batches(counts.repartition("key"), run, "package binary"))
     top = best([pa.RecordBatch.from_pylist([row.asDict() for row in found], pa.schema([("package", pa.binary())]))])
     if not len(top):
         raise InputError(

@@ -9,8 +9,9 @@ import shutil
 
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JError
 
-from sentispark.cluster.barrier import train_on_cluster
+from sentispark.cluster.barrier import _collected, train_on_cluster
 from sentispark.errors import SetupError, TrainingError
 from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainConfig, TrainOptions
@@ -155,3 +156,19 @@ def test_a_fit_after_a_failed_one_is_as_good_as_new(spark, toy, tmp_path):
     expected = train(spark, toy, 2).weights
     failure(spark, f"{tmp_path}/none")
     assert train(spark, toy, 2).weights == expected
+
+
+def test_why_a_rank_was_lost_is_told_and_not_which_call_failed():
+    text = (
+        "An error occurred while calling o96.collectToPython.\n: org.apache.spark.SparkException: Job aborted due to "
+        "stage failure: Could not recover from a failed barrier ResultStage. Most recent failure reason: Stage failed "
+        "because barrier task ResultTask(1, 1) finished unsuccessfully.\nExecutorLostFailure (executor 3 exited caused "
+        "by one of the running tasks) Reason: Command exited with code 137\n\tat org.apache.spark.X.y(X.scala:1)"
+    )
+
+    class Job:
+        def collect(self):
+            raise Py4JError(text)
+
+    with pytest.raises(TrainingError, match=r"^A rank failed: Executor 3 was killed \(Command exited with code 137\)"):
+        _collected(Job())

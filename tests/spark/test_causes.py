@@ -1,0 +1,118 @@
+"""Errors as Spark 3.5 and 4.1 gave them (with most of Java's frames left out), and the sentence of each."""
+
+import json
+from pathlib import Path
+
+import pytest
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+
+from sentispark.errors import InputError, JobError, SentisparkError, TrainingError
+from sentispark.spark.causes import cause_of, causes_told, told_by
+
+TEXTS = json.loads(Path(__file__).with_name("spark_errors.json").read_text())
+KILLED = "A Python worker was killed or crashed, most often because memory ran out. Raise spark.executor.memoryOverhead"
+LACKS = "Spark lacks what reaches such a file system"
+
+# What the sentence must hold, by what had been done.
+EXPECTED = {
+    "ours": "'text' must be a string. Got 'a: b'. Second line of it. Do this.",
+    "ours_write": "'text' must be a string. Got 'a: b'. Second line of it. Do this.",
+    "training": "[rank 0/2 on vm] The loss is nan. Lower it.",
+    "theirs": "KeyError: 'overall'.",
+    "odd": "Odd: two lines: of text.",
+    "assert": "AssertionError.",
+    "sysexit": "SystemExit: 3.",
+    "udf": "ZeroDivisionError: division by zero.",
+    "rdd": "ZeroDivisionError: division by zero.",
+    "killed": KILLED,
+    "killed_barrier": KILLED,
+    "segv": KILLED,
+    "memory": "A Python worker ran out of memory.",
+    "missing": "Spark's Python workers lack a module: No module named 'nosuchmodule'. They run '/venv/bin/python'.",
+    "disk": "No space left on device: '/tmp/x'.",
+    "perm": "Permission denied: '/data/x'.",
+    "maxresult": "is bigger than spark.driver.maxResultSize (1024.0 KiB). Raise spark.driver.maxResultSize.",
+    "analysis": "with name `nope` cannot be resolved. Did you mean one of the following? [`id`].",
+    "parse": "Syntax error at or near 'selec'.",
+    "path": "Path does not exist: file:/nowhere/x.",
+    "exists": "Path file:/tmp already exists.",
+    "unwritable_scheme": f"{LACKS} (foo).",
+    "s3": f"{LACKS} (org.apache.hadoop.fs.s3a.S3AFileSystem).",
+    "proc": "Mkdirs failed to create file:/proc/x/",
+    "badparquet": "a.parquet is not a Parquet file (length is too low: 10).",
+    "filegone": "snappy.parquet does not exist.",
+    "ansi": "my own: text.",
+    "cast": 'The value \'a\' of the type "STRING" cannot be cast to "INT" because it is malformed.',
+    "illegalpath": "Relative path in absolute URI: 10:30.",
+    "jvmgone": " on 192.0.2.2 was killed (Command exited with code 137), most often because its memory ran out.",
+    "jvmgone_barrier": " was killed (Command exited with code 137), most often because its memory ran out.",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_sentence_holds_the_cause_in_one_line_and_nothing_of_java(name):
+    _, sentence = cause_of(TEXTS[name], python="/venv/bin/python")
+    assert EXPECTED.get(name.split()[0], "") in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith((".", "?", "!"))
+    for noise in ("An error occurred while calling", "Job aborted", "Traceback", "Caused by", "Lost task", "SQLSTATE"):
+        assert noise not in sentence
+
+
+@pytest.mark.parametrize("version", ["3.5", "4.1"])
+@pytest.mark.parametrize(("name", "kind"), [("ours", InputError), ("training", TrainingError), ("theirs", JobError)])
+def test_what_a_task_has_raised_keeps_its_class_if_it_is_ours(name, kind, version):
+    assert type(told_by(Py4JError(TEXTS[f"{name} {version}"]))) is kind
+
+
+def test_yarn_and_kubernetes_say_themselves_why_an_executor_went():
+    reason = "Container killed by YARN for exceeding physical memory limits. 5.5 GB of 5.5 GB physical memory used"
+    text = (
+        f"(TID 9) (node-3 executor 7): ExecutorLostFailure (executor 7 exited unrelated to the tasks) Reason: {reason}."
+    )
+    assert cause_of(text) == ("", f"Executor 7 on node-3 was lost: {reason}.")
+
+
+def test_a_chain_of_python_s_tells_what_was_raised_last():
+    text = (
+        "Traceback (most recent call last):\n  File 'a', line 1, in f\nKeyError: 'x'\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        "Traceback (most recent call last):\n  File 'b', line 1, in g\nsentispark.errors.DatasetError: Mine.\n\n"
+        "\tat org.apache.spark.X(X.scala:1)\nCaused by: other.Thing: no"
+    )
+    assert cause_of(text) == ("sentispark.errors.DatasetError", "Mine.")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "An error occurred while calling o12.collectToPython"])
+def test_a_jvm_that_is_gone_says_nothing_and_that_is_said(text):
+    assert "Spark has ended in the middle of the work" in str(told_by(Py4JError(text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["x", ": ", "Caused by: ", "Traceback (most recent call last):", "a.b.C: ", "{}", "%s{0}"]
+)
+def test_any_text_gives_a_sentence(text):
+    kind, sentence = cause_of(text)
+    assert (kind, bool(sentence)) == ("", True)
+
+
+def test_a_block_raises_the_cause_with_spark_s_error_chained_and_others_as_they_are():
+    spark_s = PySparkException(TEXTS["theirs 3.5"])
+    for raised, told in [(spark_s, JobError), (ValueError("x"), ValueError), (InputError("y"), InputError)]:
+        with pytest.raises(told) as caught, causes_told():
+            raise raised
+        assert caught.value is raised or caught.value.__cause__ is raised
+    assert issubclass(JobError, SentisparkError)
+
+
+@pytest.mark.modern
+def test_a_task_s_own_sentence_reaches_who_asked_for_the_job(spark):
+    def fails(batches):
+        from sentispark.errors import InputError
+
+        raise InputError("The number is odd. Take an even one.")
+        yield
+
+    with pytest.raises(InputError, match=r"^The number is odd\. Take an even one\.$"), causes_told():
+        spark.range(1).mapInArrow(fails, "id long").collect()
