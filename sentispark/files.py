@@ -1,28 +1,56 @@
-"""Folders on any file system that fsspec knows: read, list, and put a finished folder in its place at once."""
+"""Folders on any file system that fsspec knows: read, written, listed, moved and removed."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 
-from sentispark.errors import DatasetError, SetupError
+from sentispark.errors import InputError, SentisparkError, SetupError, sentence_of
 
-__all__ = ["Folder", "replaced_folder"]
+__all__ = ["Folder", "is_url"]
 
 # Hadoop's names for file systems, and fsspec's for the same.
 _SCHEMES = {"s3a://": "s3://", "s3n://": "s3://", "dbfs:/": "/dbfs/"}
 
+# Where there are no folders, and making one could make a bucket.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2"}
+
+
+def is_url(path: str) -> bool:
+    """Whether a path says on which file system it is; `reviews_10:30.jsonl` has a colon and does not."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", path) is not None
+
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A folder at a path or URL; Hadoop's `s3a://` and `dbfs:/` are understood. Holds no connection; can be sent."""
+    """A folder at a path or URL; Hadoop's `s3a://` and `dbfs:/` are understood. Holds no connection; can be sent.
+
+    Attributes
+    ----------
+    url : str
+    anchor : str, optional
+        The path of a file that must be there for anything to be written. It goes when the folder is given up, so that
+        a task that is still at work then does not make the folder anew.
+
+    Raises
+    ------
+    InputError
+        If the path is empty.
+    """
 
     url: str
+    anchor: str | None = dataclasses.field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.url.strip() or self.url in ("file:", "file://"):
+            raise InputError("A path must name a file or a folder. Got an empty one.")
 
     @property
     def location(self) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -31,10 +59,14 @@ class Folder:
         for hadoop, ours in _SCHEMES.items():
             if url.startswith(hadoop):
                 url = ours + url.removeprefix(hadoop).lstrip("/")
+        if not is_url(url) or url.startswith("file:"):
+            # Not by its URL: there '::' means something.
+            return fsspec.filesystem("file"), _local_path(url)
         try:
             return fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise SetupError(f"'{self.url}' is on a file system that cannot be reached from here: {error}.") from error
+            problem = sentence_of(error)
+            raise SetupError(f"'{self.url}' is on a file system that cannot be reached from here: {problem}") from error
 
     @property
     def is_local(self) -> bool:
@@ -44,9 +76,8 @@ class Folder:
     @property
     def absolute(self) -> str:
         """The folder's full URL, `file://` where it is local."""
-        fs, path = self.location
         # Other file systems keep their URL: taken apart and put together it may lose its host.
-        return fs.unstrip_protocol(path) if self.is_local else self.url
+        return f"file://{self.path()}" if self.is_local else self.url
 
     def absolute_folder(self) -> Folder:
         """The same folder by its absolute path, where it is local."""
@@ -58,7 +89,7 @@ class Folder:
 
     def child(self, name: str) -> Folder:
         """The folder below this one, `/` between the parts of its name."""
-        return Folder(f"{self.url.rstrip('/')}/{name}")
+        return Folder(f"{self.url.rstrip('/')}/{name}", self.anchor)
 
     def path(self, name: str = "") -> str:
         """The path of a file as its file system writes it, without the scheme."""
@@ -67,9 +98,15 @@ class Folder:
 
     def exists(self, name: str = "") -> bool:
         """Whether the folder, or the file of that name in it, is there."""
-        fs, _ = self.location
-        fs.invalidate_cache()
-        return fs.exists(self.path(name))
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            return fs.exists(self.path(name))
+
+    def is_file(self) -> bool:
+        """Whether what is there is a file."""
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            return fs.isfile(self.path())
 
     def names(self) -> list[str]:
         """The names of all that is right in the folder, sorted."""
@@ -77,96 +114,113 @@ class Folder:
 
     def sizes(self) -> dict[str, int]:
         """The names of the files right in the folder, and their sizes in bytes; empty where there is no folder."""
-        fs, path = self.location
-        fs.invalidate_cache()
-        if not fs.exists(path):
-            return {}
-        return {info["name"].rsplit("/", 1)[1]: info["size"] for info in fs.ls(path, detail=True)}
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            if not fs.exists(self.path()):
+                return {}
+            return {info["name"].rsplit("/", 1)[1]: info["size"] for info in fs.ls(self.path(), detail=True)}
+
+    def files(self) -> list[str]:
+        """The paths, below the folder, of all files in it and in those below it, sorted."""
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            above = f"{self.path().rstrip('/')}/"
+            return sorted(file.removeprefix(above) for file in fs.find(self.path()) if file.startswith(above))
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises FileNotFoundError."""
-        return self.location[0].cat_file(self.path(name))
+        with self._reached() as fs:
+            return fs.cat_file(self.path(name))
 
     def open(self, name: str):
         """A file open for reading, as a binary stream that can seek. Raises FileNotFoundError."""
-        return self.location[0].open(self.path(name), "rb")
+        with self._reached() as fs:
+            return fs.open(self.path(name), "rb")
 
     def write(self, name: str, content: bytes | str) -> None:
-        """Write a file so that under its name there is never a half of it."""
-        fs, _ = self.location
-        target = self.path(name)
-        fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        """Write a file so that under its name there is never a half of it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder has an anchor that is gone.
+        """
         content = content.encode() if isinstance(content, str) else content
-        if not self.is_local:
-            fs.pipe_file(target, content)  # object stores show a file only once it is whole
-            return
-        draft = f"{target}.{uuid.uuid4().hex}.draft"
-        try:
-            fs.pipe_file(draft, content)
-            fs.mv(draft, target)
-        finally:
-            if fs.exists(draft):
-                fs.rm_file(draft)
+        with self._reached() as fs:
+            if self.anchor and not fs.exists(self.anchor):
+                raise FileNotFoundError(f"'{self.url}' is no longer written: the job that began it has ended.")
+            target = self.path(name)
+            if self._has_folders:
+                fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            if not self.is_local:
+                fs.pipe_file(target, content)  # object stores show a file only once it is whole
+                return
+            draft = f"{target}.{uuid.uuid4().hex}.draft"
+            try:
+                fs.pipe_file(draft, content)
+                os.replace(draft, target)
+            finally:
+                if os.path.exists(draft):
+                    os.unlink(draft)
 
     def make(self) -> None:
-        """Make the folder and those above it, where they are not there yet."""
-        fs, path = self.location
-        fs.makedirs(path, exist_ok=True)
+        """Make the folder and those above it, where they are not there yet and the file system has folders."""
+        with self._reached() as fs:
+            if self._has_folders:
+                fs.makedirs(self.path(), exist_ok=True)
 
     def remove(self) -> None:
         """Remove the folder with all it holds, if it is there."""
-        fs, path = self.location
-        fs.invalidate_cache()
-        if fs.exists(path):
-            fs.rm(path, recursive=True)
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            if fs.exists(self.path()):
+                fs.rm(self.path(), recursive=True)
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file. Raises FileNotFoundError."""
+        with self._reached() as fs:
+            fs.rm_file(self.path(name))
+
+    @property
+    def renames(self) -> bool:
+        """Whether the file system gives a folder another name in a single step; object stores copy its files."""
+        fs, _ = self.location
+        # fsspec's own way is to copy, through this process.
+        return self._has_folders and type(fs).mv is not fsspec.AbstractFileSystem.mv
 
     def move_to(self, target: Folder) -> None:
-        """Give the folder another place on the same file system; on a local one that is a single step."""
-        fs, path = self.location
-        fs.invalidate_cache()
-        if self.is_local:
-            fs.mv(path, target.path(), recursive=True)
-            return
-        # Object stores have no folders, and copying one fails on the parts of names that look like them.
-        files = fs.find(path)
-        fs.copy(files, [target.path() + file.removeprefix(path) for file in files])
-        fs.rm(path, recursive=True)
+        """Give the folder another place on the same file system, where there must be nothing."""
+        with self._reached() as fs:
+            fs.invalidate_cache()
+            path = self.path()
+            if self.is_local:
+                os.rename(path, target.path())  # fsspec's would move it into a folder that is there
+            elif self.renames:
+                fs.mv(path, target.path())
+            else:
+                # Copying a folder as one fails on the parts of names that look like folders.
+                files = fs.find(path)
+                fs.copy(files, [target.path() + file.removeprefix(path) for file in files])
+                fs.rm(path, recursive=True)
 
+    @property
+    def _has_folders(self) -> bool:
+        protocols = self.location[0].protocol
+        return _OBJECT_STORES.isdisjoint([protocols] if isinstance(protocols, str) else protocols)
 
-@contextlib.contextmanager
-def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwrite") -> Iterator[Folder]:
-    """A draft folder beside `target` that takes its place when the block ends well and vanishes when it does not.
-
-    An existing target stays as it is until then. On a local file system the change is two renames; a process that is
-    killed between them leaves the old folder whole under the name `TARGET.former-…`.
-
-    Raises
-    ------
-    DatasetError
-        Before anything is done, if the target is there and `overwrite` is false; and at the end, if it has come since.
-    """
-    _require_free(target, overwrite, option)
-    target = target.resolved()
-    suffix = uuid.uuid4().hex[:8]
-    draft, former = (Folder(f"{target.url.rstrip('/')}.{kind}-{suffix}") for kind in ("draft", "former"))
-    try:
-        yield draft
-        _require_free(target, overwrite, option)
-        if target.exists():
-            target.move_to(former)
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[fsspec.AbstractFileSystem]:
+        """The file system. What goes wrong there is told as it is, or as a `SetupError` where it is no OSError."""
+        fs, _ = self.location
         try:
-            draft.move_to(target)
-        except BaseException:
-            if former.exists():
-                former.move_to(target)
+            yield fs
+        except (OSError, SentisparkError):
             raise
-        former.remove()
-    finally:
-        draft.remove()
+        except Exception as error:  # each file system has its own: of credentials, of its connection
+            raise SetupError(f"'{self.url}' cannot be reached: {sentence_of(error)}") from error
 
 
-def _require_free(target: Folder, overwrite: bool, option: str) -> None:
-    if target.exists() and not overwrite:
-        raise DatasetError(f"'{target.url}' must not exist yet. It does. Name another output or use {option}.")
-    if target.is_local and Path.cwd().is_relative_to(target.resolved().path()):
-        raise DatasetError(f"'{target.url}' must not hold the current folder. It does. Name another output.")
+def _local_path(path: str) -> str:
+    path = re.sub(r"^file:(//(localhost)?(?=/))?", "", path)
+    # Not normalised: what '..' leads to behind a link, the system knows.
+    return os.path.join(os.getcwd(), os.path.expanduser(path)).rstrip("/") or "/"

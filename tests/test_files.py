@@ -1,11 +1,13 @@
-"""Folders, and how a finished one takes its place."""
+"""Folders, local and in an object store."""
 
-import os
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
-from sentispark.errors import DatasetError, SetupError
-from sentispark.files import Folder, replaced_folder
+from sentispark.errors import InputError, SetupError
+from sentispark.files import Folder, is_url
 
 
 @pytest.fixture(params=["here", "s3"])
@@ -79,98 +81,92 @@ def test_a_removed_folder_is_gone_and_can_be_removed_again(root):
     assert contents(beside) == {"kept.txt": "kept"}
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_finished_folder_takes_the_place_of_the_old_one_whole(root, times):
-    target = Folder(f"{root}/out")
-    target.write("old.txt", "old")
-    for number in range(times):
-        with replaced_folder(target, overwrite=True) as draft:
-            draft.write(f"deep/{number}.txt", "new")
-            assert target.names() == (["old.txt"] if number == 0 else ["deep"])
-    assert target.names() == ["deep"]
-    assert contents(target.child("deep")) == {f"{times - 1}.txt": "new"}
-    assert Folder(root).names() == ["out"]
-
-
-def test_an_unfinished_folder_leaves_the_old_one_and_nothing_else(root):
-    target = Folder(f"{root}/out")
-    target.write("old.txt", "old")
-
-    def work():
-        with replaced_folder(target, overwrite=True) as draft:
-            draft.write("new.txt", "new")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert contents(target) == {"old.txt": "old"}
-    assert Folder(root).names() == ["out"]
-
-
-def test_an_output_that_is_there_is_refused_before_the_work(root):
-    target = Folder(f"{root}/out")
-    target.write("old.txt", "old")
-    with (
-        pytest.raises(
-            DatasetError, match=r"out' must not exist yet\. It does\. Name another output or use --overwrite"
-        ),
-        replaced_folder(target, overwrite=False),
-    ):
-        raise AssertionError("the work began")
-
-
 @pytest.mark.parametrize("scheme", ["s3a", "s3n"])
 def test_hadoop_s_names_for_s3_lead_there_too(s3, scheme):
     Folder(f"{s3}/out").write("a.txt", "a")
     assert contents(Folder(f"{s3}/out".replace("s3://", f"{scheme}://"))) == {"a.txt": "a"}
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_an_output_that_came_while_the_work_went_on_is_not_replaced(tmp_path):
-    def work():
-        with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=False) as draft:
-            draft.write("ours.txt", "ours")
-            Folder(f"{tmp_path}/out").write("theirs.txt", "theirs")
-
-    with pytest.raises(DatasetError, match="must not exist yet"):
-        work()
-    assert names(tmp_path) == ["out"]
-    assert names(tmp_path / "out") == ["theirs.txt"]
-
-
-@pytest.mark.parametrize("place", [".", "..", "../.."])
-def test_the_current_folder_and_those_above_it_are_refused_before_the_work(tmp_path, monkeypatch, place):
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "a" / "b")
-    with (
-        pytest.raises(DatasetError, match="must not hold the current folder"),
-        replaced_folder(Folder(place), overwrite=True),
-    ):
-        raise AssertionError("the work began")
-
-
-def test_a_link_is_followed_and_stays_a_link(tmp_path):
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "disk" / "old.txt").write_text("old")
-    (tmp_path / "out").symlink_to(tmp_path / "disk")
-    with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
-        draft.write("new.txt", "new")
-    assert (tmp_path / "out").is_symlink()
-    assert names(tmp_path / "disk") == ["new.txt"]
-
-
-def test_a_relative_folder_is_the_one_it_was_when_the_work_began(tmp_path, monkeypatch):
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path)
-    with replaced_folder(Folder("out"), overwrite=False) as draft:
-        draft.write("new.txt", "new")
-        os.chdir(tmp_path / "elsewhere")
-    assert names(tmp_path) == ["elsewhere", "out"]
-
-
 def test_a_file_system_that_is_not_installed_is_named():
     with pytest.raises(SetupError, match="'nosuch://bucket/x' is on a file system that cannot be reached from here"):
         Folder("nosuch://bucket/x").exists()
+
+
+@pytest.mark.parametrize("path", ["", " ", "file:", "file://", "\n"])
+def test_an_empty_path_is_refused(path):
+    with pytest.raises(InputError, match=r"^A path must name a file or a folder\. Got an empty one\.$"):
+        Folder(path).path()
+
+
+@pytest.mark.parametrize(
+    "name", ["reviews_10:30.jsonl", "a::b", "c:d/e", "100%", "modèle", "a b", "[x]", "~x", "a://b"]
+)
+def test_local_names_may_hold_what_urls_would_mean_something_by(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for folder in (
+        Folder(f"{tmp_path}/{name}"),
+        Folder(f"file:{tmp_path}/{name}"),
+        Folder(f"file://{tmp_path}/{name}"),
+    ):
+        folder.write("a.txt", "a")
+        assert contents(folder) == {"a.txt": "a"}
+        assert folder.files() == ["a.txt"]
+        assert (tmp_path / name / "a.txt").read_text() == "a"
+
+
+def test_what_is_a_url_begins_with_a_scheme_and_a_slash():
+    urls = ["s3://b/x", "file:/x", "hdfs:///x", "dbfs:/x", "foo://"]
+    paths = ["/x", "x", "reviews_10:30.jsonl", "10:30/x", "a_b:/c", "./s3://b", ""]
+    assert [is_url(path) for path in urls + paths] == [True] * len(urls) + [False] * len(paths)
+
+
+class Renaming(MemoryFileSystem):
+    """A file system that renames, like HDFS, and says how often it was asked to."""
+
+    protocol = "renaming"
+    moved: ClassVar[list] = []
+
+    def mv(self, path1, path2, **kwargs):
+        self.moved.append((path1, path2))
+
+
+def test_a_file_system_that_renames_is_asked_to_and_copies_nothing(monkeypatch):
+    fsspec.register_implementation("renaming", Renaming, clobber=True)
+    Renaming.moved.clear()
+    monkeypatch.setattr(Renaming, "copy", None)
+    Folder("renaming://a/out").move_to(Folder("renaming://a/new"))
+    assert Renaming.moved == [("renaming://a/out", "renaming://a/new")]
+
+
+def test_what_tells_folders_from_object_stores(s3, tmp_path):
+    assert [Folder(url).renames for url in (str(tmp_path), s3, "memory://x")] == [True, False, False]
+
+
+def test_a_bucket_that_is_not_there_is_not_made(s3):
+    with pytest.raises(FileNotFoundError):
+        Folder("s3://no-such-bucket/out").write("a.txt", "a")
+    with pytest.raises(FileNotFoundError):
+        Folder(s3).location[0].ls("no-such-bucket")
+
+
+def test_missing_credentials_are_told_in_one_sentence(s3, monkeypatch):
+    Folder(s3).location[0].clear_instance_cache()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    try:
+        with pytest.raises((SetupError, OSError)) as caught:
+            Folder(f"{s3}/out").write("a.txt", "a")
+    finally:
+        Folder(s3).location[0].clear_instance_cache()
+    assert "redentials" in str(caught.value)
+
+
+def test_a_folder_that_was_given_up_is_not_made_anew(root):
+    folder = Folder(f"{root}/out", Folder(f"{root}/out").path("anchor"))
+    with pytest.raises(FileNotFoundError, match="is no longer written"):
+        folder.child("deep").write("a.txt", "a")
+    assert not folder.exists()
+    Folder(f"{root}/out").write("anchor", "")
+    folder.child("deep").write("a.txt", "a")
+    assert folder.files() == ["anchor", "deep/a.txt"]

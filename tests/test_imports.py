@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1] / "sentispark"
 
 # From the ground up: each may import what stands on its own floor or below. A file named here leaves its package's.
 FLOORS = [
-    ["", "errors", "files", "options"],
+    ["", "errors", "files", "options", "outputs", "overlap", "ownership", "signals"],
     [
         "text.hashing",
         "text.kernels",

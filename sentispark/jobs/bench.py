@@ -11,12 +11,18 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sentispark.errors import InputError
+from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.jobs import bench_balance, bench_inference, bench_prepare, bench_quality, bench_train
+from sentispark.outputs import require_writable
+from sentispark.overlap import require_apart
+from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
 
 __all__ = ["add_arguments", "run"]
+
+RESULTS = "results.json"
+BENCH = "_bench"
 
 NAMES = ("prepare", "train", "balance", "quality", "inference")
 
@@ -58,12 +64,26 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     """The command: its result as the line of JSON has it, which goes into the output's `results.json` too."""
     if not Folder(flags.output).is_local:
         raise InputError(f"The bench writes to a local folder. Got '{flags.output}'.")
-    folder = Path(flags.output, flags.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    place = Folder(flags.output).child(flags.name).absolute_folder()
+    folder = Path(place.path())
+    require_apart(place, files=[read.url for read in spark_folders(flags.input)])
+    _begin(place)
     machine = {"cores": task_cores(spark), "python": sys.version.split()[0], "memory_gib": _memory_gib()}
     result = {"machine": machine, **_rounded(_measure(spark, folder, flags))}
-    (folder / "results.json").write_text(json.dumps(result, indent=1))
+    (folder / RESULTS).write_text(json.dumps(result, indent=1))
     return result
+
+
+def _begin(place: Folder) -> None:
+    """The bench's own folder, which it writes over each time: a file in it says so. Raises if it is somebody else's."""
+    if place.is_file():
+        raise DatasetError(f"'{place.url}' must be a folder. It is a file. Name another output.")
+    if place.names() and not any(place.exists(name) for name in (BENCH, RESULTS)):
+        raise DatasetError(
+            f"'{place.url}' must be a folder of an earlier bench, or empty. It is something else. Name another output."
+        )
+    require_writable(place, name=place.url)
+    place.write(BENCH, b"")
 
 
 def _measure(spark: SparkSession, folder: Path, flags: argparse.Namespace) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from pyspark.sql import SparkSession
 from sentispark.cluster.preflight import task_slots
 from sentispark.errors import InputError
 from sentispark.evaluate.plots import training_report
-from sentispark.files import Folder, replaced_folder
+from sentispark.files import Folder
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
 from sentispark.jobs.prepare import prepare
 from sentispark.jobs.train import train
 from sentispark.ml.classifier import LSTMClassifier
+from sentispark.outputs import replaced_folder
 from sentispark.reviews.generate import write_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions

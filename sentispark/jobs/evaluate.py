@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
-from sentispark.spark.folders import literally, spark_folder
+from sentispark.spark.folders import literally, spark_folder, spark_path
 
 __all__ = ["add_arguments", "evaluate", "run"]
 
@@ -42,7 +42,8 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     dataset.require_split(split)
     pipeline = load_pipeline(spark_folder(model_path))
     require_same_vocabulary(pipeline, dataset)
-    files = [literally(dataset.folder.child(chunk.file).url) for chunk in dataset.manifest.chunks_of(split)]
+    root = spark_path(dataset.folder)
+    files = [literally(f"{root}/{chunk.file}") for chunk in dataset.manifest.chunks_of(split)]
     model = pipeline.stages[-1]
     # A pipeline that was fitted on a DataFrame may have other names for them.
     return model.copy({model.featuresCol: "sequence", model.labelCol: "label"}).evaluate(spark.read.parquet(*files))

@@ -13,13 +13,16 @@ from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
-from sentispark.files import replaced_folder
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import from_text, load_pipeline
+from sentispark.outputs import replaced_folder
+from sentispark.overlap import require_apart
 from sentispark.reviews.options import ReviewOptions, columns_of
 from sentispark.reviews.read import read_reviews, require_new_names
-from sentispark.spark.folders import spark_folder
+from sentispark.spark.causes import causes_told
+from sentispark.spark.folders import spark_folder, spark_path
 from sentispark.spark.params import quoted
+from sentispark.spark.writable import require_spark_writes
 
 __all__ = ["add_arguments", "predict", "run"]
 
@@ -84,16 +87,21 @@ def predict(
     Raises
     ------
     DatasetError
-        If the model cannot be used, or the output exists and is not to be replaced.
+        If the model cannot be used, or the output exists and is not to be replaced, or sentispark did not write it.
     InputError
-        If the paths match nothing, no record has a text, or a field cannot be kept.
+        If the paths match nothing, no record has a text, a field cannot be kept, or the output holds what is read or
+        lies in the model.
+    SetupError
+        If nothing can be written there.
     """
     started = time.perf_counter()
     keep_cols = [keep_cols] if isinstance(keep_cols, str) else keep_cols
     require_new_names(keep_cols, "text", "probability", "prediction")
-    pipeline = from_text(load_pipeline(spark_folder(model_path)))
+    model, folder = spark_folder(model_path), spark_folder(output)
+    pipeline = from_text(load_pipeline(model))
     markup = pipeline.stages[0].getMarkup()
     reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup)
+    require_apart(folder, files=[file.path for file in reviews.files], folders=[model])
     counted = Observation()
     observed = reviews.records.observe(counted, F.count("*").alias("read"), F.count("reason").alias("quarantined"))
     usable = reviews.usable_of(observed).drop("rating")
@@ -103,8 +111,9 @@ def predict(
         vector_to_array("probability")[1].alias("probability"),
         F.col("prediction").cast("int").alias("prediction"),
     )
-    with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
-        predicted.write.parquet(draft.url)
+    with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
+        require_spark_writes(spark, draft, output=output)
+        predicted.write.mode("append").parquet(spark_path(draft))
         read, quarantined = counted.get["read"], counted.get["quarantined"]
         if read == quarantined:
             raise InputError(

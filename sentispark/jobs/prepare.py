@@ -20,17 +20,21 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import InputError
-from sentispark.files import Folder, replaced_folder
+from sentispark.files import Folder
 from sentispark.jobs.counts import counted, require_fit
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.jobs.reuse import finished_manifest, origin_of, required_words, text_options_of
+from sentispark.outputs import replaced_folder
+from sentispark.overlap import require_apart
 from sentispark.reviews.distinct import dropped_places, merged_reviews
 from sentispark.reviews.kept import read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.spark.arrow import map_batches
+from sentispark.spark.causes import causes_told
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.folders import spark_folder
+from sentispark.spark.writable import require_tasks_write
 from sentispark.text.kernels import FIRST_WORD, cut, encode
 from sentispark.text.options import TextOptions
 from sentispark.text.vocabulary import packed_counts, top_words
@@ -105,10 +109,13 @@ def prepare(
     Raises
     ------
     InputError
-        If the paths match nothing, or nothing in them can be used, or the ratings are not those of the scale: a tenth
-        of them is outside, or they make rows of one class alone (with a `vocabulary` that is a warning).
+        If the paths match nothing, or nothing in them can be used, or the output holds what is read, or the ratings are
+        not those of the scale: a tenth of them is outside, or they make rows of one class alone (with a `vocabulary`
+        that is a warning).
     DatasetError
-        If the output exists, is of other files or options, and is not to be replaced.
+        If the output exists, is of other files or options, and is not to be replaced, or sentispark did not write it.
+    SetupError
+        If nothing can be written there.
     OptionError
         If a limit is not on the scale of the ratings, or a text option differs from that of the dataset whose
         vocabulary is taken.
@@ -116,20 +123,22 @@ def prepare(
     started = time.perf_counter()
     if reviews.validation_share + reviews.test_share >= 1:
         raise InputError("The shares of validation and test must leave rows for training. They sum to 1 or more.")
-    known = None
+    known, earlier, folder = None, None, spark_folder(output)
     if vocabulary is not None:
         earlier = open_dataset(spark_folder(vocabulary))
         known, text = required_words(earlier), text_options_of(earlier, text)
     scale = reviews.polarity.scale
     found = read_reviews(spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup)
+    require_apart(folder, files=[file.path for file in found.files], folders=[earlier.folder] if earlier else [])
     origin = origin_of(found.files, reviews, text, known)
-    folder, seconds = spark_folder(output), {}
+    seconds: dict[str, float] = {}
     manifest = None if overwrite else finished_manifest(folder, origin)
     reused = manifest is not None
     if reused:
         _log.info("%s holds the dataset of these files and options already", output)
     else:
-        with replaced_folder(folder, overwrite=overwrite) as draft:
+        with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
+            require_tasks_write(spark, draft, output=output)
             manifest, seconds = _prepare(found, draft, reviews, text, known, origin)
     rows = sum(manifest.counts["rows_written"].values())
     return {

@@ -11,14 +11,16 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.files import replaced_folder
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.classifier import LSTMClassifier
 from sentispark.ml.options import FitOptions
 from sentispark.ml.pipeline import encoder_of
 from sentispark.nn.options import NetOptions
 from sentispark.options import camel_case, options_of
+from sentispark.outputs import replaced_folder
+from sentispark.overlap import require_apart
 from sentispark.spark.folders import spark_folder
+from sentispark.spark.persistence import save_pipeline
 from sentispark.train.config import TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
@@ -53,17 +55,23 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
 
     Raises
     ------
+    InputError
+        If the output is, holds or lies in what is read.
     DatasetError
-        If the dataset cannot be used, or the output exists and is not to be replaced.
+        If the dataset cannot be used, or the output exists and is not to be replaced, or sentispark did not write it.
+    SetupError
+        If nothing can be written there.
     TrainingError
         If a rank failed.
     """
     started = time.perf_counter()
-    dataset = open_dataset(spark_folder(dataset_path))
-    with replaced_folder(spark_folder(output), overwrite=overwrite) as draft:
+    dataset, folder = open_dataset(spark_folder(dataset_path)), spark_folder(output)
+    vectors = classifier.getEmbeddingPath()
+    require_apart(folder, folders=[dataset.folder], files=[spark_folder(vectors).url] if vectors else [])
+    with replaced_folder(folder, overwrite=overwrite) as draft:
         encoder = encoder_of(dataset)
         model = classifier.fit(dataset)
-        PipelineModel([encoder, model]).save(draft.url)
+        save_pipeline(PipelineModel([encoder, model]), draft)
     return {
         "workers": model.summary.run["workers"],
         "reader": model.summary.run["reader"],

@@ -28,6 +28,7 @@ from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
+from sentispark.outputs import require_writable
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_columns, require_new_columns
 from sentispark.spark.session import get_spark
@@ -175,6 +176,7 @@ class LSTMClassifier(
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         cache = cache_folder(self.getCacheDir())
         require_shared(get_spark(), cache, workers=self.getNumWorkers())
+        require_writable(cache, name=cache.url)
         clean_cache(self.getCacheDir(), days=KEPT_DAYS)
         return materialize(dataset, cache, **rows)
 

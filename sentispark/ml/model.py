@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from sentispark.ml.export import onnx_of, torch_program_of
 from sentispark.ml.inference import Predictor
 from sentispark.ml.options import PredictOptions
 from sentispark.ml.summary import TrainingSummary
+from sentispark.outputs import require_writable
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
+from sentispark.spark.causes import collected
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import params_from, quoted, require_columns, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
@@ -84,14 +86,16 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
         Raises
         ------
+        InputError
+            If the path is empty or that of a folder.
         SetupError
-            If the package 'onnx' is not installed.
+            If nothing can be written there, or the package 'onnx' is not installed.
         """
-        _write(path, onnx_of(self._net()))
+        _write(path, lambda: onnx_of(self._net()))
 
     def exportTorch(self, path: str) -> None:
         """Write the net as a file for `torch.export.load`; see `exportOnnx` for the path."""
-        _write(path, torch_program_of(self._net()))
+        _write(path, lambda: torch_program_of(self._net()))
 
     def _repr_html_(self) -> str:
         net = self.trained
@@ -147,7 +151,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         labelled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
         partial = map_batches(plainly_named(labelled), run, "place long, value double")
         values = np.append(Tally.empty().to_array(), 0.0)
-        for row in partial.groupBy("place").agg(F.sum("value").alias("value")).collect():
+        for row in collected(partial.groupBy("place").agg(F.sum("value").alias("value"))):
             values[row.place] = row.value
         if values[-1]:
             raise InputError(
@@ -201,11 +205,15 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         self.trained = TrainedNet.load(folder)
 
 
-def _write(path: str, content: bytes) -> None:
-    name = path.rpartition("/")[2]
-    if not name:
-        raise InputError(f"'path' must name a file. Got '{path}'.")
-    spark_folder(path.removesuffix(name) or ".").write(name, content)
+def _write(path: str, content: Callable[[], bytes]) -> None:
+    """Write a file, after it was found that it can be: what it is to hold takes seconds to make."""
+    place = spark_folder(path)
+    above, _, name = place.url.rpartition("/")
+    folder = Folder(above or "/")
+    if path.endswith("/") or (place.exists() and not place.is_file()):
+        raise InputError(f"'path' must name a file. Got '{path}', a folder.")
+    require_writable(folder, name=path)
+    folder.write(name, content())
 
 
 def _sigmoid(logit: float) -> float:

@@ -1,4 +1,4 @@
-"""Paths as Spark means them, as folders that Python reads and writes."""
+"""Paths as Spark means them, as folders that Python reads and writes, and back as paths for Spark."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
-from sentispark.files import Folder
+from sentispark.files import Folder, is_url
 from sentispark.spark.session import get_spark, is_far
 
-__all__ = ["literally", "spark_folder", "spark_folders"]
+__all__ = ["literally", "spark_folder", "spark_folders", "spark_path"]
+
+# What Hadoop may know S3 by; of its own it knows the first alone.
+_S3 = ("s3a", "s3", "s3n")
 
 
 def spark_folder(path: str) -> Folder:
@@ -30,36 +33,92 @@ def spark_folders(paths: Iterable[str]) -> list[Folder]:
 
     Raises
     ------
+    InputError
+        If a path is empty.
     SetupError
         If there is no such file system, or no scheme where one is needed.
     """
+    given = [Folder(path) for path in paths]
     if is_remote():
-        return [_client_folder(path) for path in paths]
-    context = get_spark().sparkContext
+        return [_client_folder(folder) for folder in given]
     # Asked for once: each name in between is a question to the JVM, and there may be hundreds of paths.
-    path_class, configuration = context._jvm.org.apache.hadoop.fs.Path, context._jsc.hadoopConfiguration()
-    return [_driver_folder(path, path_class, configuration) for path in paths]
+    path_class, configuration = get_spark().sparkContext._jvm.org.apache.hadoop.fs.Path, _configuration()
+    current = _current_folder(configuration) if any(not is_url(folder.url) for folder in given) else ""
+    return [_driver_folder(folder, current, path_class, configuration) for folder in given]
 
 
-def _client_folder(path: str) -> Folder:
-    if is_far() and ":/" not in path:
+def _client_folder(folder: Folder) -> Folder:
+    if is_far() and not is_url(folder.url):
         raise SetupError(
             "Over Spark Connect a path must say where it is for both sides, like s3://bucket/folder or "
-            f"file:/shared/folder. Got '{path}'."
+            f"file:/shared/folder. Got '{folder.url}'."
         )
-    return Folder(path.removeprefix("file:")).absolute_folder()
+    return folder.absolute_folder()
 
 
-def _driver_folder(path: str, path_class: JavaClass, configuration: JavaObject) -> Folder:
-    hadoop = path_class(path)
+def _current_folder(configuration: JavaObject) -> str:
+    """The folder that Spark's paths without a scheme begin in, as a URL."""
+    file_system = get_spark().sparkContext._jvm.org.apache.hadoop.fs.FileSystem
     try:
-        url = hadoop.getFileSystem(configuration).makeQualified(hadoop).toString()
+        return file_system.get(configuration).getWorkingDirectory().toString()
     except Py4JJavaError as error:
-        if "://" in path:
-            return Folder(path)
-        problem = str(error.java_exception).splitlines()[0]
-        raise SetupError(f"'{path}' is on a file system that Spark cannot reach: {problem}.") from error
-    return Folder(url.removeprefix("file:"))
+        raise SetupError(f"Spark's default file system cannot be reached: {_problem(error)}.") from error
+
+
+def _driver_folder(folder: Folder, current: str, path_class: JavaClass, configuration: JavaObject) -> Folder:
+    path = folder.url
+    if not is_url(path):
+        root = current if not path.startswith("/") else re.sub(r"^([^:/]+:(//[^/]*)?)/.*", r"\1", current)
+        # Put together here: Hadoop takes a name with a colon for a URL.
+        path = f"{root.rstrip('/')}/{path.lstrip('/')}"
+    if path.startswith("file:"):
+        local = Folder(path).absolute_folder()
+        # Hadoop takes '..' away before it follows links.
+        return local.resolved() if "/.." in local.url else local
+    try:
+        hadoop = path_class(path)
+        return Folder(hadoop.getFileSystem(configuration).makeQualified(hadoop).toString())
+    except Py4JJavaError as error:
+        if is_url(folder.url):
+            return folder
+        raise SetupError(f"'{folder.url}' is on a file system that Spark cannot reach: {_problem(error)}.") from error
+
+
+def spark_path(folder: Folder) -> str:
+    """The folder's path for Spark's own readers and writers, which find it through Hadoop.
+
+    A local one keeps its `file:`, as another file system may be the default; of `s3`, `s3a` and `s3n` it gets the name
+    that this Hadoop knows.
+
+    Raises
+    ------
+    SetupError
+        If Hadoop knows no such file system.
+    """
+    if folder.is_local:
+        return f"file:{folder.path()}"
+    scheme, _, rest = folder.url.partition(":")
+    if is_remote():
+        return folder.url
+    problems = []
+    for name in dict.fromkeys([scheme, *(_S3 if scheme in _S3 else ())]):
+        try:
+            get_spark().sparkContext._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(name, _configuration())
+            return f"{name}:{rest}"
+        except Py4JJavaError as error:
+            problems.append(_problem(error))
+    raise SetupError(
+        f"'{folder.url}' is on a file system that Spark itself does not know: {problems[0]}. Start Spark with its "
+        "package (hadoop-aws for S3, in the version of Spark's Hadoop), or name another folder."
+    )
+
+
+def _configuration() -> JavaObject:
+    return get_spark().sparkContext._jsc.hadoopConfiguration()
+
+
+def _problem(error: Py4JJavaError) -> str:
+    return str(error.java_exception).splitlines()[0].rstrip(".")
 
 
 def literally(path: str) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from pyspark.ml.pipeline import PipelineModel, PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
-from pyspark.sql.utils import is_remote
 
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
+from sentispark.ownership import require_ours
 from sentispark.spark.folders import spark_folder
+from sentispark.spark.session import get_spark
 
-__all__ = ["FilesReadable", "FilesWritable", "read_metadata"]
+__all__ = ["FilesReadable", "FilesWritable", "read_metadata", "save_pipeline", "save_stage"]
 
 
 class FilesWritable(MLWritable):
@@ -54,14 +56,43 @@ class _FilesWriter(MLWriter):
         self.stage = stage
 
     def saveImpl(self, path: str) -> None:
-        DefaultParamsWriter.saveMetadata(self.stage, path, self.sparkSession if is_remote() else self.sc)
-        self.stage._save_files(spark_folder(path))
+        folder = spark_folder(path)
+        if folder.exists("metadata"):
+            raise DatasetError(
+                f"'{path}' must be a new folder. It already exists: name another or use write().overwrite().save(path)."
+            )
+        save_stage(self.stage, folder)
 
     def _handleOverwrite(self, path: str) -> None:
-        if is_remote():  # PySpark's way goes through the JVM
-            spark_folder(path).remove()
-        else:
-            super()._handleOverwrite(path)
+        folder = spark_folder(path)
+        if folder.is_file():
+            raise DatasetError(f"'{path}' must be a folder. It is a file. Name another path.")
+        require_ours(folder)
+        folder.remove()
+
+
+def save_stage(stage: Any, folder: Folder) -> None:
+    """Write a stage into a folder as Spark ML does, but by Python, which the stage's own files are written by too."""
+    _save_metadata(stage, folder)
+    stage._save_files(folder)
+
+
+def save_pipeline(pipeline: PipelineModel, folder: Folder) -> None:
+    """Write a pipeline of such stages into a folder; `PipelineModel.load` reads it.
+
+    Spark's own `save` goes through Hadoop, which may not know the file system that Python has written all else to.
+    """
+    uids = [stage.uid for stage in pipeline.stages]
+    _save_metadata(pipeline, folder, paramMap={"stageUids": uids, "language": "Python"})
+    for place, stage in enumerate(pipeline.stages):
+        path = PipelineSharedReadWrite.getStagePath(stage.uid, place, len(uids), "stages")
+        save_stage(stage, folder.child(path))
+
+
+def _save_metadata(stage: Any, folder: Folder, **more: Any) -> None:
+    text = DefaultParamsWriter._get_metadata_to_save(stage, get_spark(), **more)
+    folder.child("metadata").write("part-00000", f"{text}\n")
+    folder.child("metadata").write("_SUCCESS", b"")
 
 
 class _FilesReader(MLReader):

@@ -16,7 +16,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
 from sentispark.errors import DatasetError
-from sentispark.files import Folder, replaced_folder
+from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import PACKED, Groups
 from sentispark.text.wordlist import WordList
@@ -268,70 +268,3 @@ class TestPackTokens:
     def test_an_id_is_two_or_four_little_endian_bytes(self):
         assert pack_tokens(pa.array([[1, 258]]), "int32").to_pylist() == [b"\x01\0\0\0\x02\x01\0\0"]
         assert pack_tokens(pa.array([[1, 258], []]), "int16").to_pylist() == [b"\x01\0\x02\x01", b""]
-
-
-class TestReplacedFolder:
-    """A folder is at its place whole or not at all, and what stood there before stays until then."""
-
-    @pytest.fixture
-    def target(self, tmp_path):
-        (tmp_path / "model").mkdir()
-        (tmp_path / "model" / "old.txt").write_text("old")
-        return Folder(f"{tmp_path}/model")
-
-    def test_a_finished_folder_is_put_in_its_place(self, tmp_path):
-        with replaced_folder(Folder(f"{tmp_path}/model"), overwrite=False) as draft:
-            draft.write("deep/new.txt", "new")
-            assert not (tmp_path / "model").exists()
-        assert content(tmp_path) == {"model/deep/new.txt": b"new"}
-
-    def test_with_overwrite_nothing_of_the_old_folder_is_left(self, tmp_path, target):
-        with replaced_folder(target, overwrite=True) as draft:
-            draft.write("new.txt", "new")
-            assert (tmp_path / "model" / "old.txt").exists()
-        assert content(tmp_path) == {"model/new.txt": b"new"}
-        assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-    def test_without_overwrite_nothing_is_done(self, tmp_path, target):
-        with pytest.raises(DatasetError) as caught, replaced_folder(target, overwrite=False):
-            pytest.fail("the block must not be entered")
-        assert str(caught.value) == (
-            f"'{tmp_path}/model' must not exist yet. It does. Name another output or use --overwrite."
-        )
-        assert content(tmp_path) == {"model/old.txt": b"old"}
-
-    def test_the_option_to_overwrite_has_the_name_that_the_caller_knows(self, target):
-        with (
-            pytest.raises(DatasetError, match=r"Name another output or use write\(\)\.overwrite\(\)\.$"),
-            replaced_folder(target, overwrite=False, option="write().overwrite()"),
-        ):
-            pytest.fail("the block must not be entered")
-
-    @staticmethod
-    def replace_half(target, failure):
-        with replaced_folder(target, overwrite=True) as draft:
-            draft.write("new.txt", "half")
-            raise failure
-
-    @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt("by hand")])
-    def test_a_block_that_fails_leaves_the_old_folder_and_no_draft(self, tmp_path, target, failure):
-        with pytest.raises(type(failure), match=str(failure)):
-            self.replace_half(target, failure)
-        assert content(tmp_path) == {"model/old.txt": b"old"}
-        assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-    def test_a_block_that_fails_leaves_nothing_where_nothing_was(self, tmp_path):
-        with pytest.raises(OSError, match="disk full"):
-            self.replace_half(Folder(f"{tmp_path}/model"), OSError("disk full"))
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_draft_that_cannot_take_the_place_leaves_the_old_folder_there(self, tmp_path, target):
-        with pytest.raises(OSError), replaced_folder(target, overwrite=True):  # noqa: PT011 - whatever the reason
-            pass  # nothing was written, so there is no draft to move
-        assert content(tmp_path) == {"model/old.txt": b"old"}
-
-    @pytest.mark.parametrize("name", ["with blank", "50%", "[a]", "äö"])
-    def test_names_with_odd_characters(self, tmp_path, name):
-        with replaced_folder(Folder(f"{tmp_path}/{name}/"), overwrite=False) as draft:
-            draft.write("new.txt", "new")
-        assert content(tmp_path) == {f"{name}/new.txt": b"new"}

@@ -165,6 +165,44 @@ def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews
     assert sorted(path.name for path in Path(prepared[0]).iterdir()) == before
 
 
+def test_what_is_read_is_never_replaced(spark, reviews, prepared, trained, tmp_path):
+    here = Path(shutil.copytree(prepared[0], tmp_path / "all"))
+    shutil.copy(reviews, here / "raw.jsonl.gz")
+    model = str(shutil.copytree(trained[0], tmp_path / "model"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "link").symlink_to(here)
+    never, overwrite = LSTMClassifier(numWorkers=1, **SMALL_NET), {"overwrite": True}
+    never.fit = None
+    options = ReviewOptions(), TextOptions()
+    held, same, inside = "must not hold what is read", "must not be what is read", "must not lie in what is read"
+    for output, told in [("all", held), ("link", held), ("link/../all/", held), ("all/raw.jsonl.gz", same)]:
+        with pytest.raises(InputError, match=told):
+            prepare(spark, [f"{here}/raw.*"], f"{tmp_path}/{output}", *options, **overwrite)
+    for output, told in [("all", same), ("link", same), ("all/train", inside), ("", held)]:
+        with pytest.raises(InputError, match=told):
+            prepare(spark, [reviews], f"{tmp_path}/{output}", *options, vocabulary=str(here), **overwrite)
+        with pytest.raises(InputError, match=told):
+            train(str(here), f"{tmp_path}/{output}", never, **overwrite)
+    for output, told in [("model", same), ("model/stages", inside), ("", held), ("all", held)]:
+        with pytest.raises(InputError, match=told):
+            predict(spark, model, [f"{here}/raw.jsonl.gz"], f"{tmp_path}/{output}", **overwrite)
+    with pytest.raises(DatasetError, match=r"It holds 'raw.jsonl.gz', which is something else"):
+        train(prepared[0], str(here), never, **overwrite)
+    assert {
+        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "link" not in path.parts
+    } == before
+
+
+def test_predictions_are_replaced_by_their_list_and_spark_reads_no_more_than_them(spark, reviews, trained, tmp_path):
+    output = str(tmp_path / "out:1")
+    for _ in range(2):
+        result = predict(spark, trained[0], [reviews], output, overwrite=True)
+    assert spark.read.parquet(f"file:{output}").count() == result["rows"]
+    Path(output, "notes.txt").touch()
+    with pytest.raises(DatasetError, match=r"It holds 'notes.txt'"):
+        predict(spark, trained[0], [reviews], output, overwrite=True)
+
+
 def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"reviewText": "fine"}\n{"overall": 5}\n{"broken\n')
@@ -291,7 +329,7 @@ def test_a_dataset_without_its_vocabulary_is_refused_before_the_training(prepare
 def test_a_saved_class_that_is_not_ours_is_not_even_imported(spark, trained, tmp_path):
     model = Path(shutil.copytree(trained[0], tmp_path / "model"))
     (metadata,) = model.glob("stages/1_*/metadata/part-*")
-    (metadata.parent / f".{metadata.name}.crc").unlink()
+    (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
     metadata.write_text(metadata.read_text().replace("sentispark.ml.model.LSTMClassificationModel", "this.Zen"))
     with pytest.raises(DatasetError, match=r"must hold an encoder and a classifier. It holds .*this\.Zen"):
         load_pipeline(str(model))

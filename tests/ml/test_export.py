@@ -74,10 +74,23 @@ def test_a_model_writes_both_as_files(model, tmp_path):
     pytest.importorskip("onnx")
     model.exportOnnx(f"{tmp_path}/new/net.onnx")
     model.exportTorch(f"{tmp_path}/net.pt2")
-    with pytest.raises(InputError, match="'path' must name a file"):
-        model.exportTorch(f"{tmp_path}/")
+    for folder in (f"{tmp_path}/", str(tmp_path)):
+        with pytest.raises(InputError, match="'path' must name a file"):
+            model.exportTorch(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pt2", "new"]
     assert (tmp_path / "new" / "net.onnx").read_bytes() == onnx_of(model.trained)
     assert isinstance(torch.export.load(tmp_path / "net.pt2"), torch.export.ExportedProgram)
+
+
+@pytest.mark.usefixtures("spark")
+def test_where_no_file_can_be_written_it_is_said_before_the_net_is_traced(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("sentispark.ml.model.torch_program_of", lambda trained: pytest.fail("it is traced"))
+    (tmp_path / "file").touch()
+    for path in ("/proc/none/net.pt2", f"{tmp_path}/file/net.pt2"):
+        with pytest.raises(SetupError, match=f"^'{path}' must be a place that can be written to"):
+            model.exportTorch(path)
+    with pytest.raises(InputError, match="Got an empty one"):
+        model.exportTorch("")
 
 
 def test_without_the_package_onnx_it_says_how_to_get_it(trained, tmp_path, monkeypatch):

@@ -1,0 +1,84 @@
+"""Whether a folder is sentispark's own work, and so may be replaced: by a list that is left in it, or by what it holds.
+
+Earlier versions left no list; their datasets and models are known by their manifest, their net or their stages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sentispark.errors import DatasetError
+from sentispark.files import Folder
+
+__all__ = ["MARKER", "foreign_file", "leave_marker", "require_ours"]
+
+# Spark's readers pass over names that begin so.
+MARKER = "_sentispark.json"
+
+# What file systems and Hadoop leave beside files: checksums, a desktop's notes, stores' signs of a folder.
+_OF_NOBODY = re.compile(r"(.*/)?(\..*\.crc|\.DS_Store|[^/]*_\$folder\$|)")
+
+_NET = {"net.json", "history.json", "weights.safetensors", "vocabulary.json"}
+_DATASET = {
+    "_manifest.json",
+    "vocabulary.json",
+    "quarantine/part-*-*.parquet",
+    *(f"{split}/chunk-*.parquet" for split in ("train", "validation", "test")),
+}
+
+
+def leave_marker(folder: Folder) -> None:
+    """Leave in a finished folder the list of what is in it."""
+    folder.write(MARKER, json.dumps({"written_by": "sentispark", "files": sorted(set(map(_pattern, folder.files())))}))
+
+
+def require_ours(folder: Folder) -> None:
+    """Return if a folder may be removed: it is empty, or sentispark wrote all that is in it. Raises `DatasetError`."""
+    foreign = foreign_file(folder)
+    if foreign is not None:
+        raise DatasetError(
+            f"'{folder.url}' must be a folder that sentispark wrote, or empty, to be replaced. It holds '{foreign}', "
+            "which is something else. Name another output, or move that away first."
+        )
+
+
+def foreign_file(folder: Folder) -> str | None:
+    """The first file of a folder that sentispark has not written there; None if there is none."""
+    files = [file for file in folder.files() if not _OF_NOBODY.fullmatch(file)]
+    own = _own_patterns(folder, files) if files else set()
+    return next((file for file in files if _pattern(file) not in own), None)
+
+
+def _pattern(file: str) -> str:
+    """A path with a star for each number, also a hexadecimal one: some patterns stand for very many files."""
+    return re.sub(r"\b[0-9a-f]*\d[0-9a-f]*", "*", file)
+
+
+def _own_patterns(folder: Folder, files: list[str]) -> set[str]:
+    if MARKER in files:
+        return {MARKER, *_list_in(folder, MARKER).get("files", ())}
+    if "_manifest.json" in files and "chunks" in _list_in(folder, "_manifest.json"):
+        return _DATASET
+    if "net.json" in files and "format_version" in _list_in(folder, "net.json"):
+        return _NET
+    return _stage_patterns(folder, files)
+
+
+def _stage_patterns(folder: Folder, files: list[str]) -> set[str]:
+    """What belongs to a saved stage of ours, or to a pipeline of such stages."""
+    metadata = [file for file in files if re.fullmatch(r"(stages/[^/]+/)?metadata/[^/]+", file)]
+    stages = sorted({file.split("metadata/")[0] for file in metadata} - {""}) or [""]
+    parts = [file for file in metadata if any(file.startswith(f"{stage}metadata/part-") for stage in stages)]
+    classes = [str(_list_in(folder, part).get("class", "")) for part in parts]
+    if not classes or not all(name.startswith("sentispark.") for name in classes):
+        return set()
+    return {_pattern(f"{stage}{name}") for stage in stages for name in _NET} | set(map(_pattern, metadata))
+
+
+def _list_in(folder: Folder, name: str) -> dict:
+    try:
+        content = json.loads(folder.read(name) or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
