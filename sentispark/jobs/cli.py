@@ -6,10 +6,13 @@ import argparse
 import importlib
 import json
 import logging
+import signal
 import sys
+import traceback
 
 from sentispark import __version__
-from sentispark.errors import SentisparkError
+from sentispark.errors import SentisparkError, sentence_of
+from sentispark.signals import Signals
 
 __all__ = ["COMMANDS", "main"]
 
@@ -30,21 +33,38 @@ def main(arguments: list[str] | None = None) -> int:
         level=logging.ERROR if flags.quiet else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    command = importlib.import_module(f"sentispark.jobs.{flags.command}")
-    try:
-        from sentispark.spark.session import get_spark
+    with Signals() as signals:
+        try:
+            from sentispark.spark.session import get_spark
 
-        result = command.run(get_spark(master=flags.master), flags)
-    except (SentisparkError, OSError) as error:
-        print(f"sentispark {flags.command}: {error}", file=sys.stderr)
-        return 1
-    except BaseException as error:
-        if not _interrupted(error):
-            raise
-        print(f"sentispark {flags.command}: interrupted, and nothing was written.", file=sys.stderr)
-        return 130
+            command = importlib.import_module(f"sentispark.jobs.{flags.command}")
+            spark = get_spark(master=flags.master, log_level="error" if flags.verbose else "off")
+            signals.listen()
+            result = command.run(spark, flags)
+        except BaseException as error:
+            if flags.verbose:
+                traceback.print_exception(error)
+            signals.clean_up()
+            if _interrupted(error):
+                print(f"sentispark {flags.command}: interrupted, and nothing was written.", file=sys.stderr)
+                return 128 + (signals.number or signal.SIGINT)
+            if not isinstance(error, Exception):
+                raise
+            print(f"sentispark {flags.command}: {_told(error)}", file=sys.stderr)
+            return 1
     print(json.dumps(result))
     return 0
+
+
+def _told(error: Exception) -> str:
+    """The sentence of an error's cause."""
+    from sentispark.spark.causes import is_of_spark, told_by
+
+    if is_of_spark(error):
+        return str(told_by(error))
+    if isinstance(error, (SentisparkError, OSError)):
+        return sentence_of(error)
+    return f"{type(error).__name__}: {sentence_of(error)} --verbose shows where."
 
 
 def _interrupted(error: BaseException | None) -> bool:
@@ -66,4 +86,5 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
             importlib.import_module(f"sentispark.jobs.{name}").add_arguments(command)
         command.add_argument("--master", help="Spark master (default: what Spark is told elsewhere, else local[*])")
         command.add_argument("--quiet", action="store_true", help="print nothing but the line of JSON")
+        command.add_argument("--verbose", action="store_true", help="print all that is known of an error")
     return parser

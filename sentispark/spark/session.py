@@ -47,6 +47,7 @@ def get_spark(
     *,
     master: str | None = None,
     conf: Mapping[str, str] | None = None,
+    log_level: str = "error",
 ) -> SparkSession:
     """The active session as it is, or a new one in which everything that nobody has set is set sensibly.
 
@@ -58,6 +59,8 @@ def get_spark(
         None means what spark-submit, spark-defaults.conf or the environment says, and `local[*]` when none does.
     conf : mapping of str to str, optional
         Spark settings; they win over everything else, like those of `SparkSession.builder.config`.
+    log_level : str
+        The least level of what Spark itself logs, `off` for nothing; where nobody has configured its logging.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def get_spark(
     asked = {key: str(value) for key, value in (conf or {}).items()}
     if master:
         asked["spark.master"] = master
-    already_set = {**_start_jvm(asked), **asked}
+    already_set = {**_start_jvm(asked, log_level), **asked}
     defaults = missing_defaults(already_set, app_name=app_name, machine_cores=_jvm_cores(), environ=os.environ)
 
     python = worker_python({**defaults, **already_set}, os.environ, running=sys.executable)
@@ -173,13 +176,13 @@ def _active_session() -> SparkSession | None:
     return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
 
 
-def _start_jvm(asked: Mapping[str, str]) -> dict[str, str]:
+def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     """Start Spark's JVM, or connect to spark-submit's; returns the settings that somebody has made."""
     launched_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
-        with _environment(_launch_defaults(asked, conf_dir)):
+        with _environment(_launch_defaults(asked, conf_dir, log_level)):
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
     else:
         SparkContext._ensure_initialized()
@@ -192,13 +195,15 @@ def _start_jvm(asked: Mapping[str, str]) -> dict[str, str]:
     return set_by_somebody(conf, written=written + (defaults_file.read_text() if defaults_file.is_file() else ""))
 
 
-def _launch_defaults(asked: Mapping[str, str], conf_dir: Path) -> dict[str, str]:
+def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -> dict[str, str]:
     """What a JVM must be told before it starts, as the variables to which Spark gives the lowest priority."""
     defaults = {}
     if is_local(asked.get("spark.master", "local")):
         defaults["SPARK_DRIVER_MEMORY"] = f"{driver_memory_mib(_machine_memory_mib())}m"
     if not (conf_dir / "log4j2.properties").exists():
-        defaults["SPARK_SUBMIT_OPTS"] = f"-Dlog4j2.configurationFile={QUIET_LOGGING.as_uri()}"
+        defaults["SPARK_SUBMIT_OPTS"] = (
+            f"-Dlog4j2.configurationFile={QUIET_LOGGING.as_uri()} -Dsentispark.log.level={log_level}"
+        )
     return {name: value for name, value in defaults.items() if name not in os.environ}
 
 

@@ -6,12 +6,16 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.errors import SentisparkError
-from sentispark.files import Folder, replaced_folder
+from sentispark.errors import SentisparkError, sentence_of
+from sentispark.files import Folder
+from sentispark.outputs import replaced_folder
+from sentispark.overlap import require_apart
+from sentispark.signals import Signals
 from sentispark.text import wordlist
 from sentispark.train.config import TrainConfig, one_class_sentence
 from sentispark.train.events import Event, line_of
@@ -28,11 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, help="folder for the trained net, which must not exist")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     flags = parser.parse_args(arguments)
-    try:
-        return _run(flags)
-    except (SentisparkError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's last word
-        return 1
+    with Signals() as signals:
+        try:
+            return _run(flags)
+        except (SentisparkError, OSError) as error:
+            print(f"error: {sentence_of(error)}", file=sys.stderr)  # noqa: T201 - a command's last word
+            return 1
+        except KeyboardInterrupt:
+            signals.clean_up()
+            return 128 + (signals.number or signal.SIGINT)
 
 
 def _run(flags: argparse.Namespace) -> int:
@@ -42,7 +50,9 @@ def _run(flags: argparse.Namespace) -> int:
     if not world.is_first:
         run_rank(config, world)
         return 0
-    with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
+    output, vectors = Folder(flags.output), config.train.embedding_path
+    require_apart(output, folders=[Folder(config.dataset)], files=[flags.config, *([vectors] if vectors else [])])
+    with replaced_folder(output, overwrite=flags.overwrite) as draft:
         dataset = open_dataset(config.dataset)
         if sentence := one_class_sentence(dataset):
             _log.warning(sentence)

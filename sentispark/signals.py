@@ -1,0 +1,72 @@
+"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are cancelled, drafts removed, and the exit status tells the signal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from sentispark.outputs import drafts_given_up, remove_drafts
+
+__all__ = ["EndedBySignal", "Signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """A signal has asked for the end."""
+
+
+class Signals:
+    """A block in which the first signal raises `EndedBySignal`, and later ones do not keep it from cleaning up.
+
+    Attributes
+    ----------
+    number : int or None
+        The signal that has come.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._before: dict[int, Any] = {}
+        self._starts_spark = _context() is None
+
+    def __enter__(self) -> Signals:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take over the signals, from Spark too, which takes Ctrl-C when it starts; one that is ignored stays so."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before.setdefault(number, signal.signal(number, self._end))
+
+    def clean_up(self) -> None:
+        """After a failure: remove what tasks have written to a draft that was given up, when none can any more."""
+        if drafts_given_up() and self._starts_spark and (context := _context()) is not None:
+            with contextlib.suppress(Exception):
+                context.stop()
+        remove_drafts()
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            return
+        self.number = number
+        with contextlib.suppress(Exception):
+            _context().cancelAllJobs()
+        raise EndedBySignal
+
+
+def _context() -> Any:
+    """Spark's context, if there is one; Spark may not even be loaded."""
+    pyspark = sys.modules.get("pyspark")
+    return pyspark and pyspark.SparkContext._active_spark_context

@@ -1,0 +1,66 @@
+"""A command that is ended by a signal leaves nothing behind, and its exit status tells the signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sentispark.signals import EndedBySignal, Signals
+
+pytestmark = pytest.mark.endtoend
+
+# Reads for a few seconds.
+LINES = 400_000
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reviews") / "many.jsonl"
+    lines = [json.dumps({"reviewText": f"word{n} " * 40, "overall": 1 + n % 5}) + "\n" for n in range(100)]
+    path.write_text("".join(lines) * (LINES // 100))
+    return str(path)
+
+
+@pytest.mark.parametrize(("number", "times", "status"), [(signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)])
+def test_a_signal_in_the_middle_of_a_job_removes_the_draft(reviews, tmp_path, number, times, status):
+    command = [sys.executable, "-m", "sentispark", "prepare", reviews, "--output", "new/out", "--master", "local[2]"]
+    child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = []
+    for line in child.stderr:
+        lines.append(line)
+        if "read, clean and merge" in line:
+            break
+    (draft,) = (tmp_path / "new").iterdir()
+    while not list(draft.rglob("*")) and child.poll() is None:
+        threading.Event().wait(0.01)  # until tasks have begun
+    for _ in range(times):
+        child.send_signal(number)
+    told, rest = child.communicate(timeout=60)
+    assert child.returncode == status, rest
+    assert (told, rest.splitlines()[-1]) == ("", "sentispark prepare: interrupted, and nothing was written.")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_first_signal_ends_the_block_later_ones_do_not_and_then_all_is_as_before():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with Signals() as signals:
+        with pytest.raises(EndedBySignal):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.number == signal.SIGTERM
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            signal.raise_signal(signal.SIGHUP)
+        assert signals.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
