@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
@@ -36,9 +37,14 @@ def require_apart(output: Folder, *, files: Iterable[str] = (), folders: Iterabl
         Naming both.
     """
     folders = list(folders)
-    own, read = _places(output.url), [folder.url for folder in folders] + list(files)
-    for path in read:
-        if not own.isdisjoint(_places_above(path)):
+    own = _places(output.url)
+    names = {os.path.basename(str(place[1])) for place in own}
+    above_of = functools.cache(_places_above)
+    for path in itertools.chain((folder.url for folder in folders), files):
+        parent, _, name = path.rpartition("/")
+        # Of many files in one folder the way to it is followed once; few are worth a look of their own.
+        alone = name in names or not name or parent in ("", ".", "..") or parent.endswith(":/") or os.path.islink(path)
+        if not own.isdisjoint(_places_above(path) if alone else above_of(parent)):
             same = not own.isdisjoint(_places(path))
             raise InputError(
                 f"The output '{output.url}' must not {'be' if same else 'hold'} what is read, '{path}'. "
@@ -57,12 +63,7 @@ def _places_above(path: str) -> set[Place]:
     folder = Folder(path)
     if not folder.is_local:
         return set(_above(*_remote(folder)))
-    absolute = folder.path()
-    parent, name = os.path.split(absolute)
-    # Of many files in one folder the way to it is followed once.
-    places = set(_local_above(parent))
-    places |= {("file", posixpath.join(os.path.realpath(parent), name)), *_itself(absolute)}
-    return places | _places(absolute) | (set(_local_above(absolute)) if os.path.islink(absolute) else set())
+    return _places(path) | _local_above(folder.path()) | _local_above(os.path.dirname(folder.path()))
 
 
 def _places(path: str) -> set[Place]:
@@ -77,13 +78,12 @@ def _places(path: str) -> set[Place]:
     }
 
 
-@functools.lru_cache(maxsize=4096)
-def _local_above(folder: str) -> frozenset[Place]:
+def _local_above(path: str) -> set[Place]:
     places: set[Place] = set()
-    for way in {os.path.normpath(folder), os.path.realpath(folder)}:
+    for way in {os.path.normpath(path), os.path.realpath(path)}:
         for _, above in _above("file", way):
             places |= {("file", above), *_itself(above)}
-    return frozenset(places)
+    return places
 
 
 def _itself(path: str) -> Iterator[Place]:
