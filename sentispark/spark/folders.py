@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 
@@ -60,9 +61,12 @@ def _current_folder(configuration: JavaObject) -> str:
     """The folder that Spark's paths without a scheme begin in, as a URL."""
     file_system = get_spark().sparkContext._jvm.org.apache.hadoop.fs.FileSystem
     try:
-        return file_system.get(configuration).getWorkingDirectory().toString()
+        current = file_system.get(configuration).getWorkingDirectory().toString()
     except Py4JJavaError as error:
         raise SetupError(f"Spark's default file system cannot be reached: {_problem(error)}.") from error
+    # With LC_ALL=C Java takes letters like è in the name of its own folder for question marks.
+    garbled = current.startswith("file:") and not os.path.isdir(current.removeprefix("file:"))
+    return f"file:{os.getcwd()}" if garbled else current
 
 
 def _driver_folder(folder: Folder, current: str, path_class: JavaClass, configuration: JavaObject) -> Folder:

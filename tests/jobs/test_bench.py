@@ -18,7 +18,7 @@ def test_a_bench_writes_into_an_empty_folder_or_one_of_its_own(tmp_path):
 def test_what_is_somebody_else_s_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "data").touch()
-    with pytest.raises(DatasetError, match="must be a folder of an earlier bench, or empty. It is something else"):
+    with pytest.raises(DatasetError, match=r"must be a folder of an earlier bench, or empty\. It is something else"):
         _begin(Folder(f"{tmp_path}/mine"))
     with pytest.raises(DatasetError, match="It is a file"):
         _begin(Folder(f"{tmp_path}/mine/data"))
