@@ -63,8 +63,8 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
     # Not by PipelineModel.load: Spark takes the stages' folders and classes from the metadata, wherever those lead.
     encoder, classifier = require_our_stages(folder, saved_stages(folder))
-    model = LSTMClassificationModel.load(classifier.folder.url)
-    encoding = ReviewEncoderModel.load(encoder.folder.url)
+    model = LSTMClassificationModel.load(classifier.folder.absolute)
+    encoding = ReviewEncoderModel.load(encoder.folder.absolute)
     encoding.setMarkup(saved_markup(encoder.metadata, model.trained))
     return PipelineModel([encoding, model])._resetUid(read_metadata(folder)["uid"])
 

@@ -65,6 +65,10 @@ _KNOWN = (
         "machine's.",
     ),
     (
+        r"Java gateway process exited",
+        "Spark's Java did not start. See what it said, and check spark.master, spark.driver.memory and JAVA_HOME.",
+    ),
+    (
         r"SparkContext was shut down|stopped SparkContext|Answer from Java side is empty|Java side is empty",
         "Spark has ended in the middle of the work; most often its memory ran out, or somebody stopped it.",
     ),
