@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from sentispark.outputs import drafts_given_up, remove_drafts
 
 __all__ = ["EndedBySignal", "Signals"]
+
+_PATIENCE_SECONDS = 20
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -52,18 +56,31 @@ class Signals:
 
     def clean_up(self) -> None:
         """After a failure: remove what tasks have written to a draft that was given up, when none can any more."""
-        if drafts_given_up() and self._starts_spark and (context := _context()) is not None:
-            with contextlib.suppress(Exception):
-                context.stop()
+        if drafts_given_up() and self._starts_spark:
+            _beside(lambda: _context().stop())
         remove_drafts()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
             return
         self.number = number
-        with contextlib.suppress(Exception):
-            _context().cancelAllJobs()
+        # What comes of the calls that it cuts off is no news.
+        logging.getLogger("py4j").setLevel(logging.CRITICAL)
+        _beside(lambda: _context().cancelAllJobs())
         raise EndedBySignal
+
+
+def _beside(action: Callable[[], None]) -> None:
+    """Ask Spark for something in a thread of its own: this one's connection may wait for an answer, or be cut off."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            action()
+
+    if _context() is not None:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(_PATIENCE_SECONDS)
 
 
 def _context() -> Any:

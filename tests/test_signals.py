@@ -42,6 +42,7 @@ def test_a_signal_in_the_middle_of_a_job_removes_the_draft(reviews, tmp_path, nu
     told, rest = child.communicate(timeout=60)
     assert child.returncode == status, rest
     assert (told, rest.splitlines()[-1]) == ("", "sentispark prepare: interrupted, and nothing was written.")
+    assert "Traceback" not in rest
     assert os.listdir(tmp_path) == []
 
 

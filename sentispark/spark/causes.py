@@ -37,8 +37,8 @@ _KNOWN = (
     ),
     (r"ExecutorLostFailure \(executor (\S+) .*?Reason: ([^\n]+)", "Executor {0}{host} was lost: {1}."),
     (
-        r"Python in worker has different version:? \(?'?([\d., ]+?)'?\)? than that in driver:? ([\d.]+)",
-        "Spark's Python workers must run the driver's version of Python, {1}. They run {0}. "
+        r"Python in worker has different version:? \(?(\d+)[., ]+(\d+)\)? than that in driver:? ([\d.]+)",
+        "Spark's Python workers must run the driver's version of Python, {2}. They run {0}.{1}. "
         "Set PYSPARK_PYTHON to an interpreter of that version.",
     ),
     (

@@ -66,6 +66,40 @@ def test_what_a_task_has_raised_keeps_its_class_if_it_is_ours(name, kind, versio
     assert type(told_by(Py4JError(TEXTS[f"{name} {version}"]))) is kind
 
 
+@pytest.mark.parametrize("worker", [" (3, 10) than that in driver", ": 3.10 than that in driver:"])
+def test_workers_of_another_python_are_told_with_both_versions(worker):
+    text = (
+        "\nTraceback (most recent call last):\n  File 'w', line 1, in main\npyspark.PySparkRuntimeError: "
+        f"[PYTHON_VERSION_MISMATCH] Python in worker has different version{worker} 3.11, PySpark cannot run with "
+        "different minor versions.\nPlease check environment variables.\n\tat org.apache.spark.X(X.scala:1)"
+    )
+    assert cause_of(text)[1].startswith(
+        "Spark's Python workers must run the driver's version of Python, 3.11. They run 3.10. Set PYSPARK_PYTHON"
+    )
+
+
+def test_an_interpreter_that_is_not_there_is_named():
+    text = (
+        "Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times, most recent failure: Lost task 0.0 in "
+        'stage 0.0 (TID 0) (h executor driver): java.io.IOException: Cannot run program "/nowhere/python": error=2, '
+        "No such file or directory\n\tat java.base/java.lang.ProcessBuilder.start(ProcessBuilder.java:1143)"
+    )
+    expected = "Spark's Python workers cannot be started: '/nowhere/python': No such file or directory."
+    assert cause_of(text)[1].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("java.net.BindException: x: Service 'sparkDriver' failed after 1 retries", "finds no address to listen on"),
+        ("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.", "Java did not start"),
+        ("System memory 1 must be at least 2. Please increase heap size", "System memory 1 must be at least 2"),
+    ],
+)
+def test_why_spark_does_not_start_is_told(text, told):
+    assert told in cause_of(text)[1]
+
+
 def test_yarn_and_kubernetes_say_themselves_why_an_executor_went():
     reason = "Container killed by YARN for exceeding physical memory limits. 5.5 GB of 5.5 GB physical memory used"
     text = (
