@@ -45,6 +45,8 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        for handler in logging.getLogger().handlers:
+            handler.removeFilter(_is_news)
 
     def listen(self) -> None:
         """Take over the signals, from Spark too, which takes Ctrl-C when it starts; one that is ignored stays so."""
@@ -64,10 +66,15 @@ class Signals:
         if self.number is not None:
             return
         self.number = number
-        # What comes of the calls that it cuts off is no news.
-        logging.getLogger("py4j").setLevel(logging.CRITICAL)
+        # What becomes of the calls that are cut off is no news; py4j tells it by the root logger.
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_is_news)
         _beside(lambda: _context().cancelAllJobs())
         raise EndedBySignal
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
 
 
 def _beside(action: Callable[[], None]) -> None:
