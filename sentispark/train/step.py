@@ -5,6 +5,8 @@ Every rank divides the sum of its rows' losses by the rows of the whole step, an
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +20,7 @@ from sentispark.train.schedule import learning_rate_factor, scaled_to_batch
 from sentispark.train.slowdown import Slowdown
 from sentispark.train.world import World
 
-__all__ = ["Stepper", "Tensors", "optimizers_of", "to_tensors"]
+__all__ = ["Stepper", "Tensors", "optimizers_of", "takes_fused", "to_tensors"]
 
 # A batch's sequence, length, label and weight.
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -150,6 +152,23 @@ def optimizers_of(net: nn.Module, options: TrainOptions, rate: float) -> list[to
     if options.optimizer == "sgd":
         first = torch.optim.SGD(deep, lr=rate, momentum=options.momentum, weight_decay=options.weight_decay)
     else:
-        first = torch.optim.AdamW(deep, lr=rate, weight_decay=options.weight_decay, fused=True)
+        first = _fastest(torch.optim.AdamW, deep, lr=rate, weight_decay=options.weight_decay)
     scale = rate / options.learning_rate
-    return [first, *([torch.optim.Adagrad(wide, lr=options.wide_learning_rate * scale, fused=True)] if wide else [])]
+    return [first, *([_fastest(torch.optim.Adagrad, wide, lr=options.wide_learning_rate * scale)] if wide else [])]
+
+
+def _fastest(kind: type[torch.optim.Optimizer], parameters: list[nn.Parameter], **options) -> torch.optim.Optimizer:
+    fused = all(takes_fused(kind, device) for device in {parameter.device for parameter in parameters})
+    return kind(parameters, fused=fused, **options)
+
+
+@functools.cache
+def takes_fused(kind: type[torch.optim.Optimizer], device: torch.device) -> bool:
+    """Whether this torch has an optimizer in one kernel for a device: it says so at a step, and not before."""
+    one = nn.Parameter(torch.zeros(1, device=device))
+    one.grad = torch.zeros_like(one)
+    try:
+        kind([one], fused=True).step()
+    except (RuntimeError, NotImplementedError, TypeError):
+        return False
+    return True

@@ -18,7 +18,7 @@ from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainOptions
 from sentispark.train.schedule import learning_rate_factor
-from sentispark.train.step import Stepper, to_tensors
+from sentispark.train.step import Stepper, _fastest, optimizers_of, takes_fused, to_tensors
 from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 
@@ -307,3 +307,37 @@ def test_a_row_of_weight_0_teaches_nothing():
     loss = Stepper(net, case.options, World(), steps=1)(tensors(batch._replace(weight=np.zeros(8))), 8)
     assert float(loss) == 0.0
     np.testing.assert_array_equal(state_of(net), before)
+
+
+class _Refusing(torch.optim.SGD):
+    """An optimizer as torch 2.4 to 2.11 have Adagrad on GPUs: it is made, and refuses its first step."""
+
+    def __init__(self, parameters, *, fused=None, **options):
+        super().__init__(parameters, **{"lr": 0.1, **options})
+        self.refuses = bool(fused)
+
+    def step(self):
+        if self.refuses:
+            raise RuntimeError("`fused=True` requires all the params to be floating point Tensors of ['mps', 'cpu']")
+        super().step()
+
+
+class TestFused:
+    """Torch is asked by a step whether it has an optimizer in one kernel."""
+
+    @pytest.mark.parametrize(
+        ("kind", "expected"),
+        [(torch.optim.AdamW, True), (torch.optim.Adagrad, True), (_Refusing, False)],
+    )
+    def test_torch_is_asked_by_a_step(self, kind, expected):
+        assert takes_fused(kind, torch.device("cpu")) is expected
+
+    def test_an_optimizer_that_refuses_is_made_without_and_steps(self):
+        parameter = torch.nn.Parameter(torch.ones(1))
+        parameter.grad = torch.ones(1)
+        _fastest(_Refusing, [parameter], lr=0.5).step()
+        assert parameter.item() == 0.5
+
+    def test_those_of_a_training_are_fused_here(self):
+        first, second = optimizers_of(net_of(Case(((1,),), ADAMW)), ADAMW, 0.05)
+        assert (first.defaults["fused"], second.defaults["fused"]) == (True, True)
