@@ -189,7 +189,7 @@ class Balancer:
         seconds : ndarray of shape (steps, W)
             What each step took each rank alone, without waiting for others.
         most_rows : ndarray of shape (W,), optional
-            The rows that each rank has memory for.
+            The rows that each rank has memory for. They bound growth alone: a size that held so far goes on to hold.
         """
         times, error = relative(seconds)
         times = times / self._common_factor(rows, times)
@@ -205,11 +205,10 @@ class Balancer:
         best = equal_finish(fixed, per_row, int(self.sizes.sum()), low=low, high=high)
         now, then = ((fixed + per_row * sizes).max() for sizes in (self.sizes, best))
         gain = float(1 - then / now)
-        too_many = bool((self.sizes > high).any())
-        if gain <= _LEAST_GAIN + _ERRORS * error and not too_many:
+        if gain <= _LEAST_GAIN + _ERRORS * error:
             window = min(2 * self.window, _LONGEST_WINDOW)
             return dataclasses.replace(known, window=window), Decision(self.sizes, gain, moved=False)
-        return known._moved(best, gain, halved=not too_many)
+        return known._moved(best, gain)
 
     def _common_factor(self, rows: np.ndarray, times: np.ndarray) -> float:
         """How many times as long as the lines say the steps of this window took: their unit is its own."""
@@ -222,9 +221,9 @@ class Balancer:
     def _lines(self) -> list[tuple[float, float]]:
         return [rank.line for rank in self.ranks]
 
-    def _moved(self, best: np.ndarray, gain: float, *, halved: bool) -> tuple[Balancer, Decision]:
+    def _moved(self, best: np.ndarray, gain: float) -> tuple[Balancer, Decision]:
         move, window = best - self.sizes, _SHORTEST_WINDOW
-        if halved and self.last_move is not None and float(move @ self.last_move) < 0:
+        if self.last_move is not None and float(move @ self.last_move) < 0:
             # There and back again: noise. Half the way, after a longer look.
             move = _halved(move)
             window = min(2 * self.window, _LONGEST_WINDOW)
@@ -242,9 +241,8 @@ class Balancer:
         low = np.minimum(1, even)  # a rank without rows could not be measured
         high = np.minimum(even * self.limit, np.maximum(self.sizes * _LARGEST_GROWTH, even / _LEAST_REACHED))
         if most_rows is not None:
-            high = np.minimum(high, most_rows)
+            high = np.minimum(high, np.maximum(most_rows, self.sizes))
         high = np.maximum(np.floor(high), low).astype(np.int64)
-        # Where memory would not hold the batch, it is shared out all the same: the device will say so.
         return low, high if high.sum() >= total else np.maximum(high, even)
 
 

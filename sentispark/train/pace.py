@@ -14,7 +14,7 @@ from sentispark.train.config import TrainOptions
 from sentispark.train.events import Event
 from sentispark.train.world import World
 
-__all__ = ["Pace", "Sizes"]
+__all__ = ["Pace", "Sizes", "rows_with_room"]
 
 # From which step on, counted over all epochs from 0, which batch sizes hold.
 Sizes = Sequence[tuple[int, Sequence[int]]]
@@ -102,15 +102,32 @@ class Pace:
         self._times = [*self._times, times] if self._rule else []
 
     def _most_rows(self, rows: float) -> float:
-        if self._world.device.type != "cuda":
+        device = self._world.device
+        if device.type != "cuda":
             return np.inf
-        room = torch.cuda.get_device_properties(self._world.device).total_memory
-        return rows * _MEMORY_SHARE * room / torch.cuda.max_memory_allocated(self._world.device)
+        peak = torch.cuda.max_memory_allocated(device)
+        free, _ = torch.cuda.mem_get_info(device)
+        torch.cuda.reset_peak_memory_stats(device)  # else the largest batch that ever was would count for any other
+        return rows_with_room(rows, peak=peak, room=free + torch.cuda.memory_reserved(device))
 
     def _set(self, sizes: Sequence[int] | np.ndarray, begin: int) -> None:
         self.sizes = np.array(sizes, np.int64)
         if not self.record or self.record[-1][1] != self.sizes.tolist():
             self.record.append([begin, self.sizes.tolist()])
+
+
+def rows_with_room(rows: float, *, peak: float, room: float) -> float:
+    """The rows of a batch that a GPU has memory for.
+
+    Parameters
+    ----------
+    rows : float
+        The largest batch of a window of steps.
+    peak, room : float
+        Bytes: the most that this rank held in that window, and what it could hold.
+    """
+    # All of it is taken to grow with rows, although weights do not: rather too few than a rank that ends.
+    return rows * _MEMORY_SHARE * room / peak if peak > 0 else np.inf
 
 
 def _rule(options: TrainOptions, world: World) -> Balancer | EpochBalancer | None:

@@ -216,7 +216,10 @@ class TestLaws:
 
     def test_memory_bounds_a_rank_even_where_it_is_the_fastest(self):
         assert sizes_after(Balancer.start(100, 2), [1.0, 3.0], most_rows=np.array([60, 500])) == [60, 40]
-        assert sizes_after(Balancer.start(100, 2), [1.0, 1.0], most_rows=np.array([45, 500])) == [45, 55]
+
+    def test_memory_that_would_not_hold_what_it_holds_takes_no_rows_away(self):
+        assert sizes_after(Balancer.start(100, 2), [1.0, 1.0], most_rows=np.array([45, 500])) == [50, 50]
+        assert sizes_after(Balancer.start(100, 2), [1.0, 3.0], most_rows=np.array([45, 500])) == [50, 50]
 
     def test_a_rank_without_rows_so_far_says_nothing(self):
         balancer = Balancer.start(8, 2)
