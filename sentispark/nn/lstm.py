@@ -91,13 +91,21 @@ class ReviewLSTM(nn.Module):
         length = length.long()
         steps = sequence.t().int()
         words = self.embedding_dropout(self.embedding(self._with_unknowns(steps)))
-        runs = self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
+        if torch.is_autocast_enabled(words.device.type):
+            # It would run an LSTM on a GPU in float16, whatever it was asked for, and cuDNN has none in bfloat16.
+            with torch.autocast(words.device.type, enabled=False):
+                runs = self._runs(words.float(), length)
+        else:
+            runs = self._runs(words, length)
         pooled = torch.cat([pool(run, length) for pool in self.poolings for run in runs], dim=1)
         pooled = pooled * (length > 0).unsqueeze(1)
         logit = self.head(self.dropout(pooled)).squeeze(1)
         if self.wide:
             logit = logit + self.wide(steps, length)
         return logit[:rows]
+
+    def _runs(self, words: Tensor, length: Tensor) -> tuple[Tensor, ...]:
+        return self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
 
     def _with_unknowns(self, sequence: Tensor) -> Tensor:
         """In training, some of the words as unknown ones (Iyyer et al. 2015, "word dropout")."""

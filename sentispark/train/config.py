@@ -95,7 +95,8 @@ class TrainOptions:
     precision: str = option(
         "tf32",
         one_of("float32", "tf32", "bfloat16"),
-        "arithmetic on GPUs: float32, products in tf32, or all but weights and loss in bfloat16; CPUs take float32",
+        "arithmetic on GPUs: float32, products in tf32, or bfloat16 for all but weights, loss and LSTM (there tf32); "
+        "CPUs take float32",
     )
     reader: str = option("auto", one_of(*READERS), "what reads the dataset; auto takes petastorm where it can run")
 

@@ -5,6 +5,8 @@ import contextlib
 import pytest
 import torch
 
+from sentispark.nn.lstm import ReviewLSTM
+from sentispark.nn.options import NetOptions
 from sentispark.train.precision import autocast, products
 
 BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn)
@@ -39,3 +41,24 @@ def test_a_gpu_is_told_to_cast_where_that_is_asked_for(precision, casts):
     assert isinstance(context, torch.autocast) == casts
     if casts:
         assert (context.device, context.fast_dtype) == ("cuda", torch.bfloat16)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_an_lstm_keeps_out_of_autocast_and_the_rest_does_not(bidirectional):
+    """On a CPU, where autocast can be watched: on a GPU it would run an LSTM in float16."""
+    net = ReviewLSTM(10, NetOptions(embedding_size=4, hidden_size=4, bidirectional=bidirectional, wide_size=5))
+    seen = {}
+    for name, module in net.named_modules():
+        if isinstance(module, (torch.nn.LSTM, torch.nn.Linear)):
+            module.register_forward_hook(
+                lambda module, given, out, name=name: seen.update(
+                    {name: ((out[0] if isinstance(out, tuple) else out).dtype, type(module))}
+                )
+            )
+    sequence, length = torch.tensor([[2, 3, 0]]), torch.tensor([2])
+    with torch.autocast("cpu", torch.bfloat16):
+        net(sequence, length).sum().backward()
+        assert torch.is_autocast_enabled("cpu")
+    kinds = {kind: {dtype for dtype, other in seen.values() if other is kind} for _, kind in seen.values()}
+    assert kinds == {torch.nn.LSTM: {torch.float32}, torch.nn.Linear: {torch.bfloat16}}
+    assert {parameter.grad.dtype for parameter in net.parameters()} == {torch.float32}
