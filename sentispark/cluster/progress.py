@@ -68,7 +68,7 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
                     emit(event)
 
     try:
-        listener = socketserver.ThreadingTCPServer((bind, 0), Lines)
+        listener = _server(bind.strip("[]"), Lines)
     except OSError as error:
         _log.info("The driver does not hear of progress: it cannot listen at '%s': %s.", bind, error)
         yield None
@@ -78,7 +78,7 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
         thread = threading.Thread(target=server.serve_forever, name="sentispark-progress", daemon=True)
         thread.start()
         try:
-            yield Address(host, server.server_address[1], secret)
+            yield Address(host.strip("[]"), server.server_address[1], secret)
         finally:
             server.shutdown()
             thread.join()
@@ -94,12 +94,28 @@ def sending(address: Address | None) -> Iterator[Emit]:
         yield lambda event: None
         return
 
+    reached = True
+
     def send(event: Event) -> None:
-        with contextlib.suppress(OSError):
+        nonlocal reached
+        if not reached:
+            return
+        try:
             connection.sendall(json.dumps(event).encode() + b"\n")
+        except OSError:  # half a line may be under way, and each further one would be waited for
+            reached = False
 
     with connection:
         yield send
+
+
+def _server(bind: str, handler: type[socketserver.BaseRequestHandler]) -> socketserver.TCPServer:
+    family = socket.getaddrinfo(bind, None, type=socket.SOCK_STREAM)[0][0]
+
+    class Server(socketserver.ThreadingTCPServer):
+        address_family = family
+
+    return Server((bind, 0), handler)
 
 
 def _event(line: bytes) -> Event | None:

@@ -4,9 +4,11 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 
 import pytest
 
+from sentispark.cluster import progress
 from sentispark.cluster.progress import Address, listening, sending
 
 HOST = "127.0.0.1"
@@ -117,3 +119,30 @@ def test_a_failure_in_the_block_ends_listening_too(arrived):
         raise KeyError("job")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.host, address.port), timeout=SECONDS)
+
+
+def test_a_driver_at_an_address_of_ipv6_is_reached(arrived):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no loopback of IPv6")
+    with listening(arrived.put, host="[::1]", bind="[::1]") as address, sending(address) as send:
+        assert address.host == "::1"
+        send({"step": 1})
+        assert arrived.get(timeout=SECONDS) == {"step": 1}
+
+
+def test_a_driver_that_stopped_reading_is_not_waited_for_at_every_event(monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_TO_CONNECT", 0.05)
+    server = socket.create_server((HOST, 0))
+    with server, sending(Address(HOST, server.getsockname()[1], "secret")) as send:
+        send({"ballast": "x" * 50_000_000})  # more than any buffer on the way holds: not all of it is taken
+        started = time.perf_counter()
+        for _ in range(1000):
+            send({"ballast": "x" * 100_000})
+    assert time.perf_counter() - started < 2  # 1000 times 0.05 s otherwise
+
+
+def test_a_driver_whose_bind_address_is_no_name_trains_on_unheard(arrived):
+    with listening(arrived.put, host=HOST, bind="no.such.host.invalid") as address:
+        assert address is None
