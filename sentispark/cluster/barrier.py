@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import os
 import platform
-import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark import BarrierTaskContext
+from pyspark import BarrierTaskContext, TaskContext
 from pyspark.sql import SparkSession
 
 from sentispark.cluster.preflight import require_slots
 from sentispark.cluster.progress import Address, listening, sending
 from sentispark.errors import TrainingError, sentence_of
 from sentispark.spark.causes import is_of_spark, told_by
+from sentispark.spark.session import is_far, local_cores
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from torch.distributed import TCPStore
-
     from sentispark.train.config import TrainConfig
     from sentispark.train.events import Emit
     from sentispark.train.result import TrainedNet
     from sentispark.train.world import World
 
-__all__ = ["train_on_cluster"]
+__all__ = ["given_gpu", "host_of", "train_on_cluster"]
 
 # The net comes back in rows of this many bytes: Spark's and Arrow's limits are far above, Connect's is 4 MiB.
 PIECE_BYTES = 1 << 20
@@ -57,16 +53,16 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
     require_slots(spark, workers)
     host = spark.conf.get("spark.driver.host", "127.0.0.1")
     with listening(emit, host=host, bind=spark.conf.get("spark.driver.bindAddress", host)) as address:
-        text, target = config.to_json(), address and tuple(address)
+        text, target, cores = config.to_json(), address and tuple(address), _local_cores(spark)
         job = spark.range(0, workers, 1, workers).mapInArrow(
-            lambda batches: _rank_task(batches, text, target), _SCHEMA, barrier=True
+            lambda batches: _rank_task(batches, text, target, cores), _SCHEMA, barrier=True
         )
         rows = _collected(job)
     return _unpacked(rows)
 
 
 def _rank_task(
-    batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str] | None
+    batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str] | None, local_cores: int | None
 ) -> Iterator[pa.RecordBatch]:
     """Runs on an executor: one rank from start to end. The first one's net goes back to the driver."""
     from sentispark.train.config import TrainConfig
@@ -77,7 +73,7 @@ def _rank_task(
     context = BarrierTaskContext.get()
     try:
         config = TrainConfig.from_json(config_text)
-        world = _meet(context, config.train.device)
+        world = _meet(context, config.train.device, local_cores)
         with sending(Address(*target) if target and world.is_first else None) as send:
             trained = run_rank(config, world, send)
     except TrainingError:
@@ -89,57 +85,65 @@ def _rank_task(
         yield from _packed(trained)
 
 
-def _meet(context: BarrierTaskContext, wanted_device: str) -> World:
-    """The world of this barrier stage: tasks tell each other where they are, and the first one opens the store."""
-    import torch
+def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | None) -> World:
+    """The world of this barrier stage: tasks tell each other where and what they are; the first one opens the store."""
     from torch.distributed import TCPStore
 
-    from sentispark.train.world import PATIENCE, World, pick_device
+    from sentispark.train.gathering import Told, agreed_gpus
+    from sentispark.train.network import open_store
+    from sentispark.train.world import PATIENCE, World, address_here, device_of, rank_threads, told_here
 
-    rank, hosts = context.partitionId(), [info.address.rsplit(":", 1)[0].strip("[]") for info in context.getTaskInfos()]
-    neighbours = [other for other, host in enumerate(hosts) if host == hosts[rank]]
-    gpu = _own_gpu(context, place=neighbours.index(rank), neighbours=len(neighbours))
-    device = pick_device(wanted_device, gpu=gpu)
-    server = _open_store(hosts[0], PATIENCE) if rank == 0 else None
-    told = {"port": server.port if server else None, "device": device.type, "torch": torch.__version__}
-    all_told = [json.loads(message) for message in context.allGather(json.dumps(told))]
-    devices = {other["device"] for other in all_told}
-    if len(devices) > 1 and wanted_device == "auto":
-        device = torch.device("cpu")
+    rank, hosts = context.partitionId(), [host_of(info.address) for info in context.getTaskInfos()]
+    address = address_here(hosts[rank], hosts)
+    store = open_store(address or hosts[rank], PATIENCE) if rank == 0 else None
+    own = told_here(
+        hosts[rank],
+        wanted_device,
+        os.environ,
+        given=given_gpu(context),
+        address=address,
+        port=store.port if store else None,
+    )
+    told = [Told.from_json(message) for message in context.allGather(own.to_json())]
+    gpus = agreed_gpus(told, wanted_device)
     if rank:
-        server = TCPStore(hosts[0], all_told[0]["port"], is_master=False, timeout=PATIENCE)
+        store = TCPStore(told[0].address or hosts[0], told[0].port, is_master=False, timeout=PATIENCE)
     return World(
         rank=rank,
         size=len(hosts),
-        device=device,
-        backend="nccl" if devices == {"cuda"} else "gloo",
-        ranks_on_host=len(neighbours),
-        store=server,
+        device=device_of(gpus and gpus[rank]),
+        backend="nccl" if gpus else "gloo",
+        threads=rank_threads(os.environ, ranks=hosts.count(hosts[rank]), cores=local_cores, asked=local_cores is None),
+        store=store,
+        address=address,
     )
 
 
-def _open_store(host: str, timeout: timedelta) -> TCPStore:
-    """A store for the ranks to meet, on a free port of this one address; by itself it would listen on all of them."""
-    from torch.distributed import TCPStore
-
-    listener = socket.create_server((host, 0), family=socket.getaddrinfo(host, None)[0][0])
-    port = listener.getsockname()[1]
-    return TCPStore(
-        host, port, is_master=True, wait_for_workers=False, timeout=timeout, master_listen_fd=listener.detach()
-    )
+def host_of(address: str) -> str:
+    """The host of Spark's `host:port`, where an address of IPv6 stands in brackets."""
+    return address.rsplit(":", 1)[0].strip("[]")
 
 
-def _own_gpu(context: BarrierTaskContext, *, place: int, neighbours: int) -> int | None:
-    """The GPU that Spark gave this task, else one of the host's where it has enough for all of its ranks.
+def given_gpu(context: TaskContext) -> str | None:
+    """The GPU that Spark gave a task: what the discovery script calls it, a number or a UUID.
 
     `CUDA_VISIBLE_DEVICES` is left alone: Spark reuses Python workers, so the next fit would inherit it.
     """
-    import torch
+    gpu = context.resources().get("gpu")
+    return gpu.addresses[0] if gpu else None
 
-    resources = context.resources()
-    if "gpu" in resources:
-        return int(resources["gpu"].addresses[0])
-    return place if torch.cuda.device_count() >= neighbours else None
+
+def _local_cores(spark: SparkSession) -> int | None:
+    """The cores that all ranks share, where Spark runs on this machine alone; None where each task has its own.
+
+    In local mode Spark tells every Python process to take one thread. A single rank would leave the other cores idle.
+    """
+    master = spark.conf.get("spark.master")
+    if not master.startswith("local") or master.startswith("local-cluster") or is_far():
+        return None
+    if spark.conf.get("spark.executorEnv.OMP_NUM_THREADS", None):
+        return None
+    return local_cores(master, os.cpu_count() or 1)
 
 
 def _packed(trained: TrainedNet) -> Iterator[pa.RecordBatch]:

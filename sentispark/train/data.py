@@ -13,7 +13,7 @@ from sentispark.dataset.store import RowStore
 from sentispark.train.step import Tensors, to_tensors
 from sentispark.train.world import World
 
-__all__ = ["Ahead", "evaluation_batches"]
+__all__ = ["Ahead", "evaluation_batches", "shares"]
 
 # Rows that one rank holds at a time while it evaluates.
 EVALUATION_WINDOW = 16_384
@@ -57,9 +57,17 @@ class Ahead:
         return to_tensors(batch, self._world.device), self._epoch.step_rows(step)
 
 
-def evaluation_batches(store: RowStore, *, rank: int, ranks: int, batch_rows: int, trim: bool) -> Iterator[Batch]:
-    """One rank's contiguous share of all rows, sorted by length within windows."""
-    first, last = (len(store) * edge // ranks for edge in (rank, rank + 1))
+def shares(rows: int, sizes: np.ndarray) -> np.ndarray:
+    """The edges, int64 of shape (W + 1,), of the ranks' contiguous parts of some rows, in proportion to batch sizes."""
+    edges = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    return edges * rows // edges[-1]
+
+
+def evaluation_batches(
+    store: RowStore, *, rank: int, sizes: np.ndarray, batch_rows: int, trim: bool
+) -> Iterator[Batch]:
+    """One rank's share of all rows, as large beside the others' as its batches are, sorted by length within windows."""
+    first, last = shares(len(store), sizes)[rank : rank + 2].tolist()
     for start in range(first, last, EVALUATION_WINDOW):
         rows = store.take(np.arange(start, min(start + EVALUATION_WINDOW, last)))
         by_length = np.argsort(rows.length, kind="stable")

@@ -45,8 +45,8 @@ class TrainedNet:
         batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
         on batch sizes.
     run : dict
-        What the run was: `workers`, `reader`, `kept_epoch`, `batch_sizes` (for `TrainConfig.sizes`), its options,
-        `vocabulary_fingerprint` and `versions`.
+        What the run was: `workers`, `threads` (of each rank), `reader`, `kept_epoch`, `batch_sizes` (for
+        `TrainConfig.sizes`), its options, `vocabulary_fingerprint` and `versions`.
     """
 
     options: NetOptions

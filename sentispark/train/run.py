@@ -8,6 +8,7 @@ import logging
 import platform
 from collections.abc import Iterator
 
+import numpy as np
 import safetensors.torch
 import torch
 
@@ -124,6 +125,7 @@ def _train(
         slowdown=slowdown,
     )
     pace = Pace(options, world, stepper.clock, config.sizes)
+    threads = world.gathered(np.array([torch.get_num_threads()])).ravel().astype(int).tolist()
     history, state, kept = Trainer(net, stepper, pace, stores, options, world, emit).train()
     return TrainedNet(
         options=config.net,
@@ -136,6 +138,7 @@ def _train(
             "reader": stores["train"].reader.name,
             "backend": world.backend,
             "device": world.device.type,
+            "threads": threads,
             "kept_epoch": kept,
             "batch_sizes": pace.record,
             "options": dataclasses.asdict(options),

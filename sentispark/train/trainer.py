@@ -140,17 +140,27 @@ class Trainer:
 
     def _validation(self) -> dict[str, Any] | None:
         store = self.stores["validation"]
-        return evaluate(self.net, store, self.world) if len(store) else None
+        return evaluate(self.net, store, self.world, sizes=self.pace.sizes) if len(store) else None
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, store: RowStore, world: World) -> dict[str, Any]:
-    """The measures of the net on all rows of a store, each rank judging its share; the same on every rank."""
+def evaluate(net: nn.Module, store: RowStore, world: World, *, sizes: np.ndarray | None = None) -> dict[str, Any]:
+    """The measures of the net on all rows of a store, each rank judging its share; the same on every rank.
+
+    Parameters
+    ----------
+    net : nn.Module
+    store : RowStore
+    world : World
+        Joined.
+    sizes : ndarray of shape (W,), optional
+        The ranks' batch sizes, which tell how fast they are; None means equal ones.
+    """
     net.eval()
     own = Tally.empty()
-    for batch in evaluation_batches(
-        store, rank=world.rank, ranks=world.size, batch_rows=EVALUATION_BATCH, trim=net.trims
-    ):
+    sizes = np.ones(world.size, np.int64) if sizes is None else sizes
+    for batch in evaluation_batches(store, rank=world.rank, sizes=sizes, batch_rows=EVALUATION_BATCH, trim=net.trims):
         sequence, length, _, _ = to_tensors(batch, world.device)
         own = own + tally(net(sequence, length).float().cpu().numpy(), batch.label)
+    world.meet()  # a share may have to be read first
     return measures(Tally.from_array(world.total(own.to_array())))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import logging
 import os
+import socket
 import traceback
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -17,13 +20,28 @@ import torch
 import torch.distributed.nn
 from torch import distributed
 
-from sentispark.errors import SetupError
+from sentispark.train.cores import asked_threads, cores_here, thread_count
+from sentispark.train.gathering import Told, agreed_gpus, gpus_here
+from sentispark.train.network import (
+    gloo_at,
+    interfaces_here,
+    is_loopback,
+    nccl_at,
+    own_address,
+    resolved,
+    source_towards,
+)
 
-__all__ = ["World", "pick_device", "world_from_environment"]
+__all__ = ["CPU", "World", "address_here", "device_of", "rank_threads", "told_here", "world_from_environment"]
 
-# A rank that waits this long for another has lost it.
+# Between two steps a rank that waits this long for another has lost it: steps take seconds.
 PATIENCE = timedelta(minutes=10)
+# What takes a rank as long as it takes, such as reading its rows, the others wait for and say so now and then. A rank
+# that died is not waited for: its connections are reset, and its launcher ends the others.
+REMINDER = timedelta(minutes=1)
 CPU = torch.device("cpu")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,40 +55,38 @@ class World:
         Where this rank computes.
     backend : {"gloo", "nccl"}
         NCCL only if every rank has a GPU of its own.
-    ranks_on_host : int
-        Ranks that share this host's cores.
+    threads : int or None
+        With which this rank computes; None leaves torch's number as it is.
     store : torch.distributed.Store or None
-        Where ranks meet; None means the addresses that torchrun has set in the environment.
+        Where ranks meet; None if there is one alone.
+    address : str or None
+        This host's address as the other ranks reach it; None leaves the choice to torch.
     """
 
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
     backend: str = "gloo"
-    ranks_on_host: int = 1
+    threads: int | None = None
     store: distributed.Store | None = None
+    address: str | None = None
+    _meetings: Iterator[int] = dataclasses.field(default_factory=itertools.count, repr=False, compare=False)
 
     @property
     def is_first(self) -> bool:
         """Whether this rank speaks for all."""
         return self.rank == 0
 
-    @property
-    def threads(self) -> int:
-        """This rank's share of its host's cores."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // self.ranks_on_host)
-
     @contextlib.contextmanager
     def joined(self) -> Iterator[World]:
         """The world with all ranks connected, and this process's torch set up for it; both undone at the end."""
         threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads or threads)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.size > 1:
-            where = {} if self.store is None else {"store": self.store, "rank": self.rank, "world_size": self.size}
-            distributed.init_process_group(self.backend, timeout=PATIENCE, **where)
+            self.meet()
+            self._connect()
         try:
             yield self
             # Without it a rank that leaves early can abort one that is still in its last collective.
@@ -84,8 +100,32 @@ class World:
                 distributed.destroy_process_group()
             torch.set_num_threads(threads)
 
+    def _connect(self) -> None:
+        with nccl_at(self.address, interfaces_here(), os.environ):
+            distributed.init_process_group(
+                gloo_at(self.address, os.environ) if self.backend == "gloo" else self.backend,
+                timeout=PATIENCE,
+                store=self.store,
+                rank=self.rank,
+                world_size=self.size,
+            )
+            if self.backend == "nccl":
+                self.wait_for_all()  # it connects when it is used
+
+    def meet(self) -> None:
+        """Return once every rank has come here, however late: for what takes some ranks far longer than others."""
+        if self.size == 1:
+            return
+        place = f"sentispark/meeting {next(self._meetings)}"
+        self.store.set(f"{place}/{self.rank}", "")
+        if self.store.add(place, 1) == self.size:
+            self.store.set(f"{place}/all", "")
+        while not _came(self.store, f"{place}/all", REMINDER):
+            missing = [rank for rank in range(self.size) if not self.store.check([f"{place}/{rank}"])]
+            _log.info("[rank %d/%d] waits for ranks %s.", self.rank, self.size, missing)
+
     def wait_for_all(self) -> None:
-        """Return once every rank has come here."""
+        """Return once every rank has come here, which is to be soon."""
         if self.size > 1:
             distributed.barrier()
 
@@ -105,36 +145,78 @@ class World:
         return self.total(table)
 
 
-def pick_device(wanted: str, *, gpu: int | None) -> torch.device:
-    """The device of a rank.
+def _came(store: distributed.Store, key: str, patience: timedelta) -> bool:
+    """Whether a key is set in the store within some time; raises what the store says if it is gone."""
+    try:
+        store.wait([key], patience)
+    except RuntimeError:
+        return store.check([key])
+    return True
+
+
+def device_of(gpu: int | None) -> torch.device:
+    """The device of a rank with that GPU, or with none."""
+    return CPU if gpu is None else torch.device("cuda", gpu)
+
+
+def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = None, asked: bool = True) -> int:
+    """The threads of a rank on this host, where `OMP_NUM_THREADS` is what the user or the launcher gives a process.
 
     Parameters
     ----------
-    wanted : {"auto", "cpu", "cuda"}
-    gpu : int or None
-        The GPU that is this rank's own; None if it has none.
+    environ : mapping of str to str
+    ranks : int
+        On this host.
+    cores : int, optional
+        That these ranks share.
+    asked : bool
+        False where the variable is nobody's wish, as Spark in local mode sets it to 1 whatever cores there are.
+    """
+    wish = asked_threads(environ.get("OMP_NUM_THREADS")) if asked else None
+    return thread_count(asked=wish, cores=cores, usable=cores_here(), ranks=ranks)
+
+
+def address_here(known_as: str, peers: list[str]) -> str | None:
+    """This host's address as the other ranks reach it; see `own_address`."""
+    return own_address(known_as, peers, interfaces_here(), resolve=resolved, towards=source_towards)
+
+
+def told_here(host: str, wanted: str, environ: Mapping[str, str], **more) -> Told:
+    """What this rank tells the others; of GPUs nothing where none is wanted."""
+    gpus = () if wanted == "cpu" else gpus_here()
+    return Told(host, gpus=gpus, listed=environ.get("CUDA_VISIBLE_DEVICES"), **more)
+
+
+def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
+    """The world that torchrun describes, or a world of one rank where it does not.
 
     Raises
     ------
     SetupError
-        If "cuda" is wanted and the rank has no GPU of its own.
+        If the ranks do not fit together.
     """
-    if wanted == "cpu" or (wanted == "auto" and gpu is None):
-        return CPU
-    if gpu is None:
-        raise SetupError("Device 'cuda' needs a GPU for each rank. This rank has none. Use 'cpu', or fewer ranks.")
-    return torch.device("cuda", gpu)
-
-
-def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
-    """The world that torchrun describes, or a world of one rank where it does not."""
-    local_rank, local_size = int(environ.get("LOCAL_RANK", 0)), int(environ.get("LOCAL_WORLD_SIZE", 1))
-    gpu = local_rank if torch.cuda.device_count() >= local_size else None
-    picked = pick_device(device, gpu=gpu)
+    rank, size = int(environ.get("RANK", 0)), int(environ.get("WORLD_SIZE", 1))
+    local_size = int(environ.get("LOCAL_WORLD_SIZE", 1))
+    # torchrun's own number of the host: their names may be the same, as those of containers are.
+    host = f"{socket.gethostname()} (host {environ['GROUP_RANK']})" if "GROUP_RANK" in environ else socket.gethostname()
+    store, told = None, [told_here(host, device, environ)]
+    if size > 1:
+        store, _, _ = next(distributed.rendezvous("env://", rank, size, timeout=PATIENCE))
+        store.set(f"sentispark/told/{rank}", told[0].to_json())
+        told = [Told.from_json(store.get(f"sentispark/told/{other}").decode()) for other in range(size)]
+    gpus = agreed_gpus(told, device)
     return World(
-        rank=int(environ.get("RANK", 0)),
-        size=int(environ.get("WORLD_SIZE", 1)),
-        device=picked,
-        backend="nccl" if picked.type == "cuda" else "gloo",
-        ranks_on_host=local_size,
+        rank=rank,
+        size=size,
+        device=device_of(gpus and gpus[rank]),
+        backend="nccl" if gpus else "gloo",
+        threads=rank_threads(environ, ranks=local_size),
+        store=store,
+        address=_address_towards(environ["MASTER_ADDR"]) if size > local_size else None,
     )
+
+
+def _address_towards(master: str) -> str | None:
+    """The address from which the first rank's host is reached, unless it is one of the loopback."""
+    own = source_towards(master)
+    return None if own is None or is_loopback(own) else own

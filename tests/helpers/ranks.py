@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -25,7 +26,12 @@ _processes.set_forkserver_preload(["pandas", "pyarrow.dataset", "torch._dynamo",
 
 
 def run_ranks(
-    work: Callable[..., Any], ranks: int, *arguments: Any, seconds: float = SECONDS_FOR_RANKS, until_failure=False
+    work: Callable[..., Any],
+    ranks: int,
+    *arguments: Any,
+    seconds: float = SECONDS_FOR_RANKS,
+    until_failure=False,
+    **world: Any,
 ) -> list[Any]:
     """What `work(world, *arguments)` gives on each rank of a world; the exception of a rank that raised one.
 
@@ -40,9 +46,11 @@ def run_ranks(
         A rank that takes longer is ended and counts as one that raised TimeoutError.
     until_failure : bool
         Whether all ranks are ended as soon as one has failed, as torchrun and Spark do; those have None.
+    **world : Any
+        Of each rank's world.
     """
     server = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
-    started = [_start(work, rank, ranks, server.port, arguments) for rank in range(ranks)]
+    started = [_start(work, rank, ranks, server.port, arguments, world) for rank in range(ranks)]
     deadline = time.monotonic() + seconds
     outcomes: list[Any] = [None] * ranks
     waiting = {receiver: rank for rank, (_, receiver) in enumerate(started)}
@@ -85,18 +93,19 @@ def all_well(outcomes: list[Any]) -> list[Any]:
     return outcomes
 
 
-def _start(work: Callable, rank: int, ranks: int, port: int, arguments: tuple) -> tuple[Any, Connection]:
+def _start(work: Callable, rank: int, ranks: int, port: int, arguments: tuple, world: dict) -> tuple[Any, Connection]:
     receiver, sender = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_rank, args=(sender, work, rank, ranks, port, arguments), daemon=True)
+    process = _processes.Process(target=_rank, args=(sender, work, rank, ranks, port, arguments, world), daemon=True)
     process.start()
     sender.close()
     return process, receiver
 
 
-def _rank(sender: Connection, work: Callable, rank: int, ranks: int, port: int, arguments: tuple) -> None:
+def _rank(sender: Connection, work: Callable, rank: int, ranks: int, port: int, arguments: tuple, more: dict) -> None:
     try:
         store = TCPStore(LOOPBACK, port, is_master=False)
-        sender.send(work(World(rank=rank, size=ranks, ranks_on_host=ranks, store=store), *arguments))
+        threads = max(1, (os.cpu_count() or 1) // ranks)
+        sender.send(work(World(rank=rank, size=ranks, threads=threads, store=store, **more), *arguments))
     except Exception as error:
         sender.send(error)
 

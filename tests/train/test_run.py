@@ -54,7 +54,7 @@ def config_of(path, **changes):
 
 
 # One thread, as on a host that is full of ranks.
-ALONE = World(ranks_on_host=os.cpu_count())
+ALONE = World(threads=1)
 
 
 def train_alone(path, **changes):

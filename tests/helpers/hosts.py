@@ -1,0 +1,192 @@
+"""Several hosts on one machine: network namespaces on a bridge, each with a name, an address and an `/etc/hosts`.
+
+    with hosts(3) as (first, second, third):
+        second.run("python", "-c", "print('hello')")
+
+Their `/etc/hosts` is Debian's, in which a host's own name leads to 127.0.1.1. Whatever was made is gone in the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_FILES = Path("/etc/netns")
+_SECONDS_TO_GO = 20.0
+_SERIES = range(1, 250)
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """One of the hosts.
+
+    Attributes
+    ----------
+    name : str
+        What `hostname` says there; also the name of its namespace.
+    address, address6 : str
+        By which the other hosts reach it.
+    """
+
+    name: str
+    address: str
+    address6: str
+
+    def command(self, *arguments: Any) -> list[str]:
+        """What to start on this machine, so that the arguments run on the host."""
+        named = 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"'
+        return [
+            "ip",
+            "netns",
+            "exec",
+            self.name,
+            "unshare",
+            "--uts",
+            "sh",
+            "-c",
+            named,
+            self.name,
+            *map(str, arguments),
+        ]
+
+    def run(self, *arguments: Any, seconds: float = 60, env: Mapping[str, str] | None = None) -> str:
+        """What a command that must end well on the host prints."""
+        done = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=seconds, env={**os.environ, **(env or {})}
+        )
+        assert done.returncode == 0, f"{self.name}: {arguments} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def start(self, *arguments: Any, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen:
+        """A process on the host, in a group of its own, that writes to `log`; `hosts` ends it."""
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                self.command(*arguments),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(env or {})},
+            )
+
+    def kill_all(self) -> None:
+        """End all processes of the host at once, as a power cut does; the network stays and nothing says goodbye."""
+        for process in map(int, _ip("netns", "pids", self.name).split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def unplug(self) -> None:
+        """Take the host's link down."""
+        _ip("-n", self.name, "link", "set", _LINK, "down")
+
+
+# What a host's one interface beside loopback is called there.
+_LINK = "eth0"
+
+
+def why_not() -> str | None:
+    """Why there can be no hosts here; None if there can."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "network namespaces need root"
+    if missing := [command for command in ("ip", "unshare") if not shutil.which(command)]:
+        return f"network namespaces need {' and '.join(missing)} (iproute2, util-linux)"
+    name = f"try{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if made.returncode:
+        return f"network namespaces cannot be made here: {made.stderr.strip()}"
+    _ip("netns", "del", name)
+    return None
+
+
+@contextlib.contextmanager
+def hosts(count: int, *, rate: str | None = None, own_name: str = "127.0.1.1") -> Iterator[list[Host]]:
+    """So many hosts that reach each other; a test without root or `ip` is skipped.
+
+    Parameters
+    ----------
+    count : int
+        At most 9.
+    rate : str, optional
+        What each host can send, such as "1gbit".
+    own_name : str
+        Where a host's own name leads on it, as Debian's installer writes it.
+    """
+    if reason := why_not():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as stack:
+        bridge, series = _bridge()
+        stack.callback(_gone, bridge)
+        stack.callback(subprocess.run, ["ip", "link", "del", bridge], capture_output=True)
+        network, network6 = ipaddress.ip_network(f"10.77.{series}.0/24"), ipaddress.ip_network(f"fd77:{series:x}::/64")
+        _ip("addr", "add", f"{network[254]}/24", "dev", bridge)  # so that the tests themselves reach the hosts
+        _ip("link", "set", bridge, "up")
+        made = [
+            Host(f"host{series}-{number}", str(network[number]), str(network6[number]))
+            for number in range(1, count + 1)
+        ]
+        for host in made:
+            stack.callback(_remove, host)
+            _plug(host, bridge, f"p{series}-{host.name[-1]}", rate)
+            names = [f"{own_name} {host.name}", *(f"{one.address} {one.name}" for one in made if one is not host)]
+            (_FILES / host.name).mkdir(parents=True, exist_ok=True)
+            (_FILES / host.name / "hosts").write_text("\n".join(["127.0.0.1 localhost", *names, ""]))
+        yield made
+
+
+def _bridge() -> tuple[str, int]:
+    """A new bridge, and the number by which its network is known: two at once cannot have the same."""
+    for series in _SERIES:
+        made = subprocess.run(["ip", "link", "add", f"hosts{series}", "type", "bridge"], capture_output=True)
+        if made.returncode == 0:
+            return f"hosts{series}", series
+    raise RuntimeError(f"There are {len(_SERIES)} networks of hosts already.")
+
+
+def _plug(host: Host, bridge: str, port: str, rate: str | None) -> None:
+    _ip("netns", "add", host.name)
+    _ip("link", "add", port, "type", "veth", "peer", "name", _LINK, "netns", host.name)
+    _ip("link", "set", port, "master", bridge, "up")
+    _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", _LINK)
+    subprocess.run(
+        ["ip", "-n", host.name, "addr", "add", f"{host.address6}/64", "dev", _LINK, "nodad"], capture_output=True
+    )
+    for link in ("lo", _LINK):
+        _ip("-n", host.name, "link", "set", link, "up")
+    if rate:
+        shape = ["root", "tbf", "rate", rate, "burst", "1mb", "latency", "50ms"]
+        subprocess.run(["tc", "-n", host.name, "qdisc", "add", "dev", _LINK, *shape], check=True)
+
+
+def _remove(host: Host) -> None:
+    if Path("/run/netns", host.name).exists():
+        deadline = time.monotonic() + _SECONDS_TO_GO
+        while _ip("netns", "pids", host.name).split() and time.monotonic() < deadline:
+            host.kill_all()
+            time.sleep(0.05)
+        _ip("netns", "del", host.name)
+    shutil.rmtree(_FILES / host.name, ignore_errors=True)
+
+
+def _gone(bridge: str) -> None:
+    """Return once the kernel has taken the links away, which goes on after `ip` has ended."""
+    series = bridge.removeprefix("hosts")
+    deadline = time.monotonic() + _SECONDS_TO_GO
+    while time.monotonic() < deadline:
+        links = os.listdir("/sys/class/net")
+        if bridge not in links and not any(link.startswith(f"p{series}-") for link in links):
+            return
+        time.sleep(0.05)
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,151 @@
+"""Which address of a host the other ranks reach it by, and what is bound to it."""
+
+import contextlib
+import os
+import socket
+from datetime import timedelta
+
+import pytest
+import torch.distributed
+from torch.distributed import TCPStore
+
+from sentispark.train import network
+from sentispark.train.network import gloo_at, interface_of, nccl_at, open_store, own_address, resolved, source_towards
+from tests.helpers.ranks import all_well, run_ranks
+
+DEBIAN = {"lo": ["127.0.0.1", "::1"], "eth0": ["10.0.0.5", "fd00::5", "fe80::5%eth0"], "eth1": ["192.168.1.5"]}
+OTHERS = ["10.0.0.5", "10.0.0.6"]
+
+
+def own(known_as, peers, names=None, source=None, interfaces=DEBIAN):
+    return own_address(
+        known_as, peers, interfaces, resolve=lambda name: (names or {}).get(name, [name]), towards=lambda host: source
+    )
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "192.168.1.5", "fd00::5"])
+def test_an_address_that_spark_knows_and_the_host_has_is_taken(address):
+    assert own(address, [address, "10.0.0.6"], source="10.0.0.5") == address
+
+
+@pytest.mark.parametrize("leads_to", [["127.0.1.1"], ["127.0.0.1"], ["::1"], [], ["203.0.113.7"]])
+def test_a_name_that_leads_to_the_loopback_or_nowhere_gives_way_to_the_address_that_leads_to_the_others(leads_to):
+    assert own("a", ["a", "b"], {"a": leads_to}, source="10.0.0.5") == "10.0.0.5"
+
+
+def test_a_name_that_leads_to_an_address_of_the_host_is_that_address():
+    assert own("a", ["a", "b"], {"a": ["127.0.1.1", "192.168.1.5"]}, source="10.0.0.5") == "192.168.1.5"
+
+
+@pytest.mark.parametrize("source", [None, "127.0.0.1", "203.0.113.7"])
+def test_where_nothing_tells_the_address_the_choice_is_left_to_torch(source):
+    assert own("a", ["a", "b"], {"a": ["127.0.1.1"]}, source=source) is None
+
+
+@pytest.mark.parametrize("known_as", ["127.0.0.1", "127.0.1.1", "localhost", "a", "203.0.113.7"])
+def test_ranks_of_one_host_meet_on_its_loopback_where_its_name_leads_nowhere_else(known_as):
+    names = {"localhost": ["127.0.0.1"], "a": []}
+    assert own(known_as, [known_as] * 2, names) in ("127.0.0.1", "127.0.1.1")
+
+
+def test_interfaces_are_found_by_their_address():
+    assert interface_of("192.168.1.5", DEBIAN) == "eth1"
+    assert interface_of("fe80::5", DEBIAN) == "eth0"
+    assert interface_of("FD00:0::5", DEBIAN) == "eth0"
+    assert interface_of("127.0.1.1", DEBIAN) == "lo"
+    assert interface_of("10.0.0.6", DEBIAN) is None
+    assert interface_of("host", DEBIAN) is None
+
+
+def test_names_are_looked_up_and_unknown_ones_are_not_there():
+    assert "127.0.0.1" in resolved("localhost") + resolved("127.0.0.1")
+    assert resolved("no.such.host.invalid") == []
+    assert source_towards("127.0.0.1") == "127.0.0.1"
+    assert source_towards("no.such.host.invalid") is None
+
+
+class TestNccl:
+    """NCCL is told the interface while it connects, and nobody after that."""
+
+    def test_it_is_told_and_the_variable_does_not_stay(self):
+        environ = {}
+        with contextlib.suppress(ZeroDivisionError), nccl_at("192.168.1.5", DEBIAN, environ):
+            assert environ == {"NCCL_SOCKET_IFNAME": "=eth1"}
+            raise ZeroDivisionError
+        assert environ == {}
+
+    def test_what_the_user_has_named_is_kept(self):
+        environ = {"NCCL_SOCKET_IFNAME": "ib0"}
+        with nccl_at("10.0.0.5", DEBIAN, environ):
+            assert environ == {"NCCL_SOCKET_IFNAME": "ib0"}
+        assert environ == {"NCCL_SOCKET_IFNAME": "ib0"}
+
+    @pytest.mark.parametrize("address", [None, "127.0.0.1", "10.9.9.9"])
+    def test_on_one_host_or_without_an_interface_the_choice_is_nccls(self, address):
+        environ = {}
+        with nccl_at(address, DEBIAN, environ):
+            assert environ == {}
+
+
+class TestStore:
+    """The store listens at one address, whatever this torch's own store can do."""
+
+    def reach(self, address):
+        store = open_store(address, timedelta(seconds=10))
+        store.set("a", "1")
+        assert TCPStore(address, store.port, is_master=False).get("a") == b"1"
+        return store
+
+    def test_other_addresses_of_the_host_do_not_lead_to_it(self):
+        store = self.reach("127.0.0.1")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", store.port), timeout=5)
+
+    @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+    def test_an_address_of_ipv6(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("no loopback of IPv6")
+        self.reach("::1")
+
+    def test_a_torch_whose_own_store_takes_no_socket_is_asked_for_the_other(self, monkeypatch):
+        asked = []
+
+        def old(host, port, *, use_libuv=True, **options):
+            asked.append(use_libuv)
+            if use_libuv:
+                raise RuntimeError("The libuv store does not take master_listen_fd.")
+            return TCPStore(host, port, use_libuv=use_libuv, **options)
+
+        monkeypatch.setattr(network, "TCPStore", old)
+        self.reach("127.0.0.1")
+        assert asked == [True, False]
+
+    def test_a_store_that_no_torch_opens_says_why(self, monkeypatch):
+        def refuse(*_, **__):
+            raise RuntimeError("no")
+
+        monkeypatch.setattr(network, "TCPStore", refuse)
+        with pytest.raises(RuntimeError, match="no"):
+            open_store("127.0.0.1", timedelta(seconds=1))
+
+
+def seen_by_gloo(world):
+    with world.joined():
+        return torch.distributed.get_backend(), world.gathered(torch.ones(1).numpy()).tolist(), dict(os.environ)
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("address", [None, "127.0.0.1", "127.0.0.3"])
+def test_ranks_connect_at_the_address_that_they_were_given(address):
+    outcomes = all_well(run_ranks(seen_by_gloo, 2, address=address))
+    for backend, gathered, environ in outcomes:
+        assert gathered == [[1.0], [1.0]]
+        assert backend == ("gloo" if address is None else "sentispark_gloo")
+        assert not {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"} & environ.keys()
+
+
+def test_an_interface_that_the_user_has_named_is_gloos():
+    assert gloo_at("10.0.0.5", {"GLOO_SOCKET_IFNAME": "eth1"}) == "gloo"
+    assert gloo_at(None, {}) == "gloo"
