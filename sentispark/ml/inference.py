@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import TaskContext
 
+from sentispark.cluster.barrier import given_gpu
 from sentispark.ml.options import PredictOptions
 from sentispark.text.kernels import PAD, UNKNOWN, pad
 
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_ID", "Predictor", "known_ids", "logits_of", "valid_lengths"]
 
 LARGEST_ID = 2**31 - 2
+
+_log = logging.getLogger(__name__)
 
 # Spark reuses Python workers, so the net is built once a worker and not once a task.
 _built: dict[tuple[str, str], ReviewLSTM] = {}
@@ -88,24 +95,44 @@ class Predictor:
 
     def __call__(self, sequences: pa.Array) -> np.ndarray:
         """The logits of a list<integer> array of length n, shape (n,), dtype=float64; see `logits_of`."""
-        return logits_of(self._net(), self._trained, sequences, batch_rows=self._batch_rows)
+        with _task_threads():
+            return logits_of(self._net(), self._trained, sequences, batch_rows=self._batch_rows)
 
     def _net(self) -> ReviewLSTM:
-        import torch
-
         device = _device()
         key = self._trained.fingerprint, device
         if key not in _built:
-            torch.set_num_threads(1)  # a task has one core; more threads would fight with the other tasks'
             _built.clear()
             _built[key] = self._trained.module().to(device)
         return _built[key]
 
 
-def _device() -> str:
-    """The GPU that Spark gave this task, else the CPU: all tasks of a host at once would not fit on a GPU."""
+@contextlib.contextmanager
+def _task_threads() -> Iterator[None]:
+    """In a task torch has the task's cores, as more threads would fight with the other tasks'; else what it has."""
     import torch
 
+    task, before = TaskContext.get(), torch.get_num_threads()
+    wanted = task.cpus() if task else before
+    if wanted != before:
+        torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        if wanted != before:
+            torch.set_num_threads(before)
+
+
+def _device() -> str:
+    """The GPU that Spark gave this task, else the CPU: all tasks of a host at once would not fit on a GPU."""
     task = TaskContext.get()
-    gpus = task.resources().get("gpu") if task else None
-    return f"cuda:{gpus.addresses[0]}" if gpus and torch.cuda.is_available() else "cpu"
+    given = given_gpu(task) if task else None
+    if given is None:
+        return "cpu"
+    from sentispark.train.gathering import gpu_index, gpus_here
+
+    index = gpu_index(given, os.environ.get("CUDA_VISIBLE_DEVICES"), gpus_here())
+    if index is None:
+        _log.warning("Predictions are made on the CPU: torch does not see GPU '%s', which Spark gave this task.", given)
+        return "cpu"
+    return f"cuda:{index}"

@@ -1,0 +1,87 @@
+"""Where predictions are made, and with how many threads; torch is left as it was."""
+
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+import torch
+
+from sentispark.ml import inference
+from sentispark.ml.inference import Predictor
+from sentispark.nn.lstm import ReviewLSTM
+from sentispark.nn.options import NetOptions
+from sentispark.train import gathering
+from sentispark.train.result import TrainedNet
+
+NET = NetOptions(embedding_size=4, hidden_size=4, wide_size=5)
+
+
+@pytest.fixture
+def predictor():
+    import safetensors.torch
+
+    weights = safetensors.torch.save(ReviewLSTM(10, NET).state_dict())
+    return Predictor(TrainedNet(NET, 10, 4, weights, history=[], run={}))
+
+
+@pytest.fixture
+def task(monkeypatch):
+    """A function that makes this process look like a task of so many cores, with a GPU or none."""
+
+    def become(cpus=1, gpu=None):
+        resources = {"gpu": SimpleNamespace(addresses=[gpu])} if gpu else {}
+        context = SimpleNamespace(cpus=lambda: cpus, resources=lambda: resources)
+        monkeypatch.setattr(inference, "TaskContext", SimpleNamespace(get=lambda: context))
+
+    return become
+
+
+@pytest.fixture(autouse=True)
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of(predictor, monkeypatch):
+    """The threads while it predicts."""
+    seen, plain = [], inference.logits_of
+    monkeypatch.setattr(
+        inference,
+        "logits_of",
+        lambda *args, **kwargs: (seen.append(torch.get_num_threads()), plain(*args, **kwargs))[1],
+    )
+    assert len(predictor(pa.array([[2, 3], [4]]))) == 2
+    return seen
+
+
+def test_in_the_driver_torch_keeps_its_threads(predictor, monkeypatch):
+    assert threads_of(predictor, monkeypatch) == [3]
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_task_takes_its_own_cores_and_leaves_torch_as_it_was(predictor, task, monkeypatch, cpus):
+    task(cpus)
+    assert threads_of(predictor, monkeypatch) == [cpus]
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "listed", "expected"),
+    [("1", None, "cuda:1"), ("GPU-u1", None, "cuda:1"), ("MIG-7", "MIG-7", "cuda:0"), ("GPU-u9", None, "cpu")],
+)
+def test_predictions_are_made_on_the_gpu_that_spark_gave_the_task(task, monkeypatch, caplog, given, listed, expected):
+    monkeypatch.setattr(gathering, "gpus_here", lambda: ("u0", "u1"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if listed:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    task(gpu=given)
+    assert inference._device() == expected
+    assert ("torch does not see GPU 'GPU-u9'" in caplog.text) == (expected == "cpu")
+
+
+def test_without_a_gpu_of_its_own_a_task_predicts_on_the_cpu(task):
+    task()
+    assert inference._device() == "cpu"
