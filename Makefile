@@ -1,11 +1,13 @@
 VENV := .venv
 MODERN := .venv-modern
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := bin/python -m pip --disable-pip-version-check
 # The stamps are written last, so a half-finished installation does not count as installed.
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.test-installed
 MODERN_INSTALLED := $(MODERN)/.test-installed
+LOWEST_INSTALLED := $(LOWEST)/.test-installed
 
 # An interpreter is tried by running it: version managers leave commands on the PATH that do not run.
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
@@ -18,7 +20,7 @@ SOURCES := sentispark tests notebooks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-modern lint format options clean
+.PHONY: help install demo test test-modern test-lowest lint format options clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
 test-modern: $(MODERN_INSTALLED)  ## Run the quick ones with PySpark 4, NumPy 2 and pandas 3, in .venv-modern
 	$(MODERN)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
+test-lowest: $(LOWEST_INSTALLED)  ## Run the quick ones with the lowest versions that setup.cfg names, in .venv-lowest
+	$(LOWEST)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
+
 lint: $(TEST_INSTALLED)  ## Check the code without changing it
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -45,8 +50,8 @@ format: $(TEST_INSTALLED)  ## Format the code and mend what the linter can mend
 options: $(INSTALLED)  ## Write docs/options.md from the options' declarations
 	$(BIN)/python -m sentispark.jobs.options_page > docs/options.md
 
-clean:  ## Remove both environments and everything that was built
-	rm -rf $(VENV) $(MODERN) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
+clean:  ## Remove the environments and everything that was built
+	rm -rf $(VENV) $(MODERN) $(LOWEST) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A list of pinned packages and sentispark itself into the environment $(@D).
@@ -73,4 +78,13 @@ $(MODERN_INSTALLED): requirements/modern.txt requirements/test.txt requirements/
 	echo "NumPy 2.4 and pandas 3 need Python 3.11 or 3.12: name one with 'make $(MAKECMDGOALS) PYTHON=...'." >&2; exit 1; }
 	$(call install_pinned,$<)
 	$(@D)/$(PIP) install --no-deps -r requirements/test.txt
+	@touch $@
+
+# The list goes last once more: test.txt brings newer versions of some of its packages.
+$(LOWEST_INSTALLED): requirements/lowest.txt requirements/test.txt requirements/torch_runtime.py setup.cfg setup.py
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info >= (3, 12))" || { \
+	echo "NumPy 1.24 needs Python 3.10 or 3.11: name one with 'make $(MAKECMDGOALS) PYTHON=...'." >&2; exit 1; }
+	$(call install_pinned,$<)
+	$(@D)/$(PIP) install --no-deps -r requirements/test.txt
+	$(@D)/$(PIP) install --no-deps -r $<
 	@touch $@
