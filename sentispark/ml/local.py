@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +14,25 @@ from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
+from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.pipeline import require_our_stages, saved_markup, saved_stages
 from sentispark.ml.thresholds import amount
 from sentispark.options import camel_case, options_of
 from sentispark.text import wordlist
+from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.kernels import FIRST_WORD, UNKNOWN, cut
 from sentispark.text.options import TextOptions, saved_text_options
+from sentispark.text.padding import SequencePadder
+from sentispark.text.tokenizer import ReviewTokenizer
+from sentispark.text.vocabulary import VocabularyModel
 from sentispark.text.wordlist import WordList
 from sentispark.text.words import words_of
 from sentispark.train.result import NET_FILE, TrainedNet
 
 __all__ = ["TextPredictor"]
+
+# What pandas has in the place of missing values, beside NaN; not imported for it.
+_MISSING = ("NAType", "NaTType")
 
 
 class TextPredictor:
@@ -79,9 +88,29 @@ class TextPredictor:
 
     @classmethod
     def of(cls, pipeline: PipelineModel) -> TextPredictor:
-        """The predictor of a fitted pipeline that ends with our encoder and classifier."""
-        encoder, model = pipeline.stages[-2:]
-        return cls(encoder.word_list, encoder.options, model.trained, threshold=model.getThreshold())
+        """The predictor of a fitted pipeline that ends with our encoder, or the stages it stands for, and classifier.
+
+        It takes texts as they come to these; what stages before do is left out.
+
+        Raises
+        ------
+        InputError
+            If the pipeline ends otherwise.
+        """
+        stages = getattr(pipeline, "stages", [pipeline])
+        match stages:
+            case [*_, ReviewEncoderModel() as encoder, LSTMClassificationModel() as model]:
+                return cls(encoder.word_list, encoder.options, model.trained, threshold=model.getThreshold())
+            case [*_, ReviewTokenizer() as words, VocabularyModel() as ids, SequencePadder() as padder, model] if (
+                isinstance(model, LSTMClassificationModel)
+            ):
+                options = _options_of(words, ids, padder)
+                return cls(ids.word_list, options, model.trained, threshold=model.getThreshold())
+        found = ", ".join(type(stage).__name__ for stage in stages)
+        raise InputError(
+            "'pipeline' must end with an encoder (ReviewEncoderModel; or ReviewTokenizer, VocabularyModel and "
+            f"SequencePadder) and an LSTMClassificationModel. It is {found or 'empty'}."
+        )
 
     def probability(self, texts: Sequence[str | None]) -> np.ndarray:
         """The probability that each text is positive.
@@ -89,7 +118,7 @@ class TextPredictor:
         Parameters
         ----------
         texts : sequence of str or None, of length n
-            None is read as an empty text.
+            Or a pandas Series, a NumPy or an Arrow array, or a generator. What is missing is read as an empty text.
 
         Returns
         -------
@@ -98,7 +127,7 @@ class TextPredictor:
         Raises
         ------
         InputError
-            If `texts` is a single text.
+            If `texts` is a single text, or holds something that is none.
         """
         ids = [self._ids_of(words) for words in self._read(texts)]
         logits = logits_of(self._net, self._trained, pa.array(ids, pa.list_(pa.int32())))
@@ -114,10 +143,8 @@ class TextPredictor:
 
     def _read(self, texts: Sequence[str | None]) -> list[list[str]]:
         """The words of each text that the net reads."""
-        if isinstance(texts, str):
-            raise InputError("'texts' must be a list of texts. Got one text. Put it in brackets.")
         options = self._options
-        words = words_of(pa.array(texts, pa.string()), options)
+        words = words_of(pa.array(_as_texts(texts), pa.string()), options)
         return cut(words, options.sequence_length, truncate=options.truncate).to_pylist()
 
     def _ids_of(self, words: list[str]) -> list[int]:
@@ -127,3 +154,31 @@ class TextPredictor:
 
 def _words(folder: Folder) -> WordList:
     return WordList.from_json(folder.read(wordlist.FILE_NAME), source=folder.path(wordlist.FILE_NAME))
+
+
+def _options_of(tokenizer: ReviewTokenizer, words: VocabularyModel, padder: SequencePadder) -> TextOptions:
+    """The options that the three stages spell together."""
+    values = {}
+    for stage in (tokenizer, words, padder):
+        names = [field.name for field in options_of(TextOptions) if stage.hasParam(camel_case(field.name))]
+        values |= {name: stage.getOrDefault(camel_case(name)) for name in names}
+    return saved_text_options(values)
+
+
+def _as_texts(texts: Iterable[object]) -> list[str | None]:
+    """The texts, None for what is missing, and half surrogate pairs replaced as Spark replaces them."""
+    if isinstance(texts, (str, bytes)):
+        raise InputError("'texts' must be a list of texts. Got one text. Put it in brackets.")
+    if isinstance(texts, (pa.Array, pa.ChunkedArray)):
+        texts = texts.to_pylist()
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
+        raise InputError(f"'texts' must be a list of texts. Got a {type(texts).__name__}.")
+    return [_as_text(place, text) for place, text in enumerate(texts)]
+
+
+def _as_text(place: int, text: object) -> str | None:
+    if isinstance(text, str):
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if text is None or type(text).__name__ in _MISSING or (isinstance(text, float) and math.isnan(text)):
+        return None
+    raise InputError(f"'texts' must hold texts. Number {place} is a {type(text).__name__}: {str(text)[:40]!r}.")

@@ -9,11 +9,21 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
-from pyspark.ml import Pipeline
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import functions as F
 
-from sentispark import LSTMClassifier, ReviewEncoder, TextPredictor
+from sentispark import (
+    LSTMClassifier,
+    ReviewEncoder,
+    ReviewTokenizer,
+    SequencePadder,
+    TextPredictor,
+    VocabularyModel,
+)
 from sentispark.errors import DatasetError, InputError
 from sentispark.ml.explain import Explanation
 
@@ -121,9 +131,70 @@ def test_a_notebook_shows_words_and_never_their_markup():
     assert 'rgba(218, 54, 51, 1.00)" title="-9.000">bad<' in shown
 
 
-def test_a_single_text_is_told_apart_from_a_list(fitted):
+@pytest.mark.parametrize("texts", ["good", b"good"])
+def test_a_single_text_is_told_apart_from_a_list(fitted, texts):
     with pytest.raises(InputError, match="Put it in brackets"):
-        TextPredictor.of(fitted).predict("good")
+        TextPredictor.of(fitted).predict(texts)
+
+
+@pytest.mark.parametrize(
+    "as_", [list, tuple, iter, pd.Series, pa.array, np.array, lambda texts: pa.chunked_array([texts[:2], texts[2:]])]
+)
+def test_texts_may_come_in_anything_that_holds_texts(fitted, expected, as_):
+    np.testing.assert_allclose(TextPredictor.of(fitted).probability(as_(TEXTS)), expected[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, np.float64("nan"), pd.NA, pd.NaT])
+def test_what_is_missing_is_an_empty_text(fitted, missing):
+    found = TextPredictor.of(fitted).probability(["", missing])
+    assert found[0] == found[1]
+    assert TextPredictor.of(fitted).probability(pd.Series(["word2", missing])).shape == (2,)
+
+
+def test_half_a_surrogate_pair_is_no_part_of_a_word(fitted):
+    found = TextPredictor.of(fitted).explain(["word2 \ud83d word3\udc00", "word2 word3"])
+    assert found[0].words == found[1].words
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["good", 3], "'texts' must hold texts. Number 1 is a int: '3'."),
+        ([["good"]], "'texts' must hold texts. Number 0 is a list: \"['good']\"."),
+        ([b"good"], "'texts' must hold texts. Number 0 is a bytes: \"b'good'\"."),
+        (7, "'texts' must be a list of texts. Got a int."),
+        ({"a": "good"}, "'texts' must be a list of texts. Got a dict."),
+        (pd.DataFrame({"text": ["good"]}), "'texts' must be a list of texts. Got a DataFrame."),
+    ],
+)
+def test_what_holds_no_texts_is_told(fitted, texts, told):
+    with pytest.raises(InputError) as caught:
+        TextPredictor.of(fitted).predict(texts)
+    assert str(caught.value) == told
+
+
+def test_three_stages_are_judged_as_their_encoder_is(fitted, expected):
+    encoder, model = fitted.stages
+    stages = [
+        ReviewTokenizer(stopWords=["word9"]),
+        VocabularyModel.from_words(encoder.vocabulary),
+        SequencePadder(sequenceLength=6),
+    ]
+    predictor = TextPredictor.of(PipelineModel([SQLTransformer(statement="SELECT * FROM __THIS__"), *stages, model]))
+    np.testing.assert_allclose(predictor.probability(TEXTS), expected[0], rtol=0, atol=1e-6)
+
+
+def test_a_pipeline_that_ends_otherwise_is_told(fitted):
+    encoder, model = fitted.stages
+    for pipeline, found in (
+        (model, "LSTMClassificationModel"),
+        (PipelineModel([model]), "LSTMClassificationModel"),
+        (PipelineModel([encoder]), "ReviewEncoderModel"),
+        (PipelineModel([SequencePadder(), model]), "SequencePadder, LSTMClassificationModel"),
+        (PipelineModel([]), "empty"),
+    ):
+        with pytest.raises(InputError, match=rf"'pipeline' must end with an encoder .* It is {found}\."):
+            TextPredictor.of(pipeline)
 
 
 def test_a_folder_without_a_pipeline_is_told(tmp_path):
