@@ -30,7 +30,8 @@ from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.outputs import require_writable
 from sentispark.spark.folders import spark_folder
-from sentispark.spark.params import options_from, params_from, require_columns, require_new_columns
+from sentispark.spark.params import options_from, params_from, require_new_columns
+from sentispark.spark.schema import LABELS, MARKS, WEIGHTS, require_column
 from sentispark.spark.session import get_spark
 from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable, one_class_sentence
 
@@ -171,8 +172,9 @@ class LSTMClassifier(
         """The DataFrame's rows as a dataset in the cache."""
         rows = self._rows()
         require_sequences(dataset, rows["features_col"], stage=self)
-        columns = (rows[name] for name in ("label_col", "weight_col", "validation_col"))
-        require_columns(dataset, *filter(None, columns), stage=self)
+        for name, kind in (("label_col", LABELS), ("weight_col", WEIGHTS), ("validation_col", MARKS)):
+            if rows[name] is not None:
+                require_column(dataset, rows[name], kind, stage=self)
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         cache = cache_folder(self.getCacheDir())
         require_shared(get_spark(), cache, workers=self.getNumWorkers())

@@ -10,11 +10,10 @@ from pyspark.ml.param.shared import (
     HasRawPredictionCol,
 )
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, IntegralType
 
-from sentispark.errors import InputError
 from sentispark.ml.thresholds import BinaryThreshold
-from sentispark.spark.params import KeywordParams, require_columns
+from sentispark.spark.params import KeywordParams
+from sentispark.spark.schema import IDS, require_column
 
 __all__ = ["COLUMN_DEFAULTS", "OUTPUT_PARAMS", "ClassifierColumns", "require_sequences"]
 
@@ -59,10 +58,4 @@ class ClassifierColumns(
 
 def require_sequences(dataset: DataFrame, column: str, *, stage: KeywordParams) -> None:
     """Raise `InputError` unless the DataFrame has that column and it holds arrays of whole numbers."""
-    require_columns(dataset, column, stage=stage)
-    kind = dataset.schema.fields[dataset.columns.index(column)].dataType
-    if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, IntegralType)):
-        raise InputError(
-            f"Column '{column}' must hold arrays of token ids. It holds {kind.simpleString()}. "
-            "Encode texts with ReviewEncoder first."
-        )
+    require_column(dataset, column, IDS, stage=stage)

@@ -30,8 +30,9 @@ from sentispark.outputs import require_writable
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.causes import collected
 from sentispark.spark.folders import spark_folder
-from sentispark.spark.params import params_from, quoted, require_columns, require_new_columns
+from sentispark.spark.params import params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
+from sentispark.spark.schema import LABELS, require_column
 from sentispark.text.kernels import FIRST_WORD
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         Predictions are those of `threshold`. Rows are counted where they stand, so what comes back does not grow with
         them.
         """
-        require_columns(dataset, self.getLabelCol(), stage=self)
+        require_column(dataset, self.getLabelCol(), LABELS, stage=self)
         predict, threshold_logit = self._predictor(dataset), self._threshold_logit
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,8 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
 from sentispark.spark.arrow import with_columns
-from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns, require_new_columns
+from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
+from sentispark.spark.schema import TEXTS, require_column
 from sentispark.text.kernels import cut, encode
 from sentispark.text.options import BEFORE, TextOptions
 from sentispark.text.padding import HasLengthCol, padded_columns, sequence_fields
@@ -45,7 +46,7 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
     """
 
     def _fit(self, dataset: DataFrame) -> ReviewEncoderModel:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), TEXTS, stage=self)
         require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
         options = self.options
         words = most_frequent_words(
@@ -66,7 +67,7 @@ class ReviewEncoderModel(_Columns, WordListModel):
     before = BEFORE
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), TEXTS, stage=self)
         require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
         word_list, options = self.word_list, self.options
 

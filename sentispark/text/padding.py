@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.spark.arrow import with_columns
-from sentispark.spark.params import ColumnStage, params_from, require_columns, require_new_columns
+from sentispark.spark.params import ColumnStage, params_from, require_new_columns
+from sentispark.spark.schema import IDS, require_column
 from sentispark.text.kernels import pad
 from sentispark.text.options import TextOptions
 
@@ -53,7 +54,7 @@ class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadab
     """Cuts and pads an array<int> column to `sequenceLength`, and adds the number of steps that are no padding."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), IDS, stage=self)
         require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
         sequence_length, truncate = self.getSequenceLength(), self.getTruncate()
         return with_columns(

@@ -7,8 +7,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, StringType, StructField
 
 from sentispark.spark.arrow import with_columns
-from sentispark.spark.params import ColumnStage, options_from, params_from, require_columns, require_new_columns
+from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
+from sentispark.spark.schema import TEXTS, require_column
 from sentispark.text.kernels import spelled_out
 from sentispark.text.options import BEFORE, TextOptions
 from sentispark.text.words import words_of
@@ -33,7 +34,7 @@ class ReviewTokenizer(ColumnStage, Transformer, FilesWritable, FilesReadable):
         return StructField(self.getOutputCol(), ArrayType(StringType()))
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), TEXTS, stage=self)
         require_new_columns(dataset, "outputCol", stage=self)
         options = options_from(self, TextOptions)
         return with_columns(

@@ -17,8 +17,9 @@ from sentispark.files import Folder
 from sentispark.spark.arrow import map_batches, plainly_named, with_columns
 from sentispark.spark.causes import collected
 from sentispark.spark.exchange import PACKED, groups_of, packed, unpacked
-from sentispark.spark.params import ColumnStage, params_from, quoted, require_columns, require_new_columns
+from sentispark.spark.params import ColumnStage, params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
+from sentispark.spark.schema import WORDS, require_column
 from sentispark.text.hashing import byte_hashes
 from sentispark.text.kernels import COUNTS, count_words, encode, most_frequent
 from sentispark.text.markup import bytes_of
@@ -156,7 +157,7 @@ class VocabularyBuilder(_Columns, Estimator, DefaultParamsReadable, DefaultParam
     """Learns the most frequent words of an array<string> column; ties go in alphabetical order."""
 
     def _fit(self, dataset: DataFrame) -> VocabularyModel:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), WORDS, stage=self)
         require_new_columns(dataset, "outputCol", stage=self)
         words = most_frequent_words(
             dataset,
@@ -173,7 +174,7 @@ class VocabularyModel(_Columns, WordListModel):
     """Adds an array<int> column of token ids: 1 for an unknown word, from 2 on for the known ones."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(dataset, self.getInputCol(), stage=self)
+        require_column(dataset, self.getInputCol(), WORDS, stage=self)
         require_new_columns(dataset, "outputCol", stage=self)
         vocabulary = self.word_list.array
         return with_columns(

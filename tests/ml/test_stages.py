@@ -135,6 +135,26 @@ def test_a_missing_column_is_named(example, name):
     )
 
 
+def test_a_column_of_another_type_is_named_before_there_is_any_work(example, name, monkeypatch):
+    monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
+    stage, frame = example(name)
+    read = frame.columns[1]
+    for wrong, kind in (
+        ("id", "bigint"),
+        ("named_struct('a', text)", "struct<a:string>"),
+        ("binary(text)", "binary"),
+        ("NULL", "void"),
+        ("array(NULL)", "array<void>"),
+        ("array(1.5)", "array<decimal(2,1)>"),
+        ("array(array(text))", "array<array<string>>"),
+        ("map(text, 1)", "map<string,int>"),
+    ):
+        other = frame.withColumn("text", F.lit("good")).withColumn(read, F.expr(wrong))
+        told = sentence(applied, stage, other.select(frame.columns))
+        assert told.startswith(f"Column '{read}' must hold ")
+        assert f". It holds {kind}. " in told
+
+
 def test_a_clashing_column_is_named_before_there_is_any_work(example, name, monkeypatch):
     monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
     stage, frame = example(name)
