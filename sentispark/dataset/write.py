@@ -21,13 +21,19 @@ from sentispark.spark.arrow import map_batches
 from sentispark.spark.causes import collected
 from sentispark.spark.exchange import Groups, by_group, exchanged, groups_of, packed
 from sentispark.text import wordlist
-from sentispark.text.kernels import pad
+from sentispark.text.kernels import list_offsets, pad
 from sentispark.text.wordlist import WordList
 
-__all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "write_dataset"]
+__all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "rows_per_chunk_of", "write_dataset"]
 
 # A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
 ROWS_PER_CHUNK = 32_768
+IDS_PER_CHUNK = 1 << 26
+
+
+def rows_per_chunk_of(sequence_length: int) -> int:
+    """The rows of a chunk, on average: fewer where sequences are long, so that its size is bounded."""
+    return max(1, min(ROWS_PER_CHUNK, IDS_PER_CHUNK // sequence_length))
 
 
 def pack_tokens(ids: pa.ListArray, kind: str) -> pa.BinaryArray:
@@ -40,8 +46,9 @@ def pack_tokens(ids: pa.ListArray, kind: str) -> pa.BinaryArray:
     """
     width = np.dtype(kind).newbyteorder("<")
     counts = ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    offsets = np.zeros(len(ids) + 1, np.int32)
-    np.cumsum(counts * width.itemsize, out=offsets[1:])
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum(counts.astype(np.int64) * width.itemsize, out=offsets[1:])
+    offsets = list_offsets(offsets).to_numpy()
     values = ids.flatten().to_numpy(zero_copy_only=False).astype(width, copy=False)
     return pa.BinaryArray.from_buffers(pa.binary(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
@@ -217,6 +224,7 @@ def _write_chunk(
     table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, plan: Manifest, file: str
 ) -> pa.RecordBatch:
     """Write one chunk's file and give its line of the manifest."""
+    list_offsets(np.array([sequence.size]))  # what readers count in 32 bits
     label = table["label"].combine_chunks().cast(pa.int32()).to_numpy()
     positive = label == 1
     columns = {"length": length, "label": label}

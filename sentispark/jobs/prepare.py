@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
-from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, rows_per_chunk_of, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.jobs.counts import counted, require_fit
@@ -169,7 +169,11 @@ def _prepare(
         with _stage("count words", seconds):
             word_list = known or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
-            plan = ChunkPlan(split_rows, token_type=id_type_of(word_list.size))
+            plan = ChunkPlan(
+                split_rows,
+                rows_per_chunk=rows_per_chunk_of(text.sequence_length),
+                token_type=id_type_of(word_list.size),
+            )
             manifest = write_dataset(
                 _encoded(second_pass, word_list, plan, reviews, text),
                 draft,

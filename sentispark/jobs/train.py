@@ -25,7 +25,8 @@ from sentispark.train.config import TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
 
-OF_DATAFRAMES = ("cache_dir", "validation_fraction")  # options of fits on DataFrames, not on datasets
+# Options of fits on DataFrames, not on datasets.
+OF_DATAFRAMES = ("cache_dir", "max_sequence_length", "validation_fraction")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

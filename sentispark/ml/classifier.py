@@ -166,6 +166,7 @@ class LSTMClassifier(
             "validation_col": self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None,
             "validation_fraction": self.getValidationFraction(),
             "seed": self.getSeed(),
+            "max_sequence_length": self.getMaxSequenceLength(),
         }
 
     def _written(self, dataset: DataFrame) -> Dataset:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_ID", "Predictor", "known_ids", "logits_of", "valid_lengths"]
 
-LARGEST_ID = 2**31 - 2
+# Training makes a word vector for each id up to the largest; the largest published vocabularies have 3 million words.
+LARGEST_ID = 2**22 - 1
 
 _log = logging.getLogger(__name__)
 

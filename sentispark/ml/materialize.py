@@ -17,16 +17,17 @@ from pyspark.sql import functions as F
 
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.manifest import FORMAT_VERSION, SPLITS
-from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, write_dataset
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, rows_per_chunk_of, write_dataset
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.ml.cache import cached, new_entry
-from sentispark.ml.inference import LARGEST_ID, known_ids, valid_lengths
+from sentispark.ml.inference import LARGEST_ID, known_ids
+from sentispark.ml.options import LONGEST_SEQUENCE
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.causes import collected
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.params import quoted
-from sentispark.text.kernels import pad
+from sentispark.text.kernels import without_padding
 
 __all__ = ["materialize"]
 
@@ -45,6 +46,7 @@ def materialize(
     validation_col: str | None,
     validation_fraction: float,
     seed: int,
+    max_sequence_length: int | str = "none",
 ) -> Dataset:
     """Sequences and labels as a dataset of the splits train and validation, written unless it is in the cache already.
 
@@ -63,13 +65,18 @@ def materialize(
         Where there is no such column: the share of the sequences that validates, by their hash.
     seed : int
         Seed of the rows' order.
+    max_sequence_length : int or "none"
+        Ids that a row keeps at most; "none" for as many as the longest has, up to `LONGEST_SEQUENCE`.
 
     Raises
     ------
     InputError
-        If a label is not 0 or 1, a weight is negative or missing, a token id is negative, or there are no rows.
+        If a label is not 0 or 1, a weight is negative or missing, a token id is out of range, a row is too long, or
+        there are no rows.
     """
     features = F.col(quoted(features_col)).cast("array<bigint>")
+    if max_sequence_length != "none":
+        features = F.slice(features, 1, max_sequence_length)
     if validation_col:
         validates = F.coalesce(F.col(quoted(validation_col)).cast("boolean"), F.lit(False))
     else:
@@ -100,7 +107,7 @@ def materialize(
         if wrong := sum(row.rows - row.labelled for row in found):
             shown = ", ".join(_other_labels(dataset, label_col))
             raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else: {shown}.")
-        _check(found, weight_col=weight_col, features_col=features_col)
+        _check(found, weight_col=weight_col, features_col=features_col, shortened=max_sequence_length != "none")
         weighted = weight_col is not None
         name = _name(found, weighted=weighted)
         return cached(cache, name) or _write(rows, found, cache, name, weighted=weighted)
@@ -122,7 +129,9 @@ def _name(found: list[Row], *, weighted: bool) -> str:
 
 
 def _write(rows: DataFrame, found: list[Row], cache: Folder, name: str, *, weighted: bool) -> Dataset:
-    plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found})
+    sequence_length = max(1, max(row.steps for row in found))
+    rows_per_chunk = rows_per_chunk_of(sequence_length)
+    plan = ChunkPlan({SPLITS[row.split]: row.rows for row in found}, rows_per_chunk=rows_per_chunk)
     columns = ["split", "order", "tokens", "label", *(["weight"] if weighted else [])]
     with new_entry(cache, name) as folder:
         write_dataset(
@@ -130,13 +139,13 @@ def _write(rows: DataFrame, found: list[Row], cache: Folder, name: str, *, weigh
             folder,
             plan,
             weighted=weighted,
-            sequence_length=max(1, max(row.steps for row in found)),
+            sequence_length=sequence_length,
             vocabulary_size=max(2, 1 + max(row.largest for row in found)),
         )
         return open_dataset(folder)
 
 
-def _check(found: list[Row], *, weight_col: str | None, features_col: str) -> None:
+def _check(found: list[Row], *, weight_col: str | None, features_col: str, shortened: bool) -> None:
     if not sum(row.rows for row in found if row.split == TRAIN):
         raise InputError("Training needs at least one row that is not kept for validation. There is none.")
     unweighed = sum(row.rows - (row.weighed or 0) for row in found)
@@ -145,7 +154,16 @@ def _check(found: list[Row], *, weight_col: str | None, features_col: str) -> No
     if not sum(row.weight for row in found if row.split == TRAIN):
         raise InputError(f"Column '{weight_col}' must not be 0 in all rows that train. It is.")
     if min(row.smallest for row in found) < 0:
-        raise InputError(f"Column '{features_col}' must hold token ids from 0 to {LARGEST_ID}. It holds others.")
+        raise InputError(
+            f"Column '{features_col}' must hold token ids from 0 to {LARGEST_ID}, as each has a word vector. "
+            "It holds others. Encode texts with ReviewEncoder."
+        )
+    longest = max(row.steps for row in found)
+    if longest > LONGEST_SEQUENCE and not shortened:
+        raise InputError(
+            f"Column '{features_col}' must hold at most {LONGEST_SEQUENCE} token ids a row, as all rows become as long "
+            f"as the longest. One has {longest}. Set 'maxSequenceLength', and longer rows lose their end."
+        )
 
 
 def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -154,11 +172,8 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         lists = batch.column("sequence")
         ids = lists.flatten()
         steps = pc.list_value_length(lists).fill_null(0)
-        sequence, _ = pad(known_ids(lists, LARGEST_ID + 1), max(1, pc.max(steps).as_py() or 0))
-        length = valid_lengths(sequence)
-        offsets = pa.array([0, *length.cumsum()], pa.int32())
-        valid = sequence[np.arange(sequence.shape[1]) < length[:, None]]
-        largest = sequence.max(axis=1)
+        valid = without_padding(known_ids(lists, LARGEST_ID + 1))
+        largest = _largest(valid)
         if len(ids) and not 0 <= pc.min(ids).as_py() <= pc.max(ids).as_py() <= LARGEST_ID:
             largest[:] = -1
         label = batch.column("label")
@@ -167,11 +182,20 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             [
                 batch.column("split"),
                 batch.column("order"),
-                pack_tokens(pa.ListArray.from_arrays(offsets, pa.array(valid)), "int32"),
+                pack_tokens(valid, "int32"),
                 whole,
                 batch.column("weight"),
-                pa.array(largest.astype("int64")),
+                pa.array(largest),
                 steps.cast(pa.int64()),
             ],
             names=["split", "order", "tokens", "label", "weight", "largest", "steps"],
         )
+
+
+def _largest(ids: pa.ListArray) -> np.ndarray:
+    """The largest id of each list, 0 where there is none, int64 of shape (n,)."""
+    offsets = ids.offsets.to_numpy()
+    largest, there = np.zeros(len(ids), np.int64), np.diff(offsets) > 0
+    if there.any():
+        largest[there] = np.maximum.reduceat(ids.values.to_numpy(), offsets[:-1][there])
+    return largest

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from sentispark.options import anything, at_least, between, option
+from sentispark.options import any_of, anything, at_least, between, one_of, option
 
-__all__ = ["FitOptions", "PredictOptions"]
+__all__ = ["LONGEST_SEQUENCE", "FitOptions", "PredictOptions"]
+
+# One row that is much longer than others makes all as long as itself: beyond this it has to be said that it may.
+LONGEST_SEQUENCE = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,12 @@ class FitOptions:
         "",
         anything(),
         "folder, readable from every executor, that keeps encoded rows for later fits; a temporary one in local mode",
+    )
+    max_sequence_length: int | str = option(
+        "none",
+        any_of(at_least(1), one_of("none")),
+        "token ids of a row that train: longer rows lose their end, as when a model judges them; "
+        f"none: all, but a row of more than {LONGEST_SEQUENCE} is refused",
     )
     validation_fraction: float = option(
         0.0, between(0, 1, open_high=True), "share of the rows kept for validation where no column marks them"

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentispark.errors import InputError
 from sentispark.text.letters import BLANK, reference_letters, word_letters
 from sentispark.text.markup import as_strings
 
@@ -29,11 +30,13 @@ __all__ = [
     "count_words",
     "cut",
     "encode",
+    "list_offsets",
     "most_frequent",
     "pad",
     "spelled_out",
     "tokenize",
     "without",
+    "without_padding",
 ]
 
 PAD = 0
@@ -50,6 +53,9 @@ COUNTS = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
 # Distinct words kept in a worker before its partial counts are handed on: bounds its memory to about 100 MB.
 _COUNTED_WORDS_HELD = 1_000_000
+
+# What the 32 bits of Arrow's offsets can count.
+_MOST_VALUES = 2**31 - 1
 
 
 def tokenize(texts: pa.Array, *, cleaning: str = "words", stop_words: pa.Array | None = None) -> pa.ListArray:
@@ -130,7 +136,20 @@ def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> p
     length = np.diff(kept_offsets)
     start = offsets[:-1] if truncate == "tail" else offsets[1:] - length
     kept = np.repeat(start - kept_offsets[:-1], length) + np.arange(kept_offsets[-1])
-    return pa.ListArray.from_arrays(pa.array(kept_offsets, pa.int32()), values.take(pa.array(kept)))
+    return _lists(kept_offsets, values.take(pa.array(kept)))
+
+
+def without_padding(ids: pa.ListArray) -> pa.ListArray:
+    """The lists less the padding at their ends."""
+    values, offsets = _flat(ids)
+    words = np.flatnonzero(values.to_numpy(zero_copy_only=False) != PAD)
+    # Behind the last word before a list's end; before the list's start where it has none.
+    before = np.searchsorted(words, offsets[1:])
+    ends = np.append(0, words + 1)[before]
+    length = np.maximum(ends - offsets[:-1], 0)
+    places = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+    kept = np.flatnonzero(places < np.repeat(length, np.diff(offsets)))
+    return _lists(np.concatenate(([0], np.cumsum(length))), values.take(pa.array(kept)))
 
 
 def pad(
@@ -222,13 +241,29 @@ def _split(letters: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
 
 
 def _lists(offsets: np.ndarray, values: pa.Array) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+    return pa.ListArray.from_arrays(list_offsets(offsets), values)
+
+
+def list_offsets(offsets: np.ndarray) -> pa.Int32Array:
+    """Where lists begin, as Arrow takes it. Raises `InputError` for more values than it counts, which it would wrap."""
+    if len(offsets) and offsets[-1] > _MOST_VALUES:
+        raise InputError(
+            f"Rows that are taken together must hold at most {_MOST_VALUES} values. They hold {offsets[-1]}. "
+            "Shorten the sequences, or lower spark.sql.execution.arrow.maxRecordsPerBatch."
+        )
+    return pa.array(offsets.astype(np.int32))
 
 
 def _flat(lists: pa.ListArray) -> tuple[pa.Array, np.ndarray]:
     """The values of all lists, strings dictionary-coded, and where each list begins: shape (n + 1,), dtype=int64."""
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks()
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        lists = lists.cast(pa.list_(lists.type.value_type))
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     values = lists.flatten()
-    return (values.dictionary_encode() if pa.types.is_string(values.type) else values), offsets
+    if pa.types.is_integer(values.type) or values.type == WORDS.value_type:
+        return values, offsets
+    return as_strings(values).dictionary_encode(), offsets

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 from sentispark.spark.arrow import with_columns
 from sentispark.spark.params import ColumnStage, params_from, require_new_columns
 from sentispark.spark.schema import IDS, require_column
-from sentispark.text.kernels import pad
+from sentispark.text.kernels import list_offsets, pad
 from sentispark.text.options import TextOptions
 
 __all__ = ["HasLengthCol", "SequencePadder", "padded_columns", "sequence_fields"]
@@ -42,9 +42,9 @@ def sequence_fields(sequence: str, length: str) -> list[StructField]:
 
 def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> list[pa.Array]:
     """The columns `sequence` (list<int32>, each list L long) and `length` (int32) of lists of token ids."""
+    offsets = list_offsets(np.arange(len(ids) + 1) * sequence_length)
     sequence, length = pad(ids, sequence_length, truncate=truncate)
-    offsets = np.arange(len(sequence) + 1, dtype=np.int32) * sequence_length
-    return [pa.ListArray.from_arrays(pa.array(offsets), pa.array(sequence.ravel())), pa.array(length)]
+    return [pa.ListArray.from_arrays(offsets, pa.array(sequence.ravel())), pa.array(length)]
 
 
 @params_from(

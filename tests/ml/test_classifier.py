@@ -116,6 +116,13 @@ class TestTraining:
         assert trained.transform(renamed).columns == ["id", "my.ids", "good?", "rawPrediction", "says"]
         assert trained.evaluate(renamed)["rows"] == 400
 
+    def test_longer_rows_lose_their_end_where_a_length_is_set(self, frame, settings):
+        rare = frame.withColumn("sequence", F.expr("IF(id = 5, array_repeat(2, 30000), sequence)"))
+        short = LSTMClassifier(maxSequenceLength=3, **settings).fit(rare)
+        assert short.trained.sequence_length == 3
+        cut = rare.withColumn("sequence", F.slice("sequence", 1, 3))
+        assert weights(short) == weights(LSTMClassifier(**settings).fit(cut))
+
     def test_labels_of_another_type_are_the_same_labels(self, model, frame, settings):
         told = frame.withColumn("label", F.col("label").cast("boolean"))
         assert weights(LSTMClassifier(validationFraction=0.25, **settings).fit(told)) == weights(model)
@@ -379,8 +386,40 @@ class TestRefusals:
     def test_negative_ids(self, frame):
         negative = frame.withColumn("sequence", F.expr("IF(id = 5, array(2, -3), sequence)"))
         assert sentence(InputError, LSTMClassifier().fit, negative) == (
-            "Column 'sequence' must hold token ids from 0 to 2147483646. It holds others."
+            "Column 'sequence' must hold token ids from 0 to 4194303, as each has a word vector. It holds others. "
+            "Encode texts with ReviewEncoder."
         )
+
+    @pytest.mark.parametrize("largest", [2**22, 2_000_000_000, 2**31, 2**40])
+    def test_an_id_that_would_make_a_huge_net(self, frame, largest):
+        ids = f"IF(id = 5, array(2L, {largest}L), cast(sequence AS array<bigint>))"
+        huge = frame.withColumn("sequence", F.expr(ids))
+        assert "must hold token ids from 0 to 4194303" in sentence(InputError, LSTMClassifier().fit, huge)
+
+    def test_a_row_that_would_make_all_others_long(self, frame):
+        long = frame.withColumn("sequence", F.expr("IF(id = 5, array_repeat(2, 10001), sequence)"))
+        assert sentence(InputError, LSTMClassifier().fit, long) == (
+            "Column 'sequence' must hold at most 10000 token ids a row, as all rows become as long as the longest. "
+            "One has 10001. Set 'maxSequenceLength', and longer rows lose their end."
+        )
+
+    @pytest.mark.parametrize(
+        ("param", "kind", "must"),
+        [
+            ("labelCol", "string", "numbers or booleans"),
+            ("labelCol", "array<int>", "numbers or booleans"),
+            ("weightCol", "string", "numbers"),
+            ("weightCol", "boolean", "numbers"),
+            ("validationIndicatorCol", "string", "booleans"),
+            ("validationIndicatorCol", "int", "booleans"),
+        ],
+    )
+    def test_a_column_of_another_type(self, frame, param, kind, must):
+        other = frame.withColumn("other", F.expr("array(1)" if kind == "array<int>" else f"cast(label AS {kind})"))
+        classifier = LSTMClassifier(**{param: "other"})
+        for fit in (classifier.fit, lambda rows: next(classifier.fitMultiple(rows, [{}]))):
+            told = sentence(InputError, fit, other)
+            assert told.startswith(f"Column 'other' must hold {must}. It holds {kind}. ")
 
     def test_no_rows(self, frame):
         assert sentence(InputError, LSTMClassifier().fit, frame.limit(0)) == (

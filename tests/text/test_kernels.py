@@ -12,8 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sentispark.dataset.write import pack_tokens, rows_per_chunk_of
+from sentispark.errors import InputError
 from sentispark.text import kernels, markup
 from sentispark.text.options import TextOptions
+from sentispark.text.padding import padded_columns
 from sentispark.text.words import words_of as words_of_options
 from tests.helpers.markup import marked_up
 
@@ -111,6 +114,63 @@ def test_pad_cuts_the_named_end_and_fills_the_other_with_zeros(rows, sequence_le
         kept = row[:sequence_length] if truncate == "tail" else row[-sequence_length:]
         assert filled == kept + [0] * (sequence_length - len(kept))
         assert valid == len(kept)
+
+
+LAYOUTS = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+LAYOUTS += [pa.string_view()] if hasattr(pa, "string_view") else []
+
+
+@given(texts, st.sampled_from(LAYOUTS), st.integers(0, 3))
+def test_texts_may_be_laid_out_in_any_way_that_arrow_has(rows, layout, start):
+    plain = kernels.tokenize(pa.array(rows, pa.string()).slice(start)).to_pylist()
+    laid_out = pa.array(rows, layout).slice(start)
+    assert kernels.tokenize(laid_out).to_pylist() == plain
+    chunks = pa.chunked_array([laid_out[:2], laid_out[2:2], laid_out[2:]], layout)
+    assert kernels.tokenize(chunks).to_pylist() == plain
+    assert markup.clean_markup(chunks) == markup.clean_markup(pa.array(rows, pa.string()).slice(start))
+
+
+@given(word_lists, st.sampled_from([pa.list_, pa.large_list]), st.sampled_from(LAYOUTS), st.integers(0, 3))
+def test_lists_of_words_may_be_laid_out_in_any_way_that_arrow_has(rows, lists, layout, start):
+    plain = pa.array(rows, pa.list_(pa.string())).slice(start)
+    laid_out = pa.array(rows, lists(layout)).slice(start)
+    vocabulary = pa.array(["c", "ü"])
+    for some in (laid_out, pa.chunked_array([laid_out[:2], laid_out[2:]], laid_out.type)):
+        assert kernels.encode(some, vocabulary) == kernels.encode(plain, vocabulary)
+    counts = [kernels.most_frequent(kernels.count_words([one]), vocab_size=9, min_count=1) for one in (plain, laid_out)]
+    assert counts[0] == counts[1]
+
+
+id_lists = st.lists(st.none() | st.lists(st.integers(0, 3), max_size=6), max_size=8)
+
+
+@given(id_lists, st.sampled_from([pa.list_, pa.large_list]), st.sampled_from([pa.int8(), pa.int32(), pa.int64()]))
+def test_padding_at_the_end_of_lists_goes_and_within_them_stays(rows, lists, kind):
+    found = kernels.without_padding(pa.array(rows, lists(kind)))
+    assert found.to_pylist() == [list(np.trim_zeros(row or [], "b")) for row in rows]
+    sequence, length = kernels.pad(pa.array(rows, lists(kind)), 4)
+    assert sequence.tolist() == [((row or []) + [0] * 4)[:4] for row in rows]
+    assert length.tolist() == [min(4, len(row or [])) for row in rows]
+
+
+def test_more_values_than_offsets_can_count_are_refused_and_never_wrapped(monkeypatch):
+    monkeypatch.setattr(kernels, "_MOST_VALUES", 11)
+    ids = pa.array([[1, 2, 3], [4, 5, 6]], pa.list_(pa.int32()))
+    told = "must hold at most 11 values. They hold 12. "
+    assert len(padded_columns(ids, 5, "tail")[0]) == 2
+    with pytest.raises(InputError, match=told):
+        padded_columns(ids, 6, "tail")
+    assert pack_tokens(ids[:1], "int16")[0].as_py() == b"\1\0\2\0\3\0"
+    with pytest.raises(InputError, match=told):
+        pack_tokens(ids, "int16")
+
+
+def test_a_chunk_has_fewer_rows_where_sequences_are_long():
+    for length in (1, 400, 2048):
+        assert rows_per_chunk_of(length) == 32_768
+    for length in (2049, 30_000, 65_536, 2**31):
+        assert rows_per_chunk_of(length) >= 1
+        assert (rows_per_chunk_of(length) - 1) * length < 2**26
 
 
 def test_every_character_of_unicode_is_a_part_of_words_or_none_as_its_category_says():

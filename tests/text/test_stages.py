@@ -253,14 +253,27 @@ def test_a_rows_output_does_not_depend_on_the_rows_beside_it(reviews, encoder_mo
         assert rows_by_id(encoder_model.transform(frame), "sequence", "length") == [together[alone]]
 
 
-def test_small_arrow_batches_give_the_same_output(spark, reviews, encoder_model):
+@pytest.mark.modern
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("spark.sql.execution.arrow.maxRecordsPerBatch", "1"),
+        ("spark.sql.execution.arrow.maxRecordsPerBatch", "0"),  # all rows of a partition
+        ("spark.sql.execution.arrow.useLargeVarTypes", "true"),
+    ],
+)
+def test_arrow_settings_do_not_change_the_output(spark, reviews, encoder_model, setting, value):
+    pipeline = three_stages(sequenceLength=8).fit(reviews)
     expected = rows_by_id(encoder_model.transform(reviews), "sequence", "length")
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "2")
+    before = spark.conf.get(setting)
+    spark.conf.set(setting, value)
     try:
         assert rows_by_id(encoder_model.transform(reviews.coalesce(1)), "sequence", "length") == expected
+        assert rows_by_id(pipeline.transform(reviews.coalesce(1)), "sequence", "length") == expected
         assert ReviewEncoder().fit(reviews.coalesce(1)).vocabulary == encoder_model.vocabulary
+        assert three_stages().fit(reviews.coalesce(1)).stages[1].vocabulary == encoder_model.vocabulary
     finally:
-        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+        spark.conf.set(setting, before)
 
 
 @pytest.fixture(scope="module")
