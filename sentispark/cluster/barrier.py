@@ -80,7 +80,9 @@ def _rank_task(
         raise
     except Exception as error:
         ranks = len(context.getTaskInfos())
-        raise TrainingError(f"[rank {context.partitionId()}/{ranks} on {platform.node()}] {error!r}") from error
+        raise TrainingError(
+            f"[rank {context.partitionId()}/{ranks} on {platform.node()}] {sentence_of(error)}"
+        ) from error
     if world.is_first:
         yield from _packed(trained)
 

@@ -115,6 +115,17 @@ def test_a_loss_that_is_no_number_ends_the_stage(spark, toy):
     )
 
 
+@pytest.mark.timeout(120)
+def test_ranks_that_do_not_fit_together_say_so_before_they_connect(spark, toy):
+    options = dataclasses.replace(OPTIONS, device="cuda")
+    with pytest.raises(TrainingError) as caught:
+        train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
+    assert str(caught.value).endswith(
+        f"/2 on {HOST}] Device 'cuda' needs a GPU for each rank. There is none for rank 0 on 127.0.0.1 and rank 1 on "
+        "127.0.0.1. Give each task a GPU, use fewer ranks, or use device 'cpu'."
+    )
+
+
 def state_of_workers(spark):
     """Of both of Spark's Python workers by process id: torch's threads, its process group and the environment."""
 
