@@ -15,7 +15,7 @@ from pyspark import TaskContext
 
 from sentispark.cluster.barrier import given_gpu
 from sentispark.ml.options import PredictOptions
-from sentispark.text.kernels import PAD, UNKNOWN, pad
+from sentispark.text.kernels import PAD, UNKNOWN
 
 if TYPE_CHECKING:
     from sentispark.nn.lstm import ReviewLSTM
@@ -67,18 +67,39 @@ def logits_of(
     import torch
 
     device = next(net.parameters()).device
-    sequence, _ = pad(known_ids(sequences, trained.vocabulary_size), trained.sequence_length)
-    length = valid_lengths(sequence)
-    logits = np.zeros(len(sequence))
+    ids, first, length = _flat(sequences, trained.sequence_length)
+    logits = np.zeros(len(length))
     by_length = np.argsort(length, kind="stable")
     # TensorFloat-32 would make a GPU's logits differ from a CPU's by 1e-3.
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in range(0, len(by_length), batch_rows):
             chosen = by_length[start : start + batch_rows]
-            steps = max(1, int(length[chosen[-1]])) if net.trims else sequence.shape[1]
-            ids = torch.from_numpy(sequence[chosen, :steps]).to(device)
-            logits[chosen] = net(ids, torch.from_numpy(length[chosen]).to(device)).cpu().numpy()
+            steps = max(1, int(length[chosen[-1]])) if net.trims else trained.sequence_length
+            sequence = _rows(ids, first[chosen], length[chosen], steps, vocabulary_size=trained.vocabulary_size)
+            logits[chosen] = (
+                net(torch.from_numpy(sequence).to(device), torch.from_numpy(length[chosen]).to(device)).cpu().numpy()
+            )
     return logits
+
+
+def _flat(sequences: pa.Array, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All ids one after another, where each row's begin, and how many of them are neither padding nor beyond `most`."""
+    counts = pc.list_value_length(sequences).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    first = np.cumsum(counts) - counts
+    ids = sequences.flatten().fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
+    ends = first + np.minimum(counts, most)
+    words = np.flatnonzero(ids != PAD)
+    last = words[np.searchsorted(words, ends) - 1] if len(words) else ends - 1 - counts
+    return ids, first, np.clip(last + 1 - first, 0, None) * (last < ends)
+
+
+def _rows(ids: np.ndarray, first: np.ndarray, length: np.ndarray, steps: int, *, vocabulary_size: int) -> np.ndarray:
+    """The ids of some rows, shape (n, steps), dtype=int32; what is no id below the vocabulary's size as an unknown."""
+    valid = np.arange(steps) < length[:, None]
+    chosen = ids[(first[:, None] + np.arange(steps))[valid]]
+    rows = np.zeros(valid.shape, np.int32)
+    rows[valid] = np.where((chosen >= 0) & (chosen < vocabulary_size), chosen, UNKNOWN)
+    return rows
 
 
 class Predictor:
@@ -93,6 +114,7 @@ class Predictor:
 
     def __init__(self, trained: TrainedNet, batch_rows: int = PredictOptions.prediction_batch_size) -> None:
         self._trained, self._batch_rows = trained, batch_rows
+        self._fingerprint = trained.fingerprint  # here, once, and not in each task
 
     def __call__(self, sequences: pa.Array) -> np.ndarray:
         """The logits of a list<integer> array of length n, shape (n,), dtype=float64; see `logits_of`."""
@@ -101,7 +123,7 @@ class Predictor:
 
     def _net(self) -> ReviewLSTM:
         device = _device()
-        key = self._trained.fingerprint, device
+        key = self._fingerprint, device
         if key not in _built:
             _built.clear()
             _built[key] = self._trained.module().to(device)

@@ -27,8 +27,9 @@ from sentispark.ml.inference import Predictor
 from sentispark.ml.options import PredictOptions
 from sentispark.ml.summary import TrainingSummary
 from sentispark.outputs import require_writable
-from sentispark.spark.arrow import map_batches, plainly_named, with_columns
+from sentispark.spark.arrow import map_batches, plainly_named
 from sentispark.spark.causes import collected
+from sentispark.spark.columns import keep_recipes, with_columns
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
@@ -168,11 +169,14 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     def _transform(self, dataset: DataFrame) -> DataFrame:
         predict = self._predictor(dataset)
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
-        predicted = with_columns(
+        if not any(self.getOrDefault(param) for param in OUTPUT_PARAMS):
+            return dataset
+        judged = with_columns(
             dataset,
-            [self.getFeaturesCol()],
+            self.getFeaturesCol(),
             [StructField(_LOGIT, DoubleType())],
             lambda sequences: [pa.array(predict(sequences))],
+            deterministic=False,
         )
         logit = F.col(_LOGIT)
         positive = 1 / (1 + F.exp(-logit))
@@ -181,7 +185,8 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
             self.getProbabilityCol(): array_to_vector(F.array(1 / (1 + F.exp(logit)), positive)),
             self.getPredictionCol(): (logit > self._threshold_logit).cast("double"),
         }
-        return predicted.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
+        result = judged.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
+        return keep_recipes(dataset, result)
 
     def _predictor(self, dataset: DataFrame) -> Predictor:
         require_sequences(dataset, self.getFeaturesCol(), stage=self)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.sql.types import DataType
 
 from sentispark.errors import InputError, OptionError
 from sentispark.options import Rule, camel_case, options_of
@@ -18,11 +19,13 @@ __all__ = [
     "ColumnStage",
     "KeywordParams",
     "converter",
+    "names_of",
     "options_from",
     "params_from",
     "quoted",
     "require_columns",
     "require_new_columns",
+    "type_of",
 ]
 
 Stage = TypeVar("Stage", bound=type)
@@ -102,13 +105,33 @@ def quoted(column: str) -> str:
     return "`" + column.replace("`", "``") + "`"
 
 
+def names_of(dataset) -> list[str]:
+    """The names of the columns, of whatever types: PySpark 3.5 gives none where one is a calendar interval."""
+    java = vars(dataset).get("_jdf")  # not over Spark Connect
+    return dataset.columns if java is None else list(java.columns())
+
+
+def type_of(dataset, column: str) -> DataType:
+    """The type of a column that `require_columns` has found."""
+    return dataset.select(quoted(column)).schema.fields[0].dataType
+
+
 def require_columns(dataset, *columns: str, stage: Params) -> None:
-    """Raise `InputError` naming the first column that the DataFrame lacks."""
+    """Raise `InputError` naming the first column that the DataFrame lacks, or has more than once."""
+    names = names_of(dataset)
     for column in columns:
-        if column not in dataset.columns:
+        if column not in names:
+            raise InputError(f"{type(stage).__name__} needs a column '{column}'. The DataFrame has {', '.join(names)}.")
+        alike = [name for name in names if name.lower() == column.lower()]
+        if names.count(column) > 1 or (len(alike) > 1 and not _case_counts(dataset)):
             raise InputError(
-                f"{type(stage).__name__} needs a column '{column}'. The DataFrame has {', '.join(dataset.columns)}."
+                f"{type(stage).__name__} needs one column '{column}'. The DataFrame has {', '.join(alike)}. "
+                "Rename or drop the others."
             )
+
+
+def _case_counts(dataset) -> bool:
+    return dataset.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
 
 
 def require_new_columns(dataset, *params: str, stage: Params, optional: bool = False) -> None:
@@ -123,7 +146,7 @@ def require_new_columns(dataset, *params: str, stage: Params, optional: bool = F
     optional : bool
         Whether a name may be empty, and its column is not wanted then.
     """
-    taken = {column.lower(): "The DataFrame has it" for column in dataset.columns}  # as Spark compares names
+    taken = {column.lower(): "The DataFrame has it" for column in names_of(dataset)}  # as Spark compares names
     for param in params:
         column = stage.getOrDefault(param)
         if not column and not optional:

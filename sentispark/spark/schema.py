@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType, StringType
 
 from sentispark.errors import InputError
-from sentispark.spark.params import require_columns
+from sentispark.spark.params import require_columns, type_of
 
 __all__ = ["IDS", "LABELS", "MARKS", "TEXTS", "WEIGHTS", "WORDS", "Kind", "require_column"]
 
@@ -38,6 +38,6 @@ MARKS = Kind("booleans", lambda kind: isinstance(kind, BooleanType), "Make it tr
 def require_column(dataset: DataFrame, column: str, kind: Kind, *, stage: Params) -> None:
     """Raise `InputError` unless the DataFrame has that column, and of that kind."""
     require_columns(dataset, column, stage=stage)
-    found = dataset.schema.fields[dataset.columns.index(column)].dataType
+    found = type_of(dataset, column)
     if not kind.holds(found):
         raise InputError(f"Column '{column}' must hold {kind.words}. It holds {found.simpleString()}. {kind.advice}")

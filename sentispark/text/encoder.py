@@ -9,7 +9,7 @@ from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
-from sentispark.spark.arrow import with_columns
+from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.schema import TEXTS, require_column
 from sentispark.text.kernels import cut, encode
@@ -76,5 +76,5 @@ class ReviewEncoderModel(_Columns, WordListModel):
             return padded_columns(ids, options.sequence_length, options.truncate)
 
         return with_columns(
-            dataset, [self.getInputCol()], sequence_fields(self.getOutputCol(), self.getLengthCol()), kernel
+            dataset, self.getInputCol(), sequence_fields(self.getOutputCol(), self.getLengthCol()), kernel
         )

@@ -10,7 +10,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, IntegerType, StructField
 
-from sentispark.spark.arrow import with_columns
+from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, params_from, require_new_columns
 from sentispark.spark.schema import IDS, require_column
 from sentispark.text.kernels import list_offsets, pad
@@ -59,7 +59,7 @@ class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadab
         sequence_length, truncate = self.getSequenceLength(), self.getTruncate()
         return with_columns(
             dataset,
-            [self.getInputCol()],
+            self.getInputCol(),
             sequence_fields(self.getOutputCol(), self.getLengthCol()),
             lambda ids: padded_columns(ids.cast(pa.list_(pa.int32())), sequence_length, truncate),
         )

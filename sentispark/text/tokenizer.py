@@ -6,7 +6,7 @@ from pyspark.ml import Transformer
 from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, StringType, StructField
 
-from sentispark.spark.arrow import with_columns
+from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.spark.schema import TEXTS, require_column
@@ -39,7 +39,7 @@ class ReviewTokenizer(ColumnStage, Transformer, FilesWritable, FilesReadable):
         options = options_from(self, TextOptions)
         return with_columns(
             dataset,
-            [self.getInputCol()],
+            self.getInputCol(),
             [self._words_field()],
             lambda texts: [spelled_out(words_of(texts, options))],
         )

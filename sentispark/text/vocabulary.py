@@ -14,8 +14,9 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.spark.arrow import map_batches, plainly_named, with_columns
+from sentispark.spark.arrow import map_batches, plainly_named
 from sentispark.spark.causes import collected
+from sentispark.spark.columns import with_columns
 from sentispark.spark.exchange import PACKED, groups_of, packed, unpacked
 from sentispark.spark.params import ColumnStage, params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
@@ -177,6 +178,4 @@ class VocabularyModel(_Columns, WordListModel):
         require_column(dataset, self.getInputCol(), WORDS, stage=self)
         require_new_columns(dataset, "outputCol", stage=self)
         vocabulary = self.word_list.array
-        return with_columns(
-            dataset, [self.getInputCol()], [self._ids_field()], lambda words: [encode(words, vocabulary)]
-        )
+        return with_columns(dataset, self.getInputCol(), [self._ids_field()], lambda words: [encode(words, vocabulary)])

@@ -162,6 +162,29 @@ class TestColumns:
         assert twice.columns == [*frame.columns, *OUTPUTS, *(f"{name}2" for name in OUTPUTS)]
         assert all(row.rawPrediction == row.rawPrediction2 for row in twice.collect())
 
+    def test_what_is_not_asked_for_is_not_computed_or_read(self, model, frame, tmp_path):
+        others = [F.col("id").alias(f"c{number}") for number in range(20)]
+        frame.select("sequence", *others).write.parquet(str(tmp_path / "wide"))
+        found = model.transform(frame.sparkSession.read.parquet(str(tmp_path / "wide")))
+        plans = {name: found.select(name)._jdf.queryExecution().executedPlan().toString() for name in [*OUTPUTS, "c3"]}
+        assert all("ReadSchema: struct<sequence:array<int>>" in plans[name] for name in OUTPUTS)
+        assert "ReadSchema: struct<c3:bigint>" in plans["c3"]
+        assert ["EvalPython" in plans[name] for name in plans] == [True, True, True, False]
+
+    @pytest.mark.parametrize("query", ["prediction = 1", "probability IS NOT NULL AND prediction < 2 AND label = 1"])
+    def test_a_row_is_judged_once_in_a_filter_and_behind_it(self, model, frame, query):
+        found = model.transform(frame).filter(query).select("rawPrediction", "prediction")
+        assert found._jdf.queryExecution().executedPlan().toString().count("EvalPython") == 1
+
+    def test_the_column_of_sequences_must_be_there_once(self, model, frame):
+        twice = frame.join(frame.select(F.col("id").alias("key"), "sequence"), F.expr("id = key"))
+        assert sentence(InputError, model.transform, twice) == (
+            "LSTMClassificationModel needs one column 'sequence'. The DataFrame has sequence, sequence. "
+            "Rename or drop the others."
+        )
+        alike = frame.withColumnRenamed("id", "SEQUENCE")
+        assert "The DataFrame has SEQUENCE, sequence." in sentence(InputError, model.transform, alike)
+
     def test_the_column_of_sequences_must_be_there(self, model, frame):
         assert sentence(InputError, model.transform, frame.drop("sequence")) == (
             "LSTMClassificationModel needs a column 'sequence'. The DataFrame has id, label."

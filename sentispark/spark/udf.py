@@ -1,0 +1,132 @@
+"""A function of one Arrow array as a UDF of one column, whatever the installed Spark has for that.
+
+Spark has UDFs of Arrow arrays from 4.1 on. Before, a UDF of a pandas series serves: what it takes is turned back into
+Arrow's form, and what it gives, Arrow arrays, passes Spark's conversion untouched, which would take a Python loop over
+rows and, of a list, over its elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType
+
+__all__ = ["array_udf", "as_array", "taken_as"]
+
+
+def array_udf(function: Callable[[Any], pa.Array], returns: DataType, *, deterministic: bool = True) -> Callable:
+    """A UDF, to be called with a column.
+
+    Parameters
+    ----------
+    function : callable
+        Runs on executors, batch by batch: from what Spark hands over, see `as_array`, to an array of the same length.
+    returns : DataType
+        The array's type in Spark.
+    deterministic : bool
+        Whether Spark may compute the column again, say once in a filter and once behind it. Of a column for which it
+        must not, it computes nothing where nobody asks for it, and never before a filter that does not need it.
+    """
+    if hasattr(F, "arrow_udf"):
+
+        def run(values):
+            return function(values)
+
+        run.__annotations__ = {"values": pa.Array, "return": pa.Array}
+        udf = F.arrow_udf(run, returns)
+    else:
+        import pandas as pd
+
+        def run(values):
+            return _Handed(function(values))
+
+        run.__annotations__ = {"values": pd.Series, "return": pd.Series}
+        udf = F.pandas_udf(run, returns)
+    return udf if deterministic else udf.asNondeterministic()
+
+
+def taken_as(column: Column, kind: DataType) -> tuple[Column, DataType]:
+    """The column as it goes to Python, and its type there: strings as bytes, for they may be no UTF-8."""
+    if isinstance(kind, StringType):
+        return column.cast(BinaryType()), BinaryType()
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
+        kind = ArrayType(BinaryType())
+        return column.cast(kind), kind
+    return column, kind
+
+
+def as_array(values: Any, kind: pa.DataType) -> pa.Array:
+    """What Spark hands to a UDF as an array; bytes and lists of bytes, which are texts, as strings.
+
+    Parameters
+    ----------
+    values : Array, Series, or what another UDF of ours gave
+        Spark joins two UDFs, one of the other's column, without a conversion between them.
+    kind : pa.DataType
+        That of the array in Spark: a series of lists does not tell.
+    """
+    if isinstance(values, _Handed):
+        values = values.array_
+    elif not isinstance(values, pa.Array):
+        values = _from_series(values.to_numpy(), kind)
+    return _with_strings(values)
+
+
+class _Handed:
+    """An Arrow array where Spark looks for a series: it asks for the type, converts the values and takes an array."""
+
+    dtype = np.dtype(object)
+
+    def __init__(self, array: pa.Array) -> None:
+        self.array_ = array
+
+    def __len__(self) -> int:
+        return len(self.array_)
+
+    @property
+    def array(self) -> _Handed:
+        return self
+
+    def apply(self, _: Callable) -> _Handed:
+        return self
+
+    def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
+        return self.array_ if type is None or type == self.array_.type else self.array_.cast(type)
+
+
+def _from_series(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    if not (pa.types.is_list(kind) and pa.types.is_integer(kind.value_type)):
+        return pa.array(values, kind, from_pandas=True)
+    counts = np.fromiter((0 if row is None else len(row) for row in values), np.int64, len(values))
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    flat = np.concatenate([np.empty(0, kind.value_type.to_pandas_dtype()), *(row for row in values if row is not None)])
+    # Where an element is null, pandas has floats.
+    flat = pa.array(flat, from_pandas=True).cast(kind.value_type, safe=False)
+    missing = pa.array([*(row is None for row in values), False])
+    offsets = pa.array(offsets, pa.int32(), mask=missing.to_numpy(zero_copy_only=False))
+    return pa.ListArray.from_arrays(offsets, flat)
+
+
+def _with_strings(array: pa.Array) -> pa.Array:
+    if not _is_bytes(getattr(array.type, "value_type", array.type)):
+        return array
+    wanted = pa.list_(pa.string()) if pa.types.is_nested(array.type) else pa.string()
+    try:
+        return array.cast(wanted)
+    except pa.ArrowInvalid:  # it checks that bytes are UTF-8; Spark itself reads others as this replacement does
+        return pa.array(_replaced(array.to_pylist()), wanted)
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_replaced(one) for one in value]
+    return value if value is None else value.decode(errors="replace")
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
