@@ -141,7 +141,7 @@ class LSTMClassifier(
         return dataclasses.replace(options, embedding_path=spark_folder(options.embedding_path).url)
 
     def _model(self, trained: TrainedNet) -> LSTMClassificationModel:
-        return self._copyValues(LSTMClassificationModel.from_trained(trained))
+        return self._fitted(LSTMClassificationModel.from_trained(trained))
 
     def _train(self, dataset: Dataset, audience: Audience) -> TrainedNet:
         workers = self.getNumWorkers()

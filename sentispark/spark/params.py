@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Stage = TypeVar("Stage", bound=type)
+Model = TypeVar("Model", bound=Params)
 
 
 class KeywordParams(Params):
@@ -49,6 +50,10 @@ class KeywordParams(Params):
                 hint = f" Did you mean '{close[0]}'?" if close else ""
                 raise OptionError(f"'{name}' is no Param of {type(self).__name__}.{hint}")
         return self._set(**params)
+
+    def _fitted(self, model: Model) -> Model:
+        """The model with the values and the uid of this estimator, whose Params then stand for the model's own."""
+        return self._copyValues(model._resetUid(self.uid))
 
 
 class ColumnStage(KeywordParams, HasInputCol, HasOutputCol):

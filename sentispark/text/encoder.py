@@ -57,7 +57,7 @@ class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWri
             min_count=options.min_count,
             stop_words=stop_word_array(options.stop_words),
         )
-        return self._copyValues(ReviewEncoderModel.from_words(words))
+        return self._fitted(ReviewEncoderModel.from_words(words))
 
 
 @params_from(TextOptions, inputCol="text", outputCol="sequence", lengthCol="length")

@@ -167,7 +167,7 @@ class VocabularyBuilder(_Columns, Estimator, DefaultParamsReadable, DefaultParam
             vocab_size=self.getVocabSize(),
             min_count=self.getMinCount(),
         )
-        return self._copyValues(VocabularyModel.from_words(words))
+        return self._fitted(VocabularyModel.from_words(words))
 
 
 @params_from(TextOptions, only=["vocab_size", "min_count"], inputCol="words", outputCol="ids")

@@ -31,8 +31,14 @@ def frame(spark):
 
 
 @pytest.fixture(scope="session")
-def model(frame, settings):
-    """A model that was fitted on the frame, a quarter of it kept for validation."""
+def classifier(settings):
+    """What the model was fitted by."""
     from sentispark import LSTMClassifier
 
-    return LSTMClassifier(validationFraction=0.25, **settings).fit(frame)
+    return LSTMClassifier(validationFraction=0.25, **settings)
+
+
+@pytest.fixture(scope="session")
+def model(frame, classifier):
+    """A model that was fitted on the frame, a quarter of it kept for validation."""
+    return classifier.fit(frame)

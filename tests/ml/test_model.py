@@ -443,6 +443,19 @@ class TestParams:
         assert "mine" in model.transform(frame, {model.predictionCol: "mine"}).columns
         assert "mine" not in model.transform(frame).columns
 
+    def test_its_estimators_params_are_its_own(self, classifier, model, frame, tmp_path):
+        model.write().overwrite().save(str(tmp_path / "model"))
+        for one in (model, model.copy(), LSTMClassificationModel.load(str(tmp_path / "model"))):
+            assert one.uid == classifier.uid
+            params = {classifier.threshold: 0.0, classifier.predictionCol: "mine", classifier.maxEpochs: 7}
+            assert {row.mine for row in one.transform(frame, params).collect()} == {1.0}
+            assert {row.prediction for row in one.transform(frame).collect()} == {0.0, 1.0}
+            assert one.extractParamMap(params)[one.threshold] == 0.0
+            assert one.getOrDefault(classifier.threshold) == 0.5
+            assert one.isSet(classifier.threshold) == one.isSet("threshold")
+        stages = PipelineModel([model]).transform(frame, {classifier.threshold: 1.0})
+        assert {row.prediction for row in stages.select("prediction").collect()} == {0.0}
+
     def test_a_copy_predicts_the_same(self, model, frame):
         assert logits_of(model.copy(), frame) == logits_of(model, frame)
 

@@ -340,6 +340,16 @@ def test_params_given_to_fit_and_transform_hold_for_that_call_alone(spark):
     assert (encoder.getVocabSize(), encoder.getSequenceLength(), model.getSequenceLength()) == (20_000, 2, 4)
 
 
+def test_the_params_of_an_estimator_are_its_models(spark):
+    frame = texts_frame(spark, "b a a c")
+    encoder, builder = ReviewEncoder(sequenceLength=2), VocabularyBuilder()
+    model = encoder.fit(frame, {encoder.minCount: 1})
+    assert (model.uid, model.copy().uid) == (encoder.uid, encoder.uid)
+    assert "mine" in model.transform(frame, {encoder.outputCol: "mine"}).columns
+    words = ReviewTokenizer().transform(frame)
+    assert "mine" in builder.fit(words).transform(words, {builder.outputCol: "mine"}).columns
+
+
 def test_a_copy_of_a_model_keeps_its_vocabulary_and_has_params_of_its_own(encoder_model):
     copy = encoder_model.copy({encoder_model.sequenceLength: 3})
     assert copy.vocabulary == encoder_model.vocabulary
