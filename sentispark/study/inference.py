@@ -1,5 +1,7 @@
 """How fast texts are judged: by the pipeline, by a bare loop over encoded rows in memory, and by two kinds of UDF.
 
+Each way is measured with two numbers of rows, in turns, which tells what a call costs from what a further row costs.
+
 Who encodes texts with Spark and then calls a torch net in a UDF has the encoder's sequences, at their full length; that
 is what `predict_batch_udf` and the UDF of a row at a time get here. The bare loop is as fast as this net goes on these
 cores: its rows lie in memory, sorted by length, each batch trimmed to its longest row.
@@ -7,7 +9,9 @@ cores: its rows lie in memory, sorted by length, each batch trimmed to its longe
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
+import statistics
 import time
 from collections.abc import Iterator
 from multiprocessing.pool import Pool
@@ -19,16 +23,44 @@ import pyarrow.parquet as pq
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType
 
 from sentispark.ml.options import PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.train.result import TrainedNet
 
-__all__ = ["BareLoop", "seconds_by_batch_udf", "seconds_by_row_udf", "seconds_by_transform", "untrained_net"]
+__all__ = [
+    "BareLoop",
+    "Cost",
+    "cost_of",
+    "seconds_by_batch_udf",
+    "seconds_by_row_udf",
+    "seconds_by_transform",
+    "times_wide_over_alone",
+    "untrained_net",
+]
 
 # All ways take as many rows at once.
 BATCH_ROWS = PredictOptions.prediction_batch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a way costs, by a line through two sizes: the seconds of a call without rows, and those of a row."""
+
+    call_seconds: float
+    row_seconds: float
+
+    def seconds(self, rows: int) -> float:
+        """What so many rows take."""
+        return self.call_seconds + rows * self.row_seconds
+
+
+def cost_of(few_rows: int, few_seconds: float, rows: int, seconds: float) -> Cost:
+    """The cost of a way that took so long for few rows and so long for more; of one size alone, all is the rows'."""
+    row_seconds = (seconds - few_seconds) / (rows - few_rows) if rows > few_rows else seconds / rows
+    return Cost(seconds - rows * row_seconds, row_seconds)
 
 
 def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length: int) -> TrainedNet:
@@ -46,6 +78,34 @@ def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length:
 def seconds_by_transform(pipeline: PipelineModel, texts: DataFrame) -> float:
     """Texts to three columns."""
     return _seconds(pipeline.transform(texts).select("rawPrediction", "probability", "prediction"))
+
+
+def times_wide_over_alone(pipeline: PipelineModel, texts: DataFrame, folder: str, *, columns: int, times: int) -> float:
+    """How many times as long a prediction takes whose text stands among other columns of text, in Parquet files.
+
+    Parameters
+    ----------
+    pipeline : PipelineModel
+    texts : DataFrame
+        One column, `text`.
+    folder : str
+        Where the two tables are written.
+    columns : int
+        Of the wide table; all are texts of about the same length.
+    times : int
+        Turns; the median of their ratios is what is given.
+    """
+    others = [F.reverse("text").alias(f"text{number}") for number in range(1, columns)]
+    texts.write.mode("overwrite").parquet(f"{folder}/alone")
+    texts.select("text", *others).write.mode("overwrite").parquet(f"{folder}/wide")
+    spark = texts.sparkSession
+    tables = [spark.read.parquet(f"{folder}/{name}") for name in ("wide", "alone")]
+
+    def turn() -> float:
+        wide, alone = (_seconds(pipeline.transform(table).select("prediction")) for table in tables)
+        return wide / alone
+
+    return statistics.median([turn() for _ in range(times + 1)][1:])
 
 
 def seconds_by_batch_udf(trained: TrainedNet, encoded: DataFrame) -> float:
@@ -112,9 +172,13 @@ class BareLoop:
         context = multiprocessing.get_context("spawn")
         self._pools: list[Pool] = [context.Pool(1, _load, (trained, encoded, core, cores)) for core in range(cores)]
 
-    def seconds(self) -> float:
-        """What the slowest process takes for its rows."""
-        return max(result.get() for result in [pool.apply_async(_forward) for pool in self._pools])
+    def seconds(self, share: int = 1) -> float:
+        """What the slowest process takes for its rows, or for those of one in so many of its batches."""
+        return max(result.get() for result in [pool.apply_async(_forward, (share,)) for pool in self._pools])
+
+    def rows(self, share: int = 1) -> int:
+        """The rows of all processes, or those of one in so many of their batches."""
+        return sum(pool.apply(_rows, (share,)) for pool in self._pools)
 
     def close(self) -> None:
         """End the processes."""
@@ -144,12 +208,16 @@ def _load(trained: TrainedNet, encoded: str, core: int, cores: int) -> None:
     _held[:] = [trained.module(), batches]
 
 
-def _forward() -> float:
+def _rows(share: int) -> int:
+    return sum(len(length) for _, length in _held[1][::share])
+
+
+def _forward(share: int = 1) -> float:
     import torch
 
     net, batches = _held
     started = time.perf_counter()
     with torch.inference_mode():
-        for sequence, length in batches:
+        for sequence, length in batches[::share]:
             net(sequence, length)
     return time.perf_counter() - started

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from sentispark.jobs import bench_inference
 from sentispark.nn.options import NetOptions
 from sentispark.study import inference
-from sentispark.study.inference import BareLoop, untrained_net
+from sentispark.study.inference import BareLoop, Cost, cost_of, untrained_net
 
 L = 6
 
@@ -50,6 +50,7 @@ def test_the_bare_loop_has_every_row_once_and_trimmed(trained, encoded, monkeypa
 def test_its_processes_are_gone_when_it_is_closed(trained, encoded):
     bare = BareLoop(trained, encoded, 2)
     assert bare.seconds() > 0
+    assert (bare.rows(), bare.rows(share=2)) == (100, 100)  # a batch a process
     bare.close()
 
 
@@ -60,6 +61,12 @@ def test_a_net_that_has_learnt_nothing_is_the_same_every_time(trained):
         assert np.isfinite(again.module()(torch.ones(2, L, dtype=torch.long), torch.tensor([L, 0])).numpy()).all()
 
 
+def test_a_cost_is_that_of_a_call_and_that_of_a_row():
+    assert cost_of(100, 3.0, 300, 5.0) == Cost(call_seconds=2.0, row_seconds=0.01)
+    assert cost_of(100, 4.0, 100, 5.0) == Cost(call_seconds=0.0, row_seconds=0.05)
+    assert Cost(2.0, 0.01).seconds(1000) == 12
+
+
 @pytest.mark.endtoend
 def test_all_four_ways_are_measured(spark, tmp_path, monkeypatch):
     small = NetOptions(embedding_size=4, hidden_size=4, wide_size=20)
@@ -67,5 +74,8 @@ def test_all_four_ways_are_measured(spark, tmp_path, monkeypatch):
     found = bench_inference.measure(spark, tmp_path, rows=2000, times=1)
     assert set(found["ratios"]) == {"vs_bare_torch", "vs_predict_batch_udf", "vs_row_udf"}
     assert all(speed > 0 for speed in found["rows_per_second"].values())
+    assert found["cost"].keys() == found["rows_per_second"].keys()
+    assert all(cost.keys() == {"call_seconds", "microseconds_per_row"} for cost in found["cost"].values())
+    assert found["wide_over_text_alone"] > 0 < found["first_call_seconds"]
     assert (tmp_path / "ratios.png").stat().st_size > 1000
     json.dumps(found)
