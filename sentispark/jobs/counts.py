@@ -47,19 +47,22 @@ def counted(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
     Returns
     -------
     dict
-        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_written`; the rows
-        written are by split.
+        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_with_replaced,
+        characters_replaced, rows_written`; the rows written are by split.
     Ratings
     """
     seen: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     labelled: Counter[tuple[str, int]] = Counter()
-    merged = 0
+    merged = rows_with_replaced = characters_replaced = 0
     # A few lines a task: Spark would take longer to add them up.
-    lines = rows.where("copies IS NOT NULL").select("rating", "reason", "split", "label", "rows", "copies")
+    lines = rows.where("copies IS NOT NULL").select("rating", "reason", "split", "label", "rows", "copies", "replaced")
     for line in collected(lines):
         if line.rating is not None:
             seen[line.rating] += line.copies
+        elif line.replaced is not None:
+            rows_with_replaced += line.rows
+            characters_replaced += line.replaced
         elif line.reason is not None:
             reasons[line.reason] += line.copies
         else:
@@ -71,6 +74,8 @@ def counted(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
         "quarantine_reasons": dict(sorted(reasons.items())),
         "duplicates_merged": merged,
         "rows_left_out": sum(labelled[split, LEFT_OUT] for split in SPLITS),
+        "rows_with_replaced": rows_with_replaced,
+        "characters_replaced": characters_replaced,
         "rows_written": {split: labelled[split, 0] + labelled[split, 1] for split in SPLITS},
     }
     return counts, Ratings(

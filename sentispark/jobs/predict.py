@@ -17,8 +17,11 @@ from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import from_text, load_pipeline
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
-from sentispark.reviews.options import ReviewOptions, columns_of
+from sentispark.reviews.options import ReviewOptions, columns_of, layout_of
+from sentispark.reviews.parse import DEFAULT
 from sentispark.reviews.read import read_reviews, require_new_names
+from sentispark.reviews.records import Layout
+from sentispark.reviews.replaced import warn_of_replaced
 from sentispark.spark.causes import causes_told
 from sentispark.spark.folders import spark_folder, spark_path
 from sentispark.spark.params import quoted
@@ -57,6 +60,9 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
         flags.output,
         text_col=columns_of(flags.preset, text_col=flags.text_col)[0],
         format=flags.format,
+        layout=layout_of(
+            flags.preset, column_names=flags.column_names, csv_escape=flags.csv_escape, encoding=flags.encoding
+        ),
         keep_cols=[name.strip() for name in flags.keep_cols.split(",") if name.strip()],
         overwrite=flags.overwrite,
     )
@@ -70,6 +76,7 @@ def predict(
     *,
     text_col: str = "reviewText",
     format: str = "auto",
+    layout: Layout = DEFAULT,
     keep_cols: Sequence[str] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -82,7 +89,8 @@ def predict(
     Returns
     -------
     dict
-        `rows, rows_quarantined, seconds, rows_per_second, output`; records without a text are quarantined.
+        `rows, rows_quarantined, rows_with_replaced, characters_replaced, seconds, rows_per_second, output`; records
+        without a text are quarantined.
 
     Raises
     ------
@@ -100,10 +108,16 @@ def predict(
     model, folder = spark_folder(model_path), spark_folder(output)
     pipeline = from_text(load_pipeline(model))
     markup = pipeline.stages[0].getMarkup()
-    reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup)
+    reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup, **layout._asdict())
     require_apart(folder, files=[file.path for file in reviews.files], folders=[model])
     counted = Observation()
-    observed = reviews.records.observe(counted, F.count("*").alias("read"), F.count("reason").alias("quarantined"))
+    observed = reviews.records.observe(
+        counted,
+        F.count("*").alias("read"),
+        F.count("reason").alias("quarantined"),
+        F.count_if(F.col("replaced") > 0).alias("rows_with_replaced"),
+        F.sum("replaced").alias("characters_replaced"),
+    )
     usable = reviews.usable_of(observed).drop("rating")
     predicted = pipeline.transform(usable).select(
         *map(quoted, keep_cols),
@@ -119,10 +133,14 @@ def predict(
             raise InputError(
                 f"The input must hold at least one text in '{text_col}'. None of its {read} records has one."
             )
+    replaced = counted.get["rows_with_replaced"], counted.get["characters_replaced"] or 0
+    warn_of_replaced(reviews, rows=replaced[0], characters=replaced[1])
     seconds = time.perf_counter() - started
     return {
         "rows": read - quarantined,
         "rows_quarantined": quarantined,
+        "rows_with_replaced": replaced[0],
+        "characters_replaced": replaced[1],
         "seconds": round(seconds, 2),
         "rows_per_second": round((read - quarantined) / seconds, 1),
         "output": output,

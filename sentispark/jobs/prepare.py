@@ -30,6 +30,7 @@ from sentispark.reviews.distinct import dropped_places, merged_reviews
 from sentispark.reviews.kept import read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
+from sentispark.reviews.replaced import warn_of_replaced
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.causes import causes_told
 from sentispark.spark.exchange import PACKED
@@ -102,9 +103,10 @@ def prepare(
     Returns
     -------
     dict
-        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_written,
-        positive_share, vocabulary_size, sequence_length, seconds, stage_seconds, reused, output`. `rows_read` is the
-        sum of quarantined, merged, left out (neither positive nor negative) and written.
+        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_with_replaced,
+        characters_replaced, rows_written, positive_share, vocabulary_size, sequence_length, seconds, stage_seconds,
+        reused, output`. `rows_read` is the sum of quarantined, merged, left out (neither positive nor negative) and
+        written.
 
     Raises
     ------
@@ -128,7 +130,10 @@ def prepare(
         earlier = open_dataset(spark_folder(vocabulary))
         known, text = required_words(earlier), text_options_of(earlier, text)
     scale = reviews.polarity.scale
-    found = read_reviews(spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup)
+    layout = reviews.layout._asdict()
+    found = read_reviews(
+        spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup, **layout
+    )
     require_apart(folder, files=[file.path for file in found.files], folders=[earlier.folder] if earlier else [])
     origin = origin_of(found.files, reviews, text, known)
     seconds: dict[str, float] = {}
@@ -163,6 +168,7 @@ def _prepare(
     with _held(merged) as rows:
         with _stage("read, clean and merge", seconds):
             counts, ratings = counted(rows)
+        warn_of_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
         require_fit(reviews.polarity, counts, ratings, one_class_will_do=known is not None)
         split_rows = counts["rows_written"]
         second_pass = _SecondPass(rows, kept)

@@ -1,70 +1,103 @@
-"""A piece of a CSV file in, batches of its records out."""
+"""A piece of a CSV or TSV file in, batches of its records out."""
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sentispark.reviews.csv_form import Form, form_of
+from sentispark.reviews.csv_records import REPEATED_HEADER, Bad, RecordParser
+from sentispark.reviews.encoding import blocks_of_lines, without_marks
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, as_batch, opened
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, opened
 
 __all__ = ["csv_columns", "csv_rows"]
 
 
-def csv_rows(piece: Piece, fields: Fields) -> Iterator[pa.RecordBatch]:
+def csv_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
     with opened(piece) as file:
-        reader = _reader(file, piece)
-        header = next(reader, [])
-        places = [header.index(name) if name in header else None for name in fields.names]
-        for number, rows in enumerate(_bounded(row for row in reader if row)):
-            if number % piece.shares != piece.share:
-                continue
-            whole = [row if len(row) == len(header) else None for row in rows]
-            columns = [
-                [None if row is None or place is None else row[place] or None for row in whole] for place in places
-            ]
-            broken = [_as_line(row) if len(row) != len(header) else None for row in rows]
-            yield _batch(columns, broken, fields)
+        form, blocks = _begun(file, piece, fields, layout)
+        parser = RecordParser(form.dialect, len(form.header), form.place(fields.rating))
+        places = [form.place(name) for name in fields.names]
+        for number, records in enumerate(_bounded(parser.records(blocks))):
+            if number % piece.shares == piece.share:
+                yield _batch(records, list(form.header), places, fields, layout)
 
 
-def csv_columns(piece: Piece) -> list[str]:
-    """The names in the file's header."""
+def csv_columns(piece: Piece, fields: Fields, layout: Layout) -> list[str]:
+    """The names of the file's columns."""
     with opened(piece) as file:
-        return next(_reader(file, piece), [])
+        return _begun(file, piece, fields, layout)[0].names
 
 
-def _reader(file: BinaryIO, piece: Piece) -> Iterator[list[str]]:
-    csv.field_size_limit(sys.maxsize)
-    separator = "\t" if ".tsv" in piece.path.lower().rsplit("/", 1)[-1] else ","
-    return csv.reader(io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline=""), delimiter=separator)
+def _begun(file: BinaryIO, piece: Piece, fields: Fields, layout: Layout) -> tuple[Form, Iterator[list[str]]]:
+    """The form of a file, and the blocks of its lines without those before the first record."""
+    blocks = blocks_of_lines(file, layout.encoding, path=piece.path, block_bytes=BLOCK_BYTES)
+    head = next(blocks, [])
+    form = form_of(
+        head,
+        path=piece.path,
+        names=fields.names,
+        columns=layout.columns,
+        escape=layout.csv_escape,
+        tsv=piece.format == "tsv",
+    )
+    return form, itertools.chain([head[form.before :]], blocks)
 
 
-def _batch(columns: Sequence[Sequence[str | None]], broken: Sequence[str | None], fields: Fields) -> pa.RecordBatch:
-    """The columns of `fields.names`, one sequence each, and the broken records, as a batch."""
-    arrays = {name: pa.array(column, pa.string()) for name, column in zip(fields.names, columns, strict=True)}
-    return as_batch(arrays, pa.array(broken, pa.string()), fields)
-
-
-def _as_line(row: list[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()
-
-
-def _bounded(rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    """Rows in lists of bounded length and size."""
+def _bounded(records: Iterable[list[str] | Bad]) -> Iterator[list[list[str] | Bad]]:
+    """Records in lists of bounded length and size."""
     held, size = [], 0
-    for row in rows:
-        held.append(row)
-        size += sum(map(len, row))
+    for record in records:
+        held.append(record)
+        size += sum(map(len, record))
         if len(held) == BATCH_ROWS or size > BLOCK_BYTES:
             yield held
             held, size = [], 0
     if held:
         yield held
+
+
+def _batch(
+    records: Sequence[list[str] | Bad],
+    header: list[str],
+    places: Sequence[int | None],
+    fields: Fields,
+    layout: Layout,
+) -> pa.RecordBatch:
+    """Some records as a batch; a header that stands among them, as in files put together, is none."""
+    bad = {
+        place: record if type(record) is Bad else Bad(",".join(record), REPEATED_HEADER)
+        for place, record in enumerate(records)
+        if type(record) is Bad or record == header
+    }
+    rows = [None if place in bad else row for place, row in enumerate(records)] if bad else records
+    columns = [_column(rows, place) for place in places]
+    lines, reasons = (
+        [getattr(bad[place], name) or None if place in bad else None for place in range(len(records))] if bad else None
+        for name in Bad._fields
+    )
+    arrays, replaced = zip(*map(without_marks, [*columns, lines or [None] * len(records)]), strict=True)
+    if layout.escaped_breaks:
+        arrays = [_with_breaks(array) for array in arrays]
+    named = dict(zip(fields.names, arrays, strict=False))
+    return as_batch(named, arrays[-1], fields, reasons=reasons, replaced=replaced)
+
+
+def _column(rows: Sequence[list[str] | None], place: int | None) -> list[str | None]:
+    """The fields of one place; empty ones are none."""
+    if place is None:
+        return [None] * len(rows)
+    return [None if row is None else row[place] or None for row in rows]
+
+
+def _with_breaks(texts: pa.StringArray) -> pa.StringArray:
+    """Texts with line breaks and quotes where a backslash and a letter or a quote stand for them."""
+    for spelled, meant in (("\\n", "\n"), ('\\"', '"')):
+        texts = pc.replace_substring(texts, spelled, meant)
+    return texts

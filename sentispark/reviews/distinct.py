@@ -54,8 +54,9 @@ _COUNTS = {
     "label": pa.int32(),
     "rows": pa.int64(),
     "copies": pa.int64(),
+    "replaced": pa.int64(),
 }
-_SENT = f"{PACKED}, rating string, reason string, split int, label int, rows long, copies long"
+_SENT = f"{PACKED}, rating string, reason string, split int, label int, rows long, copies long, replaced long"
 
 # Of the ratings that a task has read, each spelling is counted for so many of the most frequent.
 _SPELLINGS = 1000
@@ -85,7 +86,8 @@ def merged_reviews(
         A partition for each task of `reviews`, for `dropped_places`, with some rows that count: that many `copies`
         (long) of records of one `split` (int) and `label` (int; `LEFT_OUT` for those whose text is neither positive
         nor negative, and dropped) became so many `rows` (long); or were put into the quarantine for a `reason`
-        (string); or, beside all these, had a `rating` that is spelled so (string). `copies` is null in all other rows.
+        (string); or, beside all these, had a `rating` that is spelled so (string). With no copies, so many characters
+        were `replaced` (long) in so many `rows`, as their bytes are no text. `copies` is null in all other rows.
 
     Raises
     ------
@@ -128,6 +130,7 @@ def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: Tex
         writer.close()
         bad.close()
         yield _counts(reason=list(bad.reasons), copies=list(bad.reasons.values()))
+        yield _counts(rows=[bad.rows_with_replaced], copies=[0], replaced=[bad.characters_replaced])
         yield _counts(rating=list(seen.counts), copies=list(seen.counts.values()))
 
     return run
@@ -214,16 +217,21 @@ class _QuarantineWriter:
     ----------
     reasons : Counter
         How many records were written for each reason.
+    rows_with_replaced, characters_replaced : int
+        In how many records, these and the others, how many characters were replaced.
     """
 
     def __init__(self, folder: Folder, task: int) -> None:
         self._folder, self._task, self._files = folder, task, 0
         self._held: list[pa.RecordBatch] = []
         self.reasons: Counter[str] = Counter()
+        self.rows_with_replaced = self.characters_replaced = 0
 
     def take_out(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Write the records that have a reason; gives `text` and `rating` of the others."""
-        reviews = records.select(["text", "rating"])
+        reviews, replaced = records.select(["text", "rating"]), records.column("replaced").to_numpy()
+        self.rows_with_replaced += np.count_nonzero(replaced)
+        self.characters_replaced += int(replaced.sum())
         usable = pc.is_null(records.column("reason"))
         if pc.all(usable).as_py():
             return reviews

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from sentispark.reviews.encoding import marked, replaced_marks
+
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -40,15 +42,16 @@ class LineDecoder:
         plain = [name if re.fullmatch(r'[^\\"\x00-\x1f]+', name) else None for name in names]
         self._Line = msgspec.defstruct(
             "Line",
-            [*attributes, ("broken", str | None, None)],
+            [*attributes, ("broken", str | None, None), ("replaced", int, 0)],
             rename={
                 slot: name or f"{_NOBODYS_NAME} ({slot})"
-                for slot, name in zip([*slots, "broken"], [*plain, None], strict=True)
+                for slot, name in zip([*slots, "broken", "replaced"], [*plain, None, None], strict=True)
             },
             forbid_unknown_fields=None in plain,
             gc=False,
         )
         self._decode = msgspec.json.Decoder(self._Line).decode
+        self._any_replaced = False
         self._getters = [attrgetter(slot) for slot in (*slots, "broken")]
 
     def lines(self, block: bytes) -> list[Any]:
@@ -71,15 +74,22 @@ class LineDecoder:
         """The fields, string arrays of shape (n,), null where a line has none; last, the lines that are no JSON."""
         return [_as_text([*map(getter, lines)]) for getter in self._getters]
 
+    def replaced(self, lines: Sequence[Any]) -> dict[int, int]:
+        """How many characters of a line stand for bytes that are no text, by the line's place, where there are any."""
+        if not self._any_replaced:
+            return {}
+        return {place: line.replaced for place, line in enumerate(lines) if line.replaced}
+
     def _odd(self, raw: bytes) -> Any | None:
         """A line that is not as it should be, by way of `json`; None if it is blank."""
-        text = raw.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
+        text, replaced = replaced_marks(marked(raw.removeprefix(_BYTE_ORDER_MARK), "utf-8"))
+        self._any_replaced |= replaced > 0
         if not text.strip():
             return None
         record = lenient_json(text)
         if not isinstance(record, dict):
-            return self._Line(broken=text)
-        return self._Line(*(spelled(record.get(name)) for name in self._names))
+            return self._Line(broken=text, replaced=replaced)
+        return self._Line(*(spelled(record.get(name)) for name in self._names), replaced=replaced)
 
 
 def lenient_json(text: str) -> Any:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
+from sentispark.reviews.encoding import marked, recoded, require_narrow
 from sentispark.reviews.json_lines import lenient_json
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import opened
@@ -35,8 +36,8 @@ class JsonNames(NamedTuple):
     whole: bool
 
 
-def json_names(path: str) -> JsonNames:
-    """The fields of the records in the first megabyte of a file, decompressed."""
+def json_names(path: str, encoding: str = "utf-8") -> JsonNames:
+    """The fields of the records in the first megabyte of a file, decompressed; raises what `require_narrow` raises."""
     try:
         with opened(Piece(path, "json", 0, 0)) as file:
             block = file.read(_LOOKED_AT)
@@ -44,7 +45,8 @@ def json_names(path: str) -> JsonNames:
             block += b"" if whole else file.readline()
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException):
         return JsonNames(set(), told=False, whole=False)
-    records = [_decoded(line) for line in block.splitlines() if line.strip()]
+    require_narrow(block, encoding, path=path)
+    records = [_decoded(line) for line in recoded(marked(block, encoding)).splitlines() if line.strip()]
     found = [record for record in records if isinstance(record, dict)]
     names = {name for record in found for name in record}
     return JsonNames(names, told=bool(found) or not records, whole=whole and len(found) == len(records))

@@ -27,7 +27,7 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str 
     Parameters
     ----------
     batch : RecordBatch
-        `text`, `stars`, `broken` and maybe `kept`, as `read_piece` gives them.
+        `text`, `stars`, `broken`, `why`, `replaced` and maybe `kept`, as `read_piece` gives them.
     file : str
         Where they come from.
     scale : Scale or None
@@ -39,7 +39,7 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str 
     -------
     RecordBatch
         `text` (never blank) and `rating` (double; null where none is needed) of the reviews; `reason`, `file` and
-        `record` (what was read) of all others; `kept` where the input has it.
+        `record` (what was read) of all others; `replaced` as it comes; `kept` where the input has it.
     """
     raw, stars, broken = (batch.column(name) for name in ("text", "stars", "broken"))
     text = clean_markup(raw) if markup == "clean" else raw
@@ -49,7 +49,7 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str 
     for mask, why in (
         (blank.fill_null(False), BLANK_TEXT),
         (raw.is_null(), NO_TEXT),
-        (broken.is_valid(), BROKEN),
+        (broken.is_valid(), pc.fill_null(batch.column("why"), BROKEN)),
     ):
         reason = pc.if_else(mask, why, reason)
     bad = reason.is_valid()
@@ -63,6 +63,7 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str 
         "reason": reason,
         "file": pc.if_else(bad, file, pa.scalar(None, pa.string())),
         "record": record,
+        "replaced": batch.column("replaced"),
         **({"kept": batch.column("kept")} if "kept" in batch.schema.names else {}),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -5,27 +5,43 @@ from __future__ import annotations
 import dataclasses
 
 from sentispark.options import Rule, anything, between, one_of, option, seed_rule
+from sentispark.reviews.csv_form import ESCAPES
+from sentispark.reviews.encoding import is_text_encoding
 from sentispark.reviews.polarity import Polarity, polarity_of
+from sentispark.reviews.records import Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, is_scale, parse_scale
 
-__all__ = ["FORMATS", "PRESETS", "ReviewOptions", "columns_of"]
+__all__ = ["FORMATS", "PRESETS", "ReviewOptions", "columns_of", "layout_of"]
 
-FORMATS = ("auto", "json", "csv", "parquet")
+FORMATS = ("auto", "json", "csv", "tsv", "parquet")
 
 # The fields of the text and of the rating in the releases that people have.
 PRESETS = {
     "amazon2014": ("reviewText", "overall"),  # McAuley's Amazon data, He & McAuley 2016
+    "amazon2015": ("review_body", "star_rating"),  # Amazon Customer Reviews, 2015: TSV
     "amazon2018": ("reviewText", "overall"),  # the same, Ni et al. 2019
     "amazon2023": ("text", "rating"),  # the same, Hou et al. 2024
     "finefoods": ("Text", "Score"),  # Amazon Fine Food Reviews, Kaggle
     "imdb": ("review", "sentiment"),  # IMDB Dataset of 50K Movie Reviews, Kaggle: positive or negative
     "tripadvisor": ("Review", "Rating"),  # Trip Advisor Hotel Reviews, Kaggle
     "yelp": ("text", "stars"),  # Yelp Open Dataset
+    # Zhang, Zhao & LeCun 2015: 1 is negative and 2 positive, or 1 to 5 stars.
+    "amazon_polarity": ("text", "label"),
+    "amazon_full": ("text", "label"),
+    "yelp_polarity": ("text", "label"),
+    "yelp_full": ("text", "label"),
+}
+# The columns of those releases that are CSV without a header; line breaks in their texts are spelled `\n`.
+HEADERLESS = {
+    "amazon_polarity": ("label", "title", "text"),
+    "amazon_full": ("label", "title", "text"),
+    "yelp_polarity": ("label", "text"),
+    "yelp_full": ("label", "text"),
 }
 _DEFAULT = "amazon2018"
 
 # The ratings of those releases that are not on the default scale.
-PRESET_SCALES = {"imdb": "negative,positive"}
+PRESET_SCALES = {"imdb": "negative,positive", "amazon_polarity": "1-2", "yelp_polarity": "1-2"}
 
 
 def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tuple[str, str]:
@@ -33,6 +49,12 @@ def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tu
     text, rating = PRESETS[preset]
     default_text, default_rating = PRESETS[_DEFAULT]
     return text if text_col == default_text else text_col, rating if rating_col == default_rating else rating_col
+
+
+def layout_of(preset: str, *, column_names: str, csv_escape: str, encoding: str) -> Layout:
+    """How text files are to be read, as options and preset say; what `column_names` names stands over the preset."""
+    columns = tuple(name for name in column_names.split(",") if name) or HEADERLESS.get(preset, ())
+    return Layout(columns, csv_escape, encoding, preset in HEADERLESS)
 
 
 _RATING = Rule("a rating of the scale", lambda value: isinstance(value, (int, float, str)) and value not in (True, ""))
@@ -46,7 +68,25 @@ class ReviewOptions:
     text_col: str = option(PRESETS[_DEFAULT][0], anything(), "field that holds the text")
     rating_col: str = option(PRESETS[_DEFAULT][1], anything(), "field that holds the rating")
     format: str = option(
-        "auto", one_of(*FORMATS), "format of the files (json: one object a line); auto goes by their names"
+        "auto",
+        one_of(*FORMATS),
+        "format of the files (json: one object a line; tsv: tabs, no quotes); auto goes by their names",
+    )
+    column_names: str = option(
+        "",
+        anything(),
+        "columns of CSV and TSV files without a header, in their order, with commas: label,title,text",
+        flag="--columns",
+    )
+    csv_escape: str = option(
+        "auto",
+        one_of(*ESCAPES),
+        "how a quote in a quoted field of CSV is spelled: twice, or after a backslash, as Spark writes it; auto looks",
+    )
+    encoding: str = option(
+        "utf-8",
+        Rule("an encoding of text that Python knows, such as utf-8, cp1252 or utf-16", is_text_encoding),
+        "encoding of all files but Parquet; what cannot be decoded is replaced, and counted",
     )
     rating_scale: str = option(
         DEFAULT_SCALE,
@@ -73,6 +113,13 @@ class ReviewOptions:
     def columns(self) -> tuple[str, str]:
         """The fields of the text and of the rating."""
         return columns_of(self.preset, text_col=self.text_col, rating_col=self.rating_col)
+
+    @property
+    def layout(self) -> Layout:
+        """How text files are to be read."""
+        return layout_of(
+            self.preset, column_names=self.column_names, csv_escape=self.csv_escape, encoding=self.encoding
+        )
 
     @property
     def scale_name(self) -> str:

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from sentispark.reviews.json_lines import spelled
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, Fields, as_batch, opened
+from sentispark.reviews.records import BATCH_ROWS, Fields, Layout, as_batch, opened
 
 __all__ = ["parquet_columns", "parquet_rows"]
 
 
-def parquet_rows(piece: Piece, fields: Fields) -> Iterator[pa.RecordBatch]:
+def parquet_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
     partition = _partition_values(piece.path)
     with opened(piece) as file:

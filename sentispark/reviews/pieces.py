@@ -16,7 +16,7 @@ __all__ = ["COMPRESSIONS", "File", "Piece", "cut_into_tasks", "find_files", "for
 
 # Endings of compressed files, and how each is compressed.
 COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "xz": "xz", "zst": "zstd", "zstd": "zstd", "lz4": "lz4"}
-_ENDINGS = {"json": "json|jsonl|ndjson", "csv": "csv|tsv", "parquet": "parquet|parq|pq"}
+_ENDINGS = {"json": "json|jsonl|ndjson", "csv": "csv", "tsv": "tsv|tab", "parquet": "parquet|parq|pq"}
 
 # How many bytes of JSON lines a byte of the file stands for, roughly: pieces are made equal by it, nothing else.
 _COMPRESSED, _COLUMNAR = 3, 2
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
     Attributes
     ----------
     path : str
-    format : {"json", "csv", "parquet"}
+    format : {"json", "csv", "tsv", "parquet"}
     start, stop : int
         The bytes in which the piece's lines begin; all of the file's where it cannot be cut.
     share, shares : int
@@ -121,14 +121,17 @@ def format_of(path: str) -> str:
     for name, endings in _ENDINGS.items():
         if re.search(rf"\.(?:{endings})(?:\.(?:{'|'.join(COMPRESSIONS)}))?$", path, re.IGNORECASE):
             return name
-    raise InputError(f"The format of '{path}' cannot be told from its name. Name the format: json, csv or parquet.")
+    raise InputError(
+        f"The format of '{path}' cannot be told from its name. Name the format: json, csv, tsv or parquet."
+    )
 
 
-def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int) -> list[list[Piece]]:
+def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int, anywhere: bool = True) -> list[list[Piece]]:
     """Files and their formats, cut and put together to equal tasks: one to three a core, or more of the largest size.
 
-    Lines of JSON are cut anywhere. Rows of a compressed file, of CSV (a quoted field may hold line breaks) and of
-    Parquet are found only by reading from the beginning; several tasks then take turns at their blocks.
+    Lines of JSON are cut anywhere, if `anywhere` says that their ends can be told without decoding. Rows of a
+    compressed file, of CSV (a quoted field may hold line breaks) and of Parquet are found only by reading from the
+    beginning; several tasks then take turns at their blocks.
     """
     files = [(file, format) for file, format in files if file.size]
     work = [file.size * _work(file, format) for file, format in files]
@@ -137,7 +140,7 @@ def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int) -> list[lis
     pieces = [
         (piece, bytes_of_work / len(cut))
         for (file, format), bytes_of_work in zip(files, work, strict=True)
-        for cut in [_cut(file, format, math.ceil(bytes_of_work / enough))]
+        for cut in [_cut(file, format, math.ceil(bytes_of_work / enough), anywhere)]
         for piece in cut
     ]
     done = itertools.accumulate(bytes_of_work for _, bytes_of_work in pieces)
@@ -151,9 +154,9 @@ def _work(file: File, format: str) -> int:
     return 1 if Piece(file.path, format, 0, 0).compression is None else _COMPRESSED
 
 
-def _cut(file: File, format: str, parts: int) -> Sequence[Piece]:
+def _cut(file: File, format: str, parts: int, anywhere: bool) -> Sequence[Piece]:
     whole = Piece(file.path, format, 0, file.size)
-    if format == "json" and whole.compression is None:
+    if format == "json" and anywhere and whole.compression is None:
         edges = [file.size * part // parts for part in range(parts + 1)]
         return [whole._replace(start=start, stop=stop) for start, stop in itertools.pairwise(edges)]
     shares = parts if format == "parquet" else min(parts, _MOST_SHARES)

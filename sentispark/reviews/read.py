@@ -16,12 +16,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
+from sentispark.reviews.csv_form import ESCAPES
+from sentispark.reviews.encoding import is_cuttable, is_text_encoding
 from sentispark.reviews.json_names import json_names
 from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMATS
-from sentispark.reviews.parse import columns_in, read_piece
+from sentispark.reviews.parse import DEFAULT, columns_in, read_piece
 from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
-from sentispark.reviews.records import Fields
+from sentispark.reviews.records import Fields, Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
@@ -53,6 +55,8 @@ class Reviews:
         What the ratings are on; None where they do not matter.
     markup : {"clean", "keep"}
         Whether texts are cleaned.
+    layout : Layout
+        How text files are read.
     """
 
     spark: SparkSession
@@ -61,6 +65,7 @@ class Reviews:
     fields: Fields
     scale: Scale | None
     markup: str = "clean"
+    layout: Layout = DEFAULT
 
     def through(self, kernel: Kernel, schema: str) -> DataFrame:
         """What a function makes of the records, in the process that reads them.
@@ -69,23 +74,24 @@ class Reviews:
         ----------
         kernel : callable
             Takes the number of the task and its batches of records: `text` string, `rating` double, and,
-            null where the record can be used, `reason`, `file`, `record`; last, `kept` list<string>, if fields are
-            kept. Runs on executors, so it must not refer to Spark.
+            null where the record can be used, `reason`, `file`, `record`; `replaced` int, the number of characters
+            that stand for bytes that are no text; last, `kept` list<string>, if fields are kept. Runs on executors, so
+            it must not refer to Spark.
         schema : str
             Spark's types of the batches that it gives.
         """
-        fields, scale, markup = self.fields, self.scale, self.markup
+        fields, scale, markup, layout = self.fields, self.scale, self.markup, self.layout
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for number, pieces in spread_values(batches):
-                yield from kernel(number, _judged(_unpressed(pieces), fields, scale, markup))
+                yield from kernel(number, _judged(_unpressed(pieces), fields, scale, markup, layout))
 
         return map_batches(spread(self.spark, [_pressed(pieces) for pieces in self.tasks]), run, schema)
 
     @property
     def records(self) -> DataFrame:
         """All records, with the columns that `through` tells."""
-        schema = "text string, rating double, reason string, file string, record string"
+        schema = "text string, rating double, reason string, file string, record string, replaced int"
         return self.through(lambda _, batches: batches, schema + (", kept array<string>" if self.fields.kept else ""))
 
     @property
@@ -113,9 +119,11 @@ def _unpressed(pieces: bytes) -> list[Piece]:
     return [Piece(*piece) for piece in pickle.loads(zlib.decompress(pieces))]
 
 
-def _judged(pieces: list[Piece], fields: Fields, scale: Scale | None, markup: str) -> Iterator[pa.RecordBatch]:
+def _judged(
+    pieces: list[Piece], fields: Fields, scale: Scale | None, markup: str, layout: Layout
+) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
-        for batch in read_piece(piece, fields):
+        for batch in read_piece(piece, fields, layout):
             yield judge(batch, file=piece.path, scale=scale, markup=markup)
 
 
@@ -129,11 +137,16 @@ def read_reviews(
     keep_cols: Sequence[str] = (),
     rating_scale: str = DEFAULT_SCALE,
     markup: str = "clean",
+    columns: Sequence[str] = (),
+    csv_escape: str = "auto",
+    encoding: str = "utf-8",
+    escaped_breaks: bool = False,
 ) -> Reviews:
-    """Reviews from JSON lines, CSV (with a header) or Parquet files, compressed ones too.
+    """Reviews from JSON lines, CSV, TSV or Parquet files, compressed ones too.
 
     Nothing is inferred: a record that lacks the text or the rating, or whose rating is not on the scale, goes to
     the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
+    The separator of CSV (comma, tab, semicolon or bar) is the one with which its header has the wanted names.
 
     Parameters
     ----------
@@ -145,8 +158,9 @@ def read_reviews(
         The field that holds the text.
     rating_col : str or None
         The field that holds the rating; None where ratings are not needed, as for predictions.
-    format : {"auto", "json", "csv", "parquet"}
-        "auto" goes by the ending of each file's name.
+    format : {"auto", "json", "csv", "tsv", "parquet"}
+        "auto" goes by the ending of each file's name. In "tsv" a quote is a character like others; files of tabs and
+        quotes are read as "csv".
     keep_cols : sequence of str
         Fields that are read beside, as text, such as a review's id; not `text` or `rating`. Names that differ by case
         alone are one name to Spark.
@@ -156,13 +170,23 @@ def read_reviews(
         "4 out of 5" (if the scale ends with 5) and "★★★★" are 4, and the words positive and negative its ends.
     markup : {"clean", "keep"}
         Whether HTML is taken out of the texts, and runs of blanks become one; see `sentispark.text.markup`.
+    columns : sequence of str
+        The names of the columns of CSV and TSV files whose first line is a record already.
+    csv_escape : {"auto", "double", "backslash"}
+        How a quote within a quoted field of CSV is spelled: twice, or after a backslash, as Spark writes it.
+        "auto" goes by the first megabyte of each file, and lets a record that is broken so be read the other way.
+    encoding : str
+        Of all files but Parquet. What cannot be decoded becomes U+FFFD, and is counted in `replaced`.
+    escaped_breaks : bool
+        Whether in CSV and TSV a backslash and an `n` stand for a line break, as in the releases of Zhang et al. 2015.
 
     Raises
     ------
     OptionError
         If the scale is none.
     InputError
-        If a path matches no file, a file's format cannot be told, or no file has the columns.
+        If a path matches no file, a file's format cannot be told, no file has the columns, one has a column twice, or
+        a file is of UTF-16 or UTF-32 and `encoding` does not say so.
     """
     keep_cols = (keep_cols,) if isinstance(keep_cols, str) else tuple(keep_cols)
     require_new_names(keep_cols, "text", "rating")
@@ -174,6 +198,11 @@ def read_reviews(
     scale = None if rating_col is None else parse_scale(rating_scale)
     if markup not in MARKUP:
         raise InputError(f"'markup' must be one of {', '.join(MARKUP)}. Got '{markup}'.")
+    if csv_escape not in ESCAPES:
+        raise InputError(f"'csv_escape' must be one of {', '.join(ESCAPES)}. Got '{csv_escape}'.")
+    if not is_text_encoding(encoding):
+        raise InputError(f"'encoding' must be an encoding of text that Python knows. Got '{encoding}'.")
+    layout = Layout(tuple(columns), csv_escape, encoding, escaped_breaks)
     paths = [paths] if isinstance(paths, str) else paths
     # Each file once, although paths may overlap.
     places = zip(paths, spark_folders(paths), strict=True)
@@ -181,8 +210,9 @@ def read_reviews(
     if not files:
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
-    _require_columns(formats, fields)
-    return Reviews(spark, tuple(files), cut_into_tasks(formats, cores=task_cores(spark)), fields, scale, markup)
+    _require_columns(formats, fields, layout)
+    tasks = cut_into_tasks(formats, cores=task_cores(spark), anywhere=is_cuttable(encoding))
+    return Reviews(spark, tuple(files), tasks, fields, scale, markup, layout)
 
 
 def require_new_names(keep_cols: Sequence[str], *taken: str) -> None:
@@ -201,7 +231,7 @@ def require_new_names(keep_cols: Sequence[str], *taken: str) -> None:
         seen[name.lower()] = name
 
 
-def _require_columns(files: Sequence[tuple[File, str]], fields: Fields) -> None:
+def _require_columns(files: Sequence[tuple[File, str]], fields: Fields, layout: Layout) -> None:
     """Raise `InputError` if no file can hold one of the fields; files are opened until all have been seen.
 
     Lines of JSON have no header: their first records must have the text and the rating somewhere. What is kept beside
@@ -213,12 +243,12 @@ def _require_columns(files: Sequence[tuple[File, str]], fields: Fields) -> None:
         if format == "json":
             if number == _JSON_FILES_LOOKED_AT:
                 return
-            columns, told, whole = json_names(file.path)
+            columns, told, whole = json_names(file.path, layout.encoding)
             if not told:
                 return
             may_come_later |= set() if whole else set(fields.kept)
         else:
-            columns = columns_in(file.path, format)
+            columns = columns_in(file.path, format, fields, layout)
         found.update(columns)
         lacking.difference_update(columns)
         if not lacking:

@@ -7,14 +7,16 @@ import io
 import itertools
 import lzma
 from bz2 import BZ2File
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from sentispark.files import Folder
 from sentispark.reviews.pieces import Piece
 
-__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "as_batch", "opened"]
+__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "Layout", "as_batch", "opened"]
 
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 8192
@@ -31,6 +33,27 @@ class Fields(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """All of them, each once, text first."""
         return tuple(dict.fromkeys(name for name in (self.text, self.rating, *self.kept) if name is not None))
+
+
+class Layout(NamedTuple):
+    """What is not known from the files' names of how text files are to be read.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The names of the columns of CSV and TSV files, if no line of theirs holds them.
+    csv_escape : {"auto", "double", "backslash"}
+        How a quote within quotes is spelled; see `csv_form.ESCAPES`.
+    encoding : str
+        Of all files but Parquet.
+    escaped_breaks : bool
+        Whether in CSV and TSV a backslash and an `n` stand for a line break.
+    """
+
+    columns: tuple[str, ...] = ()
+    csv_escape: str = "auto"
+    encoding: str = "utf-8"
+    escaped_breaks: bool = False
 
 
 def opened(piece: Piece) -> BinaryIO:
@@ -51,11 +74,40 @@ def opened(piece: Piece) -> BinaryIO:
             return io.BufferedReader(pa.CompressedInputStream(file, other), BLOCK_BYTES)
 
 
-def as_batch(arrays: dict[str, pa.StringArray], broken: pa.StringArray, fields: Fields) -> pa.RecordBatch:
-    """The arrays of all `fields.names`, and the broken records, as the batch that `read_piece` gives."""
+def as_batch(
+    arrays: dict[str, pa.StringArray],
+    broken: pa.StringArray,
+    fields: Fields,
+    *,
+    reasons: Sequence[str | None] | None = None,
+    replaced: Iterable[dict[int, int]] = (),
+) -> pa.RecordBatch:
+    """The batch that `read_piece` gives.
+
+    Parameters
+    ----------
+    arrays : dict
+        Those of all `fields.names`.
+    broken : string array
+        The broken records.
+    fields : Fields
+    reasons : sequence of str or None, optional
+        Why they are broken.
+    replaced : iterable of dict
+        How many characters were replaced in some records, by their places, in parts that add up.
+    """
     rows = len(broken)
+    characters = np.zeros(rows, np.int32)
+    for place, count in itertools.chain.from_iterable(counts.items() for counts in replaced):
+        characters[place] += count
     stars = pa.nulls(rows, pa.string()) if fields.rating is None else arrays[fields.rating]
-    batch = {"text": arrays[fields.text], "stars": stars, "broken": broken}
+    batch = {
+        "text": arrays[fields.text],
+        "stars": stars,
+        "broken": broken,
+        "why": pa.nulls(rows, pa.string()) if reasons is None else pa.array(reasons, pa.string()),
+        "replaced": pa.array(characters),
+    }
     if fields.kept:
         # Row-major, as the lists are filled: row 0 of all columns, row 1 of all columns, …
         flat = itertools.chain.from_iterable(zip(*(arrays[name].to_pylist() for name in fields.kept), strict=True))

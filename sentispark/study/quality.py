@@ -44,7 +44,8 @@ def labelled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOpt
     One row a text, with its most frequent rating, the lower of two that are equally frequent; written in pandas.
     """
     polarity = options.polarity
-    found = read_reviews(spark, paths, *options.columns, options.format, rating_scale=polarity.scale.name)
+    layout = options.layout._asdict()
+    found = read_reviews(spark, paths, *options.columns, options.format, rating_scale=polarity.scale.name, **layout)
     usable = found.usable.toPandas()
     counts = usable.groupby(["text", "rating"]).size().rename("count").reset_index()
     best = counts.sort_values(["count", "rating"], ascending=[False, True]).drop_duplicates("text")

@@ -1,5 +1,6 @@
 """Files to datasets: against a plain Python loop over the same records, and the same bytes however they are read."""
 
+import dataclasses
 import gzip
 import html
 import json
@@ -361,3 +362,29 @@ def test_what_every_task_is_sent_does_not_grow_with_files_and_tasks(spark, tmp_p
                 spark, [str(folder)], str(tmp_path / f"{files}-dataset"), ReviewOptions(), TextOptions(vocab_size=5)
             )
     assert all(abs(few - many) < 100 for few, many in zip(sent[2], sent[16], strict=True)), dict(sent)
+
+
+def test_characters_that_are_no_text_are_counted_and_the_likely_encoding_is_told(spark, tmp_path, caplog):
+    reviews = "".join(f"un café nº {number} très “bon”,{1 + number % 5}\n" for number in range(60))
+    (tmp_path / "a.csv").write_bytes(f"text,stars\nplain,5\n{reviews}".encode("cp1252"))
+    options = ReviewOptions(text_col="text", rating_col="stars", validation_share=0.0, test_share=0.0)
+    with caplog.at_level(logging.WARNING):
+        result = prepare(spark, [str(tmp_path / "a.csv")], str(tmp_path / "out-a"), options, TextOptions(min_count=1))
+    assert (result["rows_with_replaced"], result["characters_replaced"]) == (60, 60 * 5)
+    assert "a.csv' looks like cp1252: give --encoding cp1252." in caplog.text
+    caplog.clear()
+    options = dataclasses.replace(options, encoding="cp1252")
+    result = prepare(spark, [str(tmp_path / "a.csv")], str(tmp_path / "out-b"), options, TextOptions(min_count=1))
+    assert (result["rows_with_replaced"], result["characters_replaced"], result["rows_read"]) == (0, 0, 61)
+    assert "looks like" not in caplog.text
+
+
+def test_a_release_without_a_header_and_with_ratings_of_its_own(spark, tmp_path):
+    rows = "".join(f'"{1 + number % 2}","title","text {number}\\nover ""two"" lines"\n' for number in range(40))
+    (tmp_path / "train.csv").write_text(rows)
+    options = ReviewOptions(preset="amazon_polarity", validation_share=0.0, test_share=0.0)
+    result = prepare(spark, [str(tmp_path / "train.csv")], str(tmp_path / "out"), options, TextOptions(min_count=1))
+    assert (result["rows_read"], result["rows_quarantined"], result["positive_share"]) == (40, 0, 0.5)
+    words = set(open_dataset(tmp_path / "out").word_list.words)
+    assert {"over", "two", "lines"} <= words
+    assert "nover" not in words

@@ -43,7 +43,8 @@ PACKED = {
 
 def rows_of(pieces, fields=FIELDS):
     batches = [batch for piece in pieces for batch in read_piece(piece, fields)]
-    return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+    names = ["text", "stars", "broken", *(["kept"] if fields.kept else [])]
+    return [tuple(row.values()) for batch in batches for row in batch.select(names).to_pylist()]
 
 
 # Lines of every kind: objects with odd texts and ratings, and whatever else stands in files.
@@ -251,8 +252,19 @@ def test_what_a_plain_reader_cannot_honour_is_an_error(tmp_path, commits, metada
 @given(st.lists(st.tuples(values, values), max_size=8))
 def test_every_record_is_a_review_or_has_its_reason(pairs):
     batch = pa.RecordBatch.from_pylist(
-        [{"text": spelled(text), "stars": spelled(stars), "broken": None} for text, stars in pairs],
-        schema=pa.schema([("text", pa.string()), ("stars", pa.string()), ("broken", pa.string())]),
+        [
+            {"text": spelled(text), "stars": spelled(stars), "broken": None, "why": None, "replaced": 0}
+            for text, stars in pairs
+        ],
+        schema=pa.schema(
+            [
+                ("text", pa.string()),
+                ("stars", pa.string()),
+                ("broken", pa.string()),
+                ("why", pa.string()),
+                ("replaced", pa.int32()),
+            ]
+        ),
     )
     judged = judge(batch, file="a", scale=parse_scale("1-5")).to_pylist()
     assert len(judged) == len(pairs)
@@ -269,5 +281,7 @@ def test_every_record_is_a_review_or_has_its_reason(pairs):
 
 @pytest.mark.parametrize(("spelling", "stars"), [("positive", 5.0), ("Negative", 1.0), ("neutral", None)])
 def test_sentiment_in_words_is_five_stars_or_one(spelling, stars):
-    batch = pa.RecordBatch.from_pydict({"text": ["x"], "stars": [spelling], "broken": pa.nulls(1, pa.string())})
+    nothing = pa.nulls(1, pa.string())
+    columns = {"text": ["x"], "stars": [spelling], "broken": nothing, "why": nothing, "replaced": [0]}
+    batch = pa.RecordBatch.from_pydict(columns)
     assert judge(batch, file="a", scale=parse_scale("1-5")).column("rating").to_pylist() == [stars]

@@ -281,7 +281,7 @@ class TestCsv:
         write(tmp_path / "a.csv", table_text(header, ["a, b", 5], ['"quoted" and ""doubled""', 4], ["over\ntwo", 3]))
         write(tmp_path / "b.csv", table_text(header[::-1], [2, "the other way round"]))
         write(tmp_path / "c.csv.gz", table_text(("id", *header, "more"), ["7", "packed", "1", "5"]))
-        write(tmp_path / "d.tsv", table_text(header, ["a\ttab, a comma", "5"], delimiter="\t"))
+        write(tmp_path / "d.tsv", 'reviewText\toverall\n"a quote, a comma\t5\n')
         write(tmp_path / "e.csv", table_text(header, ["windows", 5], ["lines", 4]).replace("\n", "\r\n"))
         write(tmp_path / "f.csv", codecs.BOM_UTF8 + table_text(header, ["mark", 5]).encode())
         write(tmp_path / "deep/down/g.CSV", table_text(header, ["deep", 5], [r"back\slash", 4])[:-1])
@@ -295,7 +295,7 @@ class TestCsv:
                 ("over two", 3.0),
                 ("the other way round", 2.0),
                 ("packed", 1.0),
-                ("a tab, a comma", 5.0),
+                ('"a quote, a comma', 5.0),
                 ("windows", 5.0),
                 ("lines", 4.0),
                 ("mark", 5.0),
@@ -412,12 +412,12 @@ class TestErrors:
         message = error_of(read_reviews, spark, str(tmp_path))
         assert message.startswith("The format of '")
         assert message.endswith(
-            f"{tmp_path}/{name}' cannot be told from its name. Name the format: json, csv or parquet."
+            f"{tmp_path}/{name}' cannot be told from its name. Name the format: json, csv, tsv or parquet."
         )
 
     def test_an_unknown_format(self, spark):
         assert error_of(read_reviews, spark, "x.jsonl", format="xml") == (
-            "'format' must be one of auto, json, csv, parquet. Got 'xml'."
+            "'format' must be one of auto, json, csv, tsv, parquet. Got 'xml'."
         )
 
     @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
