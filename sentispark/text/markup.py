@@ -125,10 +125,36 @@ def _decoded(text: str) -> str:
 
 
 def as_strings(texts: pa.Array) -> pa.StringArray:
-    """The texts as one array of 32-bit strings, whatever string type they have."""
+    """The texts as one array of 32-bit strings, whatever string type they have.
+
+    Bytes that are no UTF-8, which a string column of Spark may hold, become U+FFFD, as in Spark's own tokenizer:
+    Arrow's functions would stop at them.
+    """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
-    return texts if texts.type == pa.string() else texts.cast(pa.string())
+    if pa.types.is_binary(texts.type) or pa.types.is_large_binary(texts.type):
+        texts = texts.cast(pa.binary()).view(pa.string())
+    texts = texts if texts.type == pa.string() else texts.cast(pa.string())
+    return texts if _is_utf8(texts) else _decoded_leniently(texts)
+
+
+def _decoded_leniently(texts: pa.StringArray) -> pa.StringArray:
+    """Texts with U+FFFD in place of bytes that are no UTF-8, one for each that a character may begin with or go on."""
+    decoded = (
+        None if text is None else text.decode("utf-8", "replace") for text in texts.cast(pa.binary()).to_pylist()
+    )
+    return pa.array(decoded, pa.string())
+
+
+def _is_utf8(texts: pa.StringArray) -> bool:
+    raw, _ = bytes_of(texts)
+    if raw.max(initial=0) < 0x80:
+        return True
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
