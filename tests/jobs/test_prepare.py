@@ -321,7 +321,7 @@ def test_a_preset_names_the_fields_of_its_release_and_their_scale(spark, tmp_pat
 def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
     file = write_lines(tmp_path / "a.jsonl", [{"body": "good", "stars": 5.0}])
     assert ReviewOptions(preset="yelp", text_col="body").columns == ("body", "stars")
-    with pytest.raises(InputError, match=r"no text: 1"):
+    with pytest.raises(InputError, match=r"must have a column 'text'\. Found body, stars\."):
         prepare(spark, [file], str(tmp_path / "dataset"), ReviewOptions(preset="yelp"), TextOptions())
 
 
