@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ import sentispark
 from sentispark import LSTMClassificationModel, ReviewEncoderModel
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.evaluate.metrics import measures, tally
-from sentispark.ml import inference
 from tests.helpers.toy import VOCABULARY, L
 
 OUTPUTS = ["rawPrediction", "probability", "prediction"]
@@ -244,18 +242,6 @@ class TestOneRowAtATime:
 
     def test_an_empty_dataframe_has_no_predictions(self, model, frame):
         assert model.transform(frame.limit(0)).collect() == []
-
-
-@pytest.mark.parametrize(
-    ("addresses", "cuda", "device"),
-    [(["3"], True, "cuda:3"), (["3"], False, "cpu"), (None, True, "cpu"), ("no task", True, "cpu")],
-)
-def test_a_task_computes_on_the_gpu_that_spark_gave_it(monkeypatch, addresses, cuda, device):
-    resources = {"gpu": SimpleNamespace(addresses=addresses)} if addresses else {}
-    task = None if addresses == "no task" else SimpleNamespace(resources=lambda: resources)
-    monkeypatch.setattr(inference.TaskContext, "get", lambda: task)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert inference._device() == device
 
 
 @pytest.mark.modern
