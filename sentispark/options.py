@@ -82,7 +82,8 @@ def between(low: float, high: float, *, open_low: bool = False, open_high: bool 
 
 def one_of(*choices: str) -> Rule:
     """One of the given words."""
-    return Rule("one of " + ", ".join(choices), lambda value: value in choices, choices)
+    words = "one of " * (len(choices) > 1) + ", ".join(choices)
+    return Rule(words, lambda value: value in choices, choices)
 
 
 def boolean() -> Rule:
@@ -105,7 +106,7 @@ def any_of(*rules: Rule) -> Rule:
 
 def anything() -> Rule:
     """Any text."""
-    return Rule("a text", lambda value: isinstance(value, str))
+    return Rule("a string", lambda value: isinstance(value, str))
 
 
 def option(default: Any, rule: Rule, doc: str, *, flag: str | None = None) -> Any:

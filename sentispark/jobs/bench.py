@@ -29,7 +29,7 @@ NAMES = ("prepare", "train", "balance", "quality", "inference")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", choices=NAMES, help="what is measured")
+    parser.add_argument("name", choices=NAMES, help="what to measure")
     parser.add_argument("--output", default="bench", help="folder for results, figures and data (default: bench)")
     parser.add_argument(
         "--rows",
@@ -41,23 +41,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input",
         nargs="+",
         default=[],
-        help="quality: review files in place of generated ones, as 'prepare' takes them",
+        help="quality: review files to use instead of generated ones, as 'prepare' takes them",
     )
-    parser.add_argument("--times", type=int, default=3, help="turns that count, after one that does not (default: 3)")
+    parser.add_argument(
+        "--times", type=int, default=3, help="turns that are counted, after one that is not (default: 3)"
+    )
     parser.add_argument(
         "--parts",
         nargs="+",
         choices=bench_prepare.PARTS,
         default=bench_prepare.PARTS,
         metavar="PART",
-        help=f"prepare: what is measured, of {', '.join(bench_prepare.PARTS)} (default: all)",
+        help=f"prepare: parts to measure, of {', '.join(bench_prepare.PARTS)} (default: all)",
     )
     parser.add_argument(
         "--sizes",
         default="100000,200000,1000000,5000000,10000000",
-        help="prepare: numbers of rows at which cost and memory are measured; none: '' (default: %(default)s)",
+        help="prepare: numbers of rows at which to measure cost and memory, '' for none (default: %(default)s)",
     )
-    parser.add_argument("--memory", default="1g", help="prepare: of the driver in that measurement (default: 1g)")
+    parser.add_argument(
+        "--memory", default="1g", help="prepare: memory of the driver in that measurement (default: 1g)"
+    )
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from sentispark.signals import Signals
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "demo": "the whole way on reviews that it generates itself, report included",
-    "prepare": "review files to an encoded dataset",
-    "train": "a dataset to a trained model",
-    "evaluate": "how good a model is on a dataset",
-    "predict": "raw reviews to predictions",
-    "bench": "how fast it is beside what one would otherwise pick",
+    "demo": "run everything on generated reviews, and draw a report",
+    "prepare": "turn review files into an encoded dataset",
+    "train": "train a model on a dataset",
+    "evaluate": "measure how good a model is on a dataset",
+    "predict": "predict the sentiment of raw reviews",
+    "bench": "measure speed and quality beside the alternatives",
 }
 
 
@@ -84,7 +84,11 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
         if name == typed:
             importlib.import_module(f"sentispark.jobs.{name}").add_arguments(command)
-        command.add_argument("--master", help="Spark master (default: what Spark is told elsewhere, else local[*])")
-        command.add_argument("--quiet", action="store_true", help="print nothing but the line of JSON")
-        command.add_argument("--verbose", action="store_true", help="print all that is known of an error")
+        command.add_argument("--master", help="Spark master (default: as configured elsewhere, else local[*])")
+        command.add_argument(
+            "--quiet", action="store_true", help="print nothing but the line of JSON and, if it fails, the error"
+        )
+        command.add_argument(
+            "--verbose", action="store_true", help="print all details of an error: tracebacks and Spark's log of errors"
+        )
     return parser

@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--output", default="demo", help="folder for all that the demo writes (default: demo)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--output", default="demo", help="folder for everything that the demo writes (default: demo)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     parser.add_argument("--rows", type=int, default=40_000, help="reviews to generate (default: 40000)")
     parser.add_argument("--workers", type=int, help="ranks that train (default: 2, or 1 on a single core)")
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
     parser.add_argument("dataset", help="folder that 'prepare' wrote")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="the rows to judge by (default: test)")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to evaluate on (default: test)")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:

@@ -17,9 +17,9 @@ __all__ = ["options_page"]
 
 _HEAD = """# Options
 
-The options of the library, each declared once in the code; this page, the command line's flags and the Params of the
-Spark stages are made from that. What belongs to one command alone (`--output`, `--overwrite`, `--split`, …) is in its
-`--help`. Written by `make options`; a test holds the page against the code.
+The options of the library, each declared once in the code; this page, the command-line flags and the Params of the
+Spark stages are derived from that. Flags of one command alone (`--output`, `--overwrite`, `--split`, …) are in its
+`--help`. Written by `make options`; a test compares the page with the code.
 
 """
 
@@ -47,7 +47,7 @@ def _section(options_class: type, title: str, command: str | None, stages: str |
         "",
         where,
         "",
-        "| flag | Param | default | rule | what it is |",
+        "| flag | Param | default | rule | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]
     for field in options_of(options_class):

@@ -44,11 +44,15 @@ NOT_OF_PREDICTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
-    parser.add_argument("input", nargs="+", help="review files, folders or globs: JSON lines, CSV, Parquet; gz too")
+    parser.add_argument(
+        "input", nargs="+", help="review files, folders or globs: JSON lines, CSV, TSV, Parquet; compressed too"
+    )
     parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     add_flags(parser, ReviewOptions, without=NOT_OF_PREDICTION)
-    parser.add_argument("--keep-cols", default="", help="fields written beside the prediction, with commas: asin,id")
+    parser.add_argument(
+        "--keep-cols", default="", help="fields to write beside the prediction, separated by commas: asin,id"
+    )
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:

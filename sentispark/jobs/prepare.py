@@ -51,10 +51,14 @@ _log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("input", nargs="+", help="review files, folders or globs: JSON lines, CSV, Parquet; gz too")
+    parser.add_argument(
+        "input", nargs="+", help="review files, folders or globs: JSON lines, CSV, TSV, Parquet; compressed too"
+    )
     parser.add_argument("--output", required=True, help="folder for the dataset")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--vocabulary", metavar="DATASET", help="encode as this earlier dataset was, with its words")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
+    parser.add_argument(
+        "--vocabulary", metavar="DATASET", help="encode as this earlier dataset was, with its vocabulary"
+    )
     add_flags(parser, ReviewOptions)
     add_flags(parser, TextOptions)
 

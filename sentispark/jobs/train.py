@@ -32,8 +32,8 @@ OF_DATAFRAMES = ("cache_dir", "max_sequence_length", "validation_fraction")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("dataset", help="folder that 'prepare' wrote")
-    parser.add_argument("--output", required=True, help="folder for the model, a Spark ML pipeline from text on")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--output", required=True, help="folder for the model, a Spark ML pipeline that takes text")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     add_flags(parser, FitOptions, without=OF_DATAFRAMES)
     add_flags(parser, TrainOptions)
     add_flags(parser, NetOptions)

@@ -16,20 +16,20 @@ LONGEST_SEQUENCE = 10_000
 class FitOptions:
     """Where and on what a fit runs."""
 
-    num_workers: int = option(1, at_least(1), "ranks that train together, each in a task of its own", flag="--workers")
+    num_workers: int = option(1, at_least(1), "ranks that train together, each in its own Spark task", flag="--workers")
     cache_dir: str = option(
         "",
         anything(),
-        "folder, readable from every executor, that keeps encoded rows for later fits; a temporary one in local mode",
+        "folder, readable by all executors, that keeps encoded rows for later fits; none: in local mode a temporary one",
     )
     max_sequence_length: int | str = option(
         "none",
         any_of(at_least(1), one_of("none")),
-        "token ids of a row that train: longer rows lose their end, as when a model judges them; "
-        f"none: all, but a row of more than {LONGEST_SEQUENCE} is refused",
+        "most token ids of a row that are used: longer rows are cut at the end, in training and in prediction; "
+        f"with none a row of more than {LONGEST_SEQUENCE} is refused",
     )
     validation_fraction: float = option(
-        0.0, between(0, 1, open_high=True), "share of the rows kept for validation where no column marks them"
+        0.0, between(0, 1, open_high=True), "share of the rows set aside for validation if no column marks them"
     )
 
 
@@ -38,5 +38,5 @@ class PredictOptions:
     """How a model judges rows."""
 
     prediction_batch_size: int = option(
-        512, at_least(1), "rows judged at once, of about one length; what is predicted does not depend on it"
+        512, at_least(1), "rows of about one length that are scored at once; predictions do not depend on it"
     )

@@ -19,10 +19,10 @@ class NetOptions:
         A value breaks its rule.
     """
 
-    embedding_size: int = option(100, at_least(1), "numbers in each word's vector")
+    embedding_size: int = option(100, at_least(1), "size of the word vectors")
     hidden_size: int = option(64, at_least(1), "LSTM units in each direction of each layer; fastest on GPUs up to 128")
     num_layers: int = option(1, at_least(1), "LSTM layers, one on top of the other")
-    bidirectional: bool = option(True, boolean(), "read each review from its end as well")
+    bidirectional: bool = option(True, boolean(), "also read each review backwards")
     dropout: float = option(
         0.2,
         between(0, 1, open_high=True),
@@ -32,22 +32,22 @@ class NetOptions:
         0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
     )
     word_dropout: float = option(
-        0.0, between(0, 1, open_high=True), "share of the words of a review read as unknown in training"
+        0.0, between(0, 1, open_high=True), "share of a review's words that are read as unknown in training"
     )
     pooling: str = option(
         "max_mean",
         one_of("last", "max", "mean", "max_mean", "padded_last"),
-        "how the steps of a review become one vector; padded_last counts padding as steps and allows no trimming",
+        "how the LSTM's steps become one vector; padded_last counts padding as steps and so rules out trimming batches",
     )
     head_layers: tuple[int, ...] = option(
         (),
         list_of(at_least(1)),
-        "sizes of the hidden linear + ReLU layers between pooling and the output (typed with commas: 64,32)",
+        "sizes of the hidden linear + ReLU layers between pooling and the output (on the command line: 64,32)",
     )
     wide_size: int = option(
         2**20,
         at_least(0),
-        "weights of a linear part beside the LSTM, found by hash for words and pairs of neighbouring words; 0: none",
+        "weights of the linear part beside the LSTM, looked up by hash of a word or two neighbouring ones; 0: none",
     )
 
     def __post_init__(self):

@@ -64,7 +64,7 @@ _RATING = Rule("a rating of the scale", lambda value: isinstance(value, (int, fl
 class ReviewOptions:
     """What is in the review files, and what becomes of it."""
 
-    preset: str = option(_DEFAULT, one_of(*PRESETS), "release whose names the fields have, where they are not given")
+    preset: str = option(_DEFAULT, one_of(*PRESETS), "known release whose field names are used where none are given")
     text_col: str = option(PRESETS[_DEFAULT][0], anything(), "field that holds the text")
     rating_col: str = option(PRESETS[_DEFAULT][1], anything(), "field that holds the rating")
     format: str = option(
@@ -75,39 +75,39 @@ class ReviewOptions:
     column_names: str = option(
         "",
         anything(),
-        "columns of CSV and TSV files without a header, in their order, with commas: label,title,text",
+        "column names, in order, of CSV and TSV files without a header (separated by commas: label,title,text)",
         flag="--columns",
     )
     csv_escape: str = option(
         "auto",
         one_of(*ESCAPES),
-        "how a quote in a quoted field of CSV is spelled: twice, or after a backslash, as Spark writes it; auto looks",
+        "how quotes in quoted CSV fields are escaped: double (written twice), backslash (as Spark does); auto detects it",
     )
     encoding: str = option(
         "utf-8",
-        Rule("an encoding of text that Python knows, such as utf-8, cp1252 or utf-16", is_text_encoding),
-        "encoding of all files but Parquet; what cannot be decoded is replaced, and counted",
+        Rule("a text encoding that Python knows, such as utf-8, cp1252 or utf-16", is_text_encoding),
+        "encoding of all files except Parquet; bytes that cannot be decoded are replaced and counted",
     )
     rating_scale: str = option(
         DEFAULT_SCALE,
-        Rule("LOW-HIGH, such as 1-5, or words in order with commas, such as negative,positive", is_scale),
-        "ratings that there are: a range, or words from the most negative to the most positive",
+        Rule("LOW-HIGH, such as 1-5, or ordered words separated by commas, such as negative,positive", is_scale),
+        "the possible ratings: a range, or words from the most negative to the most positive",
     )
     positive_from: float | str = option(
         "auto",
         _RATING,
-        "lowest rating that counts as positive; auto takes 7 of 1-10 and 0-10, 3 of 1-4, of other ranges what is three "
-        "quarters of the way up (4 of 1-5), of words those above the middle",
+        "lowest rating that counts as positive; auto takes 7 on 1-10 and 0-10, 3 on 1-4, three quarters of the way up "
+        "other ranges (4 on 1-5), and of words those above the middle",
     )
     negative_to: float | str = option(
         "none",
         _RATING,
-        "highest rating that counts as negative; what lies between it and the positive ones is left out, and counted; "
-        "with none all that is not positive is negative",
+        "highest rating that counts as negative; ratings between it and the positive ones are left out, and counted; "
+        "with none, every rating that is not positive is negative",
     )
-    validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for validation")
+    validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts set aside for validation")
     seed: int = option(0, seed_rule(), "seed of the order of the rows")
-    test_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts kept for the test")
+    test_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts set aside for the test split")
 
     @property
     def columns(self) -> tuple[str, str]:

@@ -201,7 +201,7 @@ def read_reviews(
     if csv_escape not in ESCAPES:
         raise InputError(f"'csv_escape' must be one of {', '.join(ESCAPES)}. Got '{csv_escape}'.")
     if not is_text_encoding(encoding):
-        raise InputError(f"'encoding' must be an encoding of text that Python knows. Got '{encoding}'.")
+        raise InputError(f"'encoding' must be a text encoding that Python knows. Got '{encoding}'.")
     layout = Layout(tuple(columns), csv_escape, encoding, escaped_breaks)
     paths = [paths] if isinstance(paths, str) else paths
     # Each file once, although paths may overlap.

@@ -24,18 +24,22 @@ class TextOptions:
     markup: str = option(
         "clean",
         one_of(*MARKUP),
-        "HTML in texts: clean (tags become blanks and entities what they stand for, runs of blanks one) or keep",
+        "HTML in texts: clean (tags become spaces, entities their characters, runs of white space one space) or keep",
     )
     stop_words: str | tuple[str, ...] = option(
         "none",
         STOP_WORDS_RULE,
-        "words left out: none, english (negations stay in), reference (the reference system's list and letters-only "
-        "cleaning), or a list of words (typed with commas: the,a,an)",
+        "words to leave out: none, english (which keeps negations), reference (the reference system's list and its "
+        "letters-only cleaning), or a list of words (on the command line separated by commas: the,a,an)",
     )
-    vocab_size: int = option(20_000, at_least(1), "words that get an id of their own: the most frequent ones")
-    min_count: int = option(1, at_least(1), "occurrences below which a word gets no id")
-    sequence_length: int = option(400, at_least(1), "token ids a review has; longer ones are cut, shorter ones padded")
-    truncate: str = option("tail", one_of("tail", "head"), "the end that a longer review loses")
+    vocab_size: int = option(
+        20_000, at_least(1), "number of words, the most frequent ones, that get an id of their own"
+    )
+    min_count: int = option(1, at_least(1), "occurrences that a word needs at least to get an id")
+    sequence_length: int = option(
+        400, at_least(1), "token ids in each sequence; longer reviews are cut, shorter ones padded"
+    )
+    truncate: str = option("tail", one_of("tail", "head"), "which end of a longer review is cut off")
 
 
 def saved_text_options(values: Mapping[str, Any]) -> TextOptions:

@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the rank that torchrun's environment describes; the first rank saves the net."""
     parser = argparse.ArgumentParser(prog="torchrun -m sentispark.train", description=__doc__)
     parser.add_argument("--config", required=True, help='JSON file: {"dataset": …, "train": {…}, "net": {…}}')
-    parser.add_argument("--output", required=True, help="folder for the trained net, which must not exist")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--output", required=True, help="folder for the trained net")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     flags = parser.parse_args(arguments)
     with Signals() as signals:
         try:

@@ -22,24 +22,26 @@ __all__ = ["TrainConfig", "TrainOptions", "check_batch_size", "check_trainable"]
 class TrainOptions:
     """How the net is trained."""
 
-    max_epochs: int = option(3, at_least(1), "times that every row is used", flag="--epochs")
-    batch_size: int = option(256, at_least(1), "rows of a step, over all workers together")
+    max_epochs: int = option(3, at_least(1), "number of passes over the training rows", flag="--epochs")
+    batch_size: int = option(256, at_least(1), "rows per step, over all workers together")
     part_size: int | str = option(
         "none",
         any_of(at_least(1), one_of("none")),
-        "rows that a worker computes at once, where its batch is too large for its memory; gradients are added up",
+        "rows that a worker computes at once when its batch is too large for its memory; gradients are accumulated",
     )
     wire: str = option(
         "float32",
         one_of("float32", "float16", "bfloat16", "powersgd", "rows"),
-        "how gradients travel: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
+        "how gradients are sent: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
     )
     balance: str = option(
         "auto",
         one_of("auto", "epoch", "off"),
-        "how batch sizes follow the workers' speed: auto every few steps, epoch as the 2019 system did, or off",
+        "how batch sizes follow the workers' speed: auto, every few steps; epoch, as in the 2019 system; or off",
     )
-    balance_limit: float = option(8.0, between(1, math.inf), "most rows of one worker, as a multiple of an even share")
+    balance_limit: float = option(
+        8.0, between(1, math.inf), "most rows that one worker may get, as a multiple of an even share"
+    )
     learning_rate: float = option(4e-3, between(0, math.inf, open_low=True), "highest learning rate of the schedule")
     wide_learning_rate: float = option(
         0.3, between(0, math.inf, open_low=True), "highest learning rate of the net's linear part, which Adagrad trains"
@@ -47,58 +49,62 @@ class TrainOptions:
     learning_rate_scaling: str = option(
         "none",
         one_of("none", "linear", "sqrt"),
-        "how learning rate and warm-up grow with the batch size, from those for the base batch size",
+        "how learning rate and warm-up scale with the ratio of batch size to base batch size",
     )
-    base_batch_size: int = option(256, at_least(1), "batch size that learning rate and warm-up are given for")
-    optimizer: str = option("adamw", one_of("adamw", "sgd"), "rule that turns gradients into steps")
-    momentum: float = option(0.9, between(0, 1, open_high=True), "momentum of sgd")
+    base_batch_size: int = option(256, at_least(1), "batch size for which learning rate and warm-up are given")
+    optimizer: str = option("adamw", one_of("adamw", "sgd"), "optimizer of all but the net's linear part")
+    momentum: float = option(0.9, between(0, 1, open_high=True), "momentum, for sgd")
     weight_decay: float = option(
-        0.01, between(0, math.inf), "share of each weight lost a step, times the learning rate"
+        0.01, between(0, math.inf), "share of each weight that a step takes away, times the learning rate"
     )
     schedule: str = option(
         "cosine", one_of("cosine", "linear", "constant", "one_cycle"), "how the learning rate falls after the warm-up"
     )
-    warmup_share: float = option(0.1, between(0, 1), "share of all steps in which the learning rate rises")
+    warmup_share: float = option(0.1, between(0, 1), "share of all steps during which the learning rate rises")
     gradient_clip: float | str = option(
         1.0, any_of(between(0, math.inf, open_low=True), one_of("none")), "largest norm of a step's gradient, or none"
     )
     positive_weight: float | str = option(
         1.0,
         any_of(between(0, math.inf, open_low=True), one_of("balanced")),
-        "weight of a positive row's loss against a negative one's; balanced makes both classes weigh the same in all",
+        "loss weight of a positive row relative to a negative one; balanced gives both classes the same total weight",
     )
     embedding_path: str = option(
         "",
         anything(),
-        "text file of trained word vectors (GloVe, word2vec, fastText; .gz or not) that words start from",
+        "text file of pretrained word vectors (GloVe, word2vec, fastText; .gz or not) to start from",
     )
     label_smoothing: float = option(
-        0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 towards a half"
+        0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 towards 0.5"
     )
     target_loss: float | str = option(
         "none",
         any_of(between(0, math.inf, open_low=True), one_of("none")),
-        "validation loss at which training ends, or none",
+        "validation loss at which training stops early, or none",
     )
     patience: int | str = option(
         "none",
         any_of(at_least(1), one_of("none")),
-        "epochs without a lower validation loss after which training ends, or none",
+        "epochs without a lower validation loss after which training stops early, or none",
     )
     keep: str = option(
-        "best", one_of("best", "last"), "model kept: that of the epoch with the lowest validation loss, or the last"
+        "best",
+        one_of("best", "last"),
+        "which model to keep: that of the epoch with the lowest validation loss, or the last",
     )
-    seed: int = option(0, seed_rule(), "seed of weights, dropout and the order of rows")
+    seed: int = option(0, seed_rule(), "seed for the initial weights, dropout and the order of rows")
     device: str = option(
-        "auto", one_of("auto", "cpu", "cuda"), "where ranks compute; auto takes a GPU where each has one"
+        "auto", one_of("auto", "cpu", "cuda"), "where ranks compute; auto uses GPUs if every rank has one"
     )
     precision: str = option(
         "tf32",
         one_of("float32", "tf32", "bfloat16"),
         "arithmetic on GPUs: float32, products in tf32, or bfloat16 for all but weights, loss and LSTM (there tf32); "
-        "CPUs take float32",
+        "CPUs always use float32",
     )
-    reader: str = option("auto", one_of(*READERS), "what reads the dataset; auto takes petastorm where it can run")
+    reader: str = option(
+        "auto", one_of(*READERS), "what reads the dataset; auto uses petastorm where it can run, else arrow"
+    )
 
     def __post_init__(self) -> None:
         check(self)

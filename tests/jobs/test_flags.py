@@ -64,7 +64,8 @@ def test_a_flag_sets_its_option(options_class, words, name, value):
         (
             ReviewOptions,
             ["--rating-scale", "5-1"],
-            "'--rating-scale' must be LOW-HIGH, such as 1-5, or words in order with commas, such as negative,positive. "
+            "'--rating-scale' must be LOW-HIGH, such as 1-5, or ordered words separated by commas, such as "
+            "negative,positive. "
             "Got '5-1'.",
         ),
         (TextOptions, ["--truncate", "middle"], "'--truncate' must be one of tail, head. Got 'middle'."),

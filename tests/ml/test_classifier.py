@@ -511,7 +511,7 @@ class TestParams:
             ("validationFraction", 1.0, "a number of at least 0 and below 1"),
             ("pooling", "sum", "one of last, max, mean, max_mean, padded_last"),
             ("headLayers", [8, -1], "a list, each entry a whole number of at least 1"),
-            ("positiveWeight", "even", "a number above 0 or one of balanced"),
+            ("positiveWeight", "even", "a number above 0 or balanced"),
             ("cacheDir", 3, "a text"),
         ],
     )
