@@ -20,7 +20,7 @@ class FitOptions:
     cache_dir: str = option(
         "",
         anything(),
-        "folder, readable by all executors, that keeps encoded rows for later fits; none: in local mode a temporary one",
+        "folder, readable by all executors, that keeps encoded rows for later fits; none: a temporary one, if local",
     )
     max_sequence_length: int | str = option(
         "none",

@@ -81,7 +81,7 @@ class ReviewOptions:
     csv_escape: str = option(
         "auto",
         one_of(*ESCAPES),
-        "how quotes in quoted CSV fields are escaped: double (written twice), backslash (as Spark does); auto detects it",
+        "how quotes in quoted CSV fields are escaped: double (written twice), backslash (as in Spark); auto detects it",
     )
     encoding: str = option(
         "utf-8",

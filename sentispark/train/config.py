@@ -32,7 +32,7 @@ class TrainOptions:
     wire: str = option(
         "float32",
         one_of("float32", "float16", "bfloat16", "powersgd", "rows"),
-        "how gradients are sent: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
+        "how gradients travel: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
     )
     balance: str = option(
         "auto",

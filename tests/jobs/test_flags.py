@@ -65,8 +65,7 @@ def test_a_flag_sets_its_option(options_class, words, name, value):
             ReviewOptions,
             ["--rating-scale", "5-1"],
             "'--rating-scale' must be LOW-HIGH, such as 1-5, or ordered words separated by commas, such as "
-            "negative,positive. "
-            "Got '5-1'.",
+            "negative,positive. Got '5-1'.",
         ),
         (TextOptions, ["--truncate", "middle"], "'--truncate' must be one of tail, head. Got 'middle'."),
         (NetOptions, ["--dropout", "1"], "'--dropout' must be a number of at least 0 and below 1. Got 1."),

@@ -112,7 +112,7 @@ def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
         ("weight_decay", -1, "a number of at least 0"),
         ("learning_rate_scaling", "log", "one of none, linear, sqrt"),
         ("base_batch_size", 0, "a whole number of at least 1"),
-        ("embedding_path", 5, "a text"),
+        ("embedding_path", 5, "a string"),
         ("label_smoothing", 1, "a number of at least 0 and below 1"),
         ("target_loss", 0, "a number above 0 or none"),
         ("patience", 0, "a whole number of at least 1 or none"),
