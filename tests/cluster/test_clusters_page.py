@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.toy import toy_rows, write_toy
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
-TRIED = ("Settings of Standalone, YARN and Kubernetes", "Standalone", "YARN", "Kubernetes")
+TRIED = ("Settings for Standalone, YARN and Kubernetes", "Standalone", "YARN", "Kubernetes")
 
 SCRIPT = """
 import json, sys
