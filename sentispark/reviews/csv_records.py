@@ -3,9 +3,10 @@
 Three rules on top of what Python's `csv` reads:
 
 - A record over several lines whose quoting is *odd* (text after a closing quote, an odd number of quotes, another
-  number of fields than the header's) has swallowed others if a whole record begins in a line after its first. Then
-  its first line alone is bad, and the lines after it are read for themselves; so they are if no quote closes the field
-  before the file ends, or within `LARGEST_RECORD` characters. Otherwise its fields count as `csv` reads them.
+  number of fields than the header's) has swallowed others if in a line after its first a whole record begins, or a
+  field in quotes that is not closed there. Then its first line alone is bad, and the lines after it are read for
+  themselves; so they are if no quote closes the field before the file ends, or within `LARGEST_RECORD` characters.
+  Otherwise its fields count as `csv` reads them.
 - A record over several lines whose quoting is right is legal whatever is in it, but for one case: each of its lines is
   a record of its own with a number for a rating, three lines or more, or two before a line that is no record.
 - Where both dialects are allowed, a record that is odd in the file's is read in the other if it is whole there.
@@ -162,7 +163,7 @@ class RecordParser:
         may_go_on = over and not final and stop >= len(lines)
         if may_go_on and sum(map(len, _from(lines, begin))) < LARGEST_RECORD:
             return None
-        if over or (end - begin > 1 and (apart or self._whole_begins(coded, begin + 1, end))):
+        if over or (end - begin > 1 and (apart or self._begins(coded, begin + 1, end))):
             return Bad(_without_end(lines[begin]), UNCLOSED), begin + 1
         if len(row) != self._width:
             return Bad(_without_end("".join(lines[begin:end]))), end
@@ -201,12 +202,21 @@ class RecordParser:
         row = _without_end(line).split(self._dialect.separator)
         return len(row) == self._width and _NUMBER.fullmatch(row[self._rating].strip('"')) is not None
 
-    def _whole_begins(self, coded: list[str], start: int, stop: int) -> bool:
-        """Whether a record that is right in every way begins in one of these lines."""
-        return any(
+    def _begins(self, coded: list[str], start: int, stop: int) -> bool:
+        """Whether in one of these lines a record begins: one that is right in every way, or with an open quote too."""
+        return self._opens(coded, start, stop) or any(
             self._whole(coded[begin : begin + _LINES_OF_ONE]) is not None
             for begin in range(start, min(stop, start + _LINES_TRIED))
         )
+
+    def _opens(self, coded: list[str], start: int, stop: int) -> bool:
+        """Whether a field in quotes begins in one of these lines, in a record's place, and is not closed there."""
+        for line in itertools.islice(_from(coded, start), stop - start):
+            if '"' in line and (found := self._leniently([line], 0, 1)):
+                row, _, over = found
+                if over and len(row) <= self._width and row[-1][:1] not in ("", "\r", "\n", self._dialect.separator):
+                    return True
+        return False
 
     def _whole(self, coded: list[str]) -> tuple[list[str], int] | None:
         """The first record of some lines and its number of lines, if it is right in every way."""

@@ -79,6 +79,19 @@ def test_a_quote_that_is_never_closed_costs_its_line(last, block):
     assert records[3:] == read(last)
 
 
+@given(st.lists(st.booleans(), max_size=8), st.sampled_from([("1", "{}", "5"), ("{}", "5", "1"), ("5", "1", "{}")]))
+def test_quotes_that_are_never_closed_cost_their_lines_however_many_there_are(opened, row):
+    place = row.index("{}")
+    rows = [[field.format(f"text {number}") for field in row] for number in range(len(opened))]
+    lines = [
+        ",".join([*row[:place], '"' * opened[number] + row[place], *row[place + 1 :]])
+        for number, row in enumerate(rows)
+    ]
+    expected = [Bad(lines[number], UNCLOSED) if opened[number] else row for number, row in enumerate(rows)]
+    for rating in (row.index("5"), None):
+        assert read("".join(map("{}\n".format, lines)), rating=rating) == expected
+
+
 @pytest.mark.parametrize(
     "text",
     [
