@@ -21,6 +21,8 @@ _SEPARATORS = (",", "\t", ";", "|")
 _WRITTEN_BY_SPARK = re.compile(r"part-\d{5}-.*\.csv", re.IGNORECASE)
 # Lines that a header may go over.
 _HEADER_LINES = 100
+# A field of TSV that is quoted by the letter, with a quote in it.
+_DOUBLED = re.compile(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?=[\t\r\n]|$)')
 
 
 class Form(NamedTuple):
@@ -66,7 +68,7 @@ def form_of(
         The names of the columns, if no line holds them.
     escape : {"auto", "double", "backslash"}
     tsv : bool
-        Whether the separator is a tab, and quotes are characters like others.
+        Whether the separator is a tab, and quotes are characters like others unless the lines tell that they are not.
 
     Raises
     ------
@@ -77,20 +79,21 @@ def form_of(
     hint = re.fullmatch(r"sep=(.)[\r\n]*", lines[before]) if before < len(lines) else None
     before += hint is not None
     separators = ("\t",) if tsv else (hint[1],) if hint else _SEPARATORS
-    heads = [_first_record(lines, before, Dialect(separator, quoted=not tsv)) for separator in separators]
+    quoted = not tsv or _tells_quotes(lines, before)
+    heads = [_first_record(lines, before, Dialect(separator, quoted)) for separator in separators]
     if columns:
         fits = [len(head) == len(columns) for head, _ in heads]
     else:
         fits = [len(set(names) & {name.strip() for name in head}) for head, _ in heads]
     best = fits.index(max(fits))
-    dialect, (head, end) = Dialect(separators[best], quoted=not tsv), heads[best]
+    dialect, (head, end) = Dialect(separators[best], quoted), heads[best]
     form = Form(dialect, tuple(columns or head), before if columns else end)
     for name in names:
         if form.names.count(name) > 1:
             raise InputError(
                 f"'{path}' must have one column '{name}'. It has {form.names.count(name)}: rename the others."
             )
-    form = form._replace(dialect=_with_quotes(form, lines, path, escape)) if not tsv else form
+    form = form._replace(dialect=_with_quotes(form, lines, path, escape)) if quoted else form
     if columns and head and not _fits(form, lines):
         raise InputError(
             f"'columns' must name every column of a file without a header. It names {len(columns)}; "
@@ -131,6 +134,20 @@ def _with_quotes(form: Form, lines: Sequence[str], path: str, escape: str) -> Di
         if _odd(form, plain, lines) < _odd(form, named._replace(either=False), lines):
             return plain
     return named
+
+
+def _tells_quotes(lines: Sequence[str], before: int) -> bool:
+    """Whether the first lines of a TSV file are such as pandas and R write: with quotes around fields."""
+    forms = []
+    for quoted in (True, False):
+        dialect = Dialect("\t", quoted)
+        head, end = _first_record(lines, before, dialect)
+        forms.append(Form(dialect, tuple(head), end))
+    quoted, plain = (_odd(form, form.dialect, lines) for form in forms)
+    if quoted != plain or quoted:
+        return quoted < plain
+    names = forms[1].header
+    return any(map(_DOUBLED.search, lines)) or all(re.fullmatch('".+"', name) for name in names if name)
 
 
 def _odd(form: Form, dialect: Dialect, lines: Sequence[str]) -> int:

@@ -70,7 +70,7 @@ class ReviewOptions:
     format: str = option(
         "auto",
         one_of(*FORMATS),
-        "format of the files (json: one object a line; tsv: tabs, no quotes); auto goes by their names",
+        "format of the files (json: one object a line; tsv: tabs, quotes if seen); auto goes by their names",
     )
     column_names: str = option(
         "",

@@ -159,8 +159,8 @@ def read_reviews(
     rating_col : str or None
         The field that holds the rating; None where ratings are not needed, as for predictions.
     format : {"auto", "json", "csv", "tsv", "parquet"}
-        "auto" goes by the ending of each file's name. In "tsv" a quote is a character like others; files of tabs and
-        quotes are read as "csv".
+        "auto" goes by the ending of each file's name. In "tsv" a quote is a character like others, unless the first
+        megabyte tells that it is not (doubled quotes, fields that go over lines); "csv" takes quotes for what they are.
     keep_cols : sequence of str
         Fields that are read beside, as text, such as a review's id; not `text` or `rating`. Names that differ by case
         alone are one name to Spark.
