@@ -12,17 +12,17 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sentispark.errors import InputError
+from sentispark.jobs.counts import require_usable
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import from_text, load_pipeline
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.reviews.options import ReviewOptions, columns_of, layout_of
 from sentispark.reviews.parse import DEFAULT
-from sentispark.reviews.read import read_reviews, require_new_names
+from sentispark.reviews.read import Reviews, read_reviews, require_new_names
 from sentispark.reviews.records import Layout
 from sentispark.reviews.replaced import warn_of_replaced
-from sentispark.spark.causes import causes_told
+from sentispark.spark.causes import causes_told, collected
 from sentispark.spark.folders import spark_folder, spark_path
 from sentispark.spark.params import quoted
 from sentispark.spark.writable import require_spark_writes
@@ -68,6 +68,7 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
             flags.preset, column_names=flags.column_names, csv_escape=flags.csv_escape, encoding=flags.encoding
         ),
         keep_cols=[name.strip() for name in flags.keep_cols.split(",") if name.strip()],
+        max_quarantined=flags.max_quarantined,
         overwrite=flags.overwrite,
     )
 
@@ -82,6 +83,7 @@ def predict(
     format: str = "auto",
     layout: Layout = DEFAULT,
     keep_cols: Sequence[str] = (),
+    max_quarantined: float = ReviewOptions.max_quarantined,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write `text`, `probability` (of a positive review, double) and `prediction` (int) of every review.
@@ -101,8 +103,8 @@ def predict(
     DatasetError
         If the model cannot be used, or the output exists and is not to be replaced, or sentispark did not write it.
     InputError
-        If the paths match nothing, no record has a text, a field cannot be kept, or the output holds what is read or
-        lies in the model.
+        If the paths match nothing, more than a share `max_quarantined` of the records, or all, have no text, a field
+        cannot be kept, or the output holds what is read or lies in the model.
     SetupError
         If nothing can be written there.
     """
@@ -133,10 +135,8 @@ def predict(
         require_spark_writes(spark, draft, output=output)
         predicted.write.mode("append").parquet(spark_path(draft))
         read, quarantined = counted.get["read"], counted.get["quarantined"]
-        if read == quarantined:
-            raise InputError(
-                f"The input must hold at least one text in '{text_col}'. None of its {read} records has one."
-            )
+        if quarantined == read or quarantined > max_quarantined * read:
+            _refuse(reviews, read, max_quarantined)
     replaced = counted.get["rows_with_replaced"], counted.get["characters_replaced"] or 0
     warn_of_replaced(reviews, rows=replaced[0], characters=replaced[1])
     seconds = time.perf_counter() - started
@@ -149,6 +149,14 @@ def predict(
         "rows_per_second": round((read - quarantined) / seconds, 1),
         "output": output,
     }
+
+
+def _refuse(reviews: Reviews, read: int, max_quarantined: float) -> None:
+    """Raise the error that says why records cannot be used. Who can go on does not read them for it."""
+    counts = F.count("*").alias("records"), F.min("record").alias("example")
+    found = {line.reason: line for line in collected(reviews.quarantined.groupBy("reason").agg(*counts))}
+    reasons = {reason: line.records for reason, line in found.items()}
+    require_usable(read, reasons, max_quarantined, lambda reason: found[reason].example)
 
 
 if __name__ == "__main__":

@@ -115,9 +115,9 @@ def prepare(
     Raises
     ------
     InputError
-        If the paths match nothing, or nothing in them can be used, or the output holds what is read, or the ratings are
-        not those of the scale: a tenth of them is outside, or they make rows of one class alone (with a `vocabulary`
-        that is a warning).
+        If the paths match nothing, or nearly nothing in them can be used, or the output holds what is read, or the
+        ratings are not those of the scale: a tenth of them is outside, or they make rows of one class alone (with a
+        `vocabulary` that is a warning).
     DatasetError
         If the output exists, is of other files or options, and is not to be replaced, or sentispark did not write it.
     SetupError
@@ -167,13 +167,13 @@ def _prepare(
 ) -> tuple[Manifest, dict[str, float]]:
     """Write the dataset into a draft folder; gives its manifest and the seconds of each stage."""
     seconds: dict[str, float] = {}
-    kept = draft.child(KEPT)
-    merged = merged_reviews(found, kept=kept, quarantine=draft.child(QUARANTINE), options=reviews, text=text)
+    kept, quarantine = draft.child(KEPT), draft.child(QUARANTINE)
+    merged = merged_reviews(found, kept=kept, quarantine=quarantine, options=reviews, text=text)
     with _held(merged) as rows:
         with _stage("read, clean and merge", seconds):
             counts, ratings = counted(rows)
         warn_of_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
-        require_fit(reviews.polarity, counts, ratings, one_class_will_do=known is not None)
+        require_fit(reviews, counts, ratings, quarantine, one_class_will_do=known is not None)
         split_rows = counts["rows_written"]
         second_pass = _SecondPass(rows, kept)
         with _stage("count words", seconds):

@@ -15,6 +15,7 @@ from sentispark.errors import InputError
 __all__ = [
     "HEAD_BYTES",
     "blocks_of_lines",
+    "decoded_blocks",
     "is_cuttable",
     "is_text_encoding",
     "likely_encoding",
@@ -74,6 +75,14 @@ def marked(raw: bytes, encoding: str) -> str:
 def recoded(text: str) -> bytes:
     """Text as UTF-8; each mark as a byte that none is."""
     return text.encode("utf-8", _TO_BYTE)
+
+
+def decoded_blocks(file: BinaryIO, encoding: str, *, block_bytes: int) -> Iterator[str]:
+    """The text of a file in blocks; what cannot be decoded is marked."""
+    decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
+    while raw := file.read(block_bytes):
+        yield decoder.decode(raw)
+    yield decoder.decode(b"", True)
 
 
 def blocks_of_lines(file: BinaryIO, encoding: str, *, path: str, block_bytes: int) -> Iterator[list[str]]:

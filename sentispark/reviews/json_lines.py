@@ -18,6 +18,10 @@ __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOBODYS_NAME = "a field of nobody's"
+# Python dictionaries, as Python 3 and 2 print them.
+_PYTHON = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")
+# What `spelled` raises for what no JSON is, or none that Python writes: sets, numbers of thousands of digits, depths.
+_UNSPELLABLE = (RecursionError, ValueError, TypeError, OverflowError)
 
 
 class LineDecoder:
@@ -57,22 +61,25 @@ class LineDecoder:
     def lines(self, block: bytes) -> list[Any]:
         """The lines of a block, blank ones left out, for `columns`."""
         found: list[Any] = []
-        blocks_lines, blank = block.splitlines(), 0
+        blocks_lines, more = block.splitlines(), 0
         waiting = iter(blocks_lines)
         while True:
             try:
                 found.extend(map(self._decode, waiting))
                 return found
-            except (msgspec.MsgspecError, UnicodeError):  # `found` has the lines before the one that is odd
-                line = self._odd(blocks_lines[len(found) + blank])
-            if line is None:
-                blank += 1
-            else:
-                found.append(line)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                # `found` has the lines before the one that is odd.
+                odd = self._odd(blocks_lines[len(found) + more])
+            found.extend(odd)
+            more += 1 - len(odd)
 
     def columns(self, lines: Sequence[Any]) -> list[pa.StringArray]:
         """The fields, string arrays of shape (n,), null where a line has none; last, the lines that are no JSON."""
-        return [_as_text([*map(getter, lines)]) for getter in self._getters]
+        try:
+            return [_as_text([*map(getter, lines)]) for getter in self._getters]
+        except _UNSPELLABLE:
+            lines = [self._spellable(line) for line in lines]
+            return [_as_text([*map(getter, lines)]) for getter in self._getters]
 
     def replaced(self, lines: Sequence[Any]) -> dict[int, int]:
         """How many characters of a line stand for bytes that are no text, by the line's place, where there are any."""
@@ -80,27 +87,58 @@ class LineDecoder:
             return {}
         return {place: line.replaced for place, line in enumerate(lines) if line.replaced}
 
-    def _odd(self, raw: bytes) -> Any | None:
-        """A line that is not as it should be, by way of `json`; None if it is blank."""
-        text, replaced = replaced_marks(marked(raw.removeprefix(_BYTE_ORDER_MARK), "utf-8"))
+    def record(self, value: Any, text: str, replaced: int = 0) -> Any:
+        """A value that stood in a file as a text, of which some characters were replaced, for `columns`."""
         self._any_replaced |= replaced > 0
+        try:
+            if isinstance(value, dict):
+                return self._Line(*(spelled(value.get(name)) for name in self._names), replaced=replaced)
+        except _UNSPELLABLE:
+            pass
+        return self._Line(broken=text, replaced=replaced)
+
+    def _odd(self, raw: bytes) -> list[Any]:
+        """The records of a line that is not as it should be, by way of `json`; none if it is blank."""
+        text, replaced = replaced_marks(marked(raw.removeprefix(_BYTE_ORDER_MARK), "utf-8"))
         if not text.strip():
-            return None
-        record = lenient_json(text)
-        if not isinstance(record, dict):
-            return self._Line(broken=text, replaced=replaced)
-        return self._Line(*(spelled(record.get(name)) for name in self._names), replaced=replaced)
+            return []
+        first, *others = lenient_json(text)
+        return [self.record(first, text, replaced), *(self.record(value, text) for value in others)]
+
+    def _spellable(self, line: Any) -> Any:
+        values = [getter(line) for getter in self._getters]
+        try:
+            _as_text(values)
+            return line
+        except _UNSPELLABLE:
+            return self._Line(broken="{…} (a field is nested too deeply, or too long, to be spelled)")
 
 
-def lenient_json(text: str) -> Any:
-    """What Python's own parser makes of it, which takes NaN for a number too; None if it is no JSON.
+def lenient_json(text: str) -> list[Any]:
+    """What Python's own parsers make of a line: one value, or several objects side by side; None if it is no JSON.
 
-    Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are taken as well.
+    They take NaN for a number too. Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are
+    taken as well.
     """
     try:
-        return ast.literal_eval(text) if text.startswith("{'") else json.loads(text)
+        return [ast.literal_eval(text) if _PYTHON.match(text) else json.loads(text)]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
+        return _side_by_side(text) or [None]
+
+
+def _side_by_side(text: str) -> list[dict] | None:
+    """The objects of a line that holds nothing else and has lost the ends of lines between them."""
+    objects, at = [], 0
+    while at < len(text):
+        try:
+            value, at = json.JSONDecoder().raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        objects.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return objects
 
 
 def spelled(value: Any) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import lzma
+import zlib
 from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from sentispark.reviews.encoding import marked, recoded, require_narrow
+from sentispark.reviews.json_layout import is_one_a_line, json_objects
 from sentispark.reviews.json_lines import lenient_json
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import opened
@@ -42,18 +44,22 @@ def json_names(path: str, encoding: str = "utf-8") -> JsonNames:
         with opened(Piece(path, "json", 0, 0)) as file:
             block = file.read(_LOOKED_AT)
             whole = not file.read(1)
-            block += b"" if whole else file.readline()
-    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException):
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException):
         return JsonNames(set(), told=False, whole=False)
     require_narrow(block, encoding, path=path)
-    records = [_decoded(line) for line in recoded(marked(block, encoding)).splitlines() if line.strip()]
+    text = marked(block, encoding)
+    if is_one_a_line(text):
+        lines = [line for line in recoded(text).splitlines() if line.strip()]
+        records = [record for line in lines for record in _decoded(line)]
+    else:
+        records = [record for record, _ in json_objects([text])]
     found = [record for record in records if isinstance(record, dict)]
     names = {name for record in found for name in record}
     return JsonNames(names, told=bool(found) or not records, whole=whole and len(found) == len(records))
 
 
-def _decoded(line: bytes) -> object:
+def _decoded(line: bytes) -> list[object]:
     try:
-        return msgspec.json.decode(line)
+        return [msgspec.json.decode(line)]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return lenient_json(line.decode("utf-8-sig", "replace"))

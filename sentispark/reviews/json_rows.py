@@ -1,4 +1,4 @@
-"""A piece of a file of JSON lines in, batches of its records out."""
+"""A piece of a file of JSON in, batches of its records out."""
 
 from __future__ import annotations
 
@@ -10,20 +10,41 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from sentispark.errors import InputError
-from sentispark.reviews.encoding import blocks_of_lines, is_cuttable, marked, recoded, require_narrow
-from sentispark.reviews.json_lines import LineDecoder
+from sentispark.files import Folder
+from sentispark.reviews.encoding import (
+    blocks_of_lines,
+    decoded_blocks,
+    is_cuttable,
+    marked,
+    recoded,
+    replaced_marks,
+    require_narrow,
+)
+from sentispark.reviews.json_layout import HEAD_BYTES, is_one_a_line, json_objects, no_records
+from sentispark.reviews.json_lines import LineDecoder, lenient_json
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, opened
 
-__all__ = ["json_rows"]
+__all__ = ["json_rows", "require_json_records"]
+
+# A longer line is cut there, and so is none that can be read.
+LONGEST_LINE = 16 << 20
+_AHEAD = 64 << 10
 
 
 def json_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
     decoder = LineDecoder(fields.text, fields.rating, fields.names)
     with opened(piece) as file:
-        for block in _blocks(file, piece, layout.encoding):
-            lines = decoder.lines(block)
+        head, stream = _begun(file, piece)
+        _require_records(piece, head, fields, layout.encoding)
+        if is_one_a_line(marked(head, layout.encoding)):
+            found = map(decoder.lines, _blocks(stream, piece, layout.encoding))
+        elif piece.start or piece.share:
+            return  # objects are found only by reading from the beginning, and whoever has that reads them all
+        else:
+            found = _objects(stream, layout.encoding, decoder)
+        for lines in found:
             for start in range(0, len(lines), BATCH_ROWS):
                 some = lines[start : start + BATCH_ROWS]
                 *columns, broken = decoder.columns(some)
@@ -31,46 +52,112 @@ def json_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.Recor
                 yield as_batch(named, broken, fields, replaced=[decoder.replaced(some)])
 
 
-def _blocks(file: BinaryIO, piece: Piece, encoding: str) -> Iterator[bytes]:
+def require_json_records(piece: Piece, fields: Fields, encoding: str) -> None:
+    """Raise `InputError` if the beginning of a file tells that it does not hold an object for each review."""
+    with opened(piece) as file:
+        _require_records(piece, file.read(HEAD_BYTES), fields, encoding)
+
+
+def _require_records(piece: Piece, head: bytes, fields: Fields, encoding: str) -> None:
+    require_narrow(head, encoding, path=piece.path)
+    if problem := no_records(marked(head, encoding), fields.names):
+        raise InputError(f"'{piece.path}' must hold one JSON object a review. {problem}")
+
+
+class _Stream:
+    """A file of which some bytes have been read, which come again."""
+
+    def __init__(self, begun: bytes, file: BinaryIO) -> None:
+        self._begun, self._file = begun, file
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer at the end alone."""
+        begun, self._begun = self._begun[:size], self._begun[size:]
+        return begun + self._file.read(size - len(begun)) if len(begun) < size else begun
+
+
+def _begun(file: BinaryIO, piece: Piece) -> tuple[bytes, _Stream]:
+    """The first bytes of a file; and what is read of it, from just before the piece on."""
+    if piece.compression is None and piece.start:
+        fs, location = Folder(piece.path).location
+        file.seek(piece.start - 1)
+        return fs.cat_file(location, start=0, end=HEAD_BYTES), _Stream(b"", file)
+    head = file.read(HEAD_BYTES)
+    return head, _Stream(head, file)
+
+
+def _objects(stream: _Stream, encoding: str, decoder: LineDecoder) -> Iterator[list]:
+    """Lists of records of bounded number and size."""
+    held, size = [], 0
+    for value, text in json_objects(decoded_blocks(stream, encoding, block_bytes=BLOCK_BYTES)):
+        text, replaced = replaced_marks(text)
+        held.append(decoder.record(lenient_json(text)[0] if replaced else value, text, replaced))
+        size += len(text)
+        if len(held) == BATCH_ROWS or size > BLOCK_BYTES:
+            yield held
+            held, size = [], 0
+    yield held
+
+
+def _blocks(stream: _Stream, piece: Piece, encoding: str) -> Iterator[bytes]:
     """Blocks of whole lines in UTF-8, but for bytes that are no text."""
     if not is_cuttable(encoding):
-        blocks = blocks_of_lines(file, encoding, path=piece.path, block_bytes=BLOCK_BYTES)
+        blocks = blocks_of_lines(stream, encoding, path=piece.path, block_bytes=BLOCK_BYTES)
         return (recoded("".join(lines)) for lines in itertools.islice(blocks, piece.share, None, piece.shares))
-    blocks = _cut_blocks(file, piece) if piece.compression is None else _packed_blocks(file, piece)
+    blocks = _cut_blocks(stream, piece) if piece.compression is None else _packed_blocks(stream, piece)
     if codecs.lookup(encoding).name == "utf-8":
-        return _narrow(blocks, piece, encoding)
+        return blocks
     return (recoded(marked(block, encoding)) for block in blocks)
 
 
-def _narrow(blocks: Iterator[bytes], piece: Piece, encoding: str) -> Iterator[bytes]:
-    """The blocks, if the first is not of UTF-16 or UTF-32."""
-    first = next(blocks, b"")
-    if not piece.start:
-        require_narrow(first, encoding, path=piece.path)
-    return itertools.chain([first], blocks)
+class _Lines:
+    """A stream in blocks of whole lines. What was read ahead of a line's end begins the next block."""
+
+    def __init__(self, file: _Stream) -> None:
+        self._file, self._ahead = file, b""
+
+    def block(self, size: int) -> tuple[bytes, int]:
+        """`size` bytes and the rest of their last line; and how many of the file's bytes that is."""
+        block, self._ahead = self._ahead[:size], self._ahead[size:]
+        if len(block) < size:
+            block += self._file.read(size - len(block))
+        if not block or block.endswith(b"\n"):
+            return block, len(block)
+        rest, passed = self.rest_of_line(len(block) - block.rfind(b"\n") - 1)
+        return block + rest, len(block) + passed
+
+    def rest_of_line(self, begun: int = 0) -> tuple[bytes, int]:
+        """All up to the end of a line begun so many bytes ago, cut if that is far; and how many bytes it has."""
+        parts, passed, ended = [], 0, False
+        while not ended and (ahead := self._ahead or self._file.read(_AHEAD)):
+            end = ahead.find(b"\n") + 1 or len(ahead)
+            part, self._ahead = ahead[:end], ahead[end:]
+            if begun + passed < LONGEST_LINE:
+                parts.append(part)
+            passed += end
+            ended = part.endswith(b"\n")
+        return b"".join(parts), passed
 
 
-def _cut_blocks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
+def _cut_blocks(stream: _Stream, piece: Piece) -> Iterator[bytes]:
     """Blocks of whole lines: those that begin from `start` on and before `stop`."""
-    position = piece.start
+    lines, position = _Lines(stream), piece.start
     if piece.start:
-        file.seek(piece.start - 1)
-        position += len(file.readline()) - 1
+        position += lines.rest_of_line()[1] - 1
     while position < piece.stop:
-        block = file.read(min(BLOCK_BYTES, piece.stop - position))
+        block, passed = lines.block(min(BLOCK_BYTES, piece.stop - position))
         if not block:
             raise InputError(f"'{piece.path}' must stay as it is while it is read. It has become shorter.")
-        block += b"" if block.endswith(b"\n") else file.readline()
-        position += len(block)
+        position += passed
         yield block
 
 
-def _packed_blocks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
+def _packed_blocks(stream: _Stream, piece: Piece) -> Iterator[bytes]:
     """The piece's share of the blocks of whole lines."""
+    lines = _Lines(stream)
     for number in itertools.count():
-        block = file.read(BLOCK_BYTES)
+        block, _ = lines.block(BLOCK_BYTES)
         if not block:
             return
-        block += b"" if block.endswith(b"\n") else file.readline()
         if number % piece.shares == piece.share:
             yield block

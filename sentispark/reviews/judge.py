@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 from sentispark.reviews.scale import Scale
 from sentispark.text.markup import clean_markup, is_blank
 
-__all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "judge", "spelled_ratings"]
+__all__ = ["BLANK_TEXT", "BROKEN", "NO_RATING", "NO_TEXT", "RECORD_CHARACTERS", "judge", "spelled_ratings"]
 
 BROKEN = "broken record"
 NO_TEXT = "no text"
 BLANK_TEXT = "blank text"
 NO_RATING = "no rating"
+
+# So much is kept of a line that is broken, and of each field of another record.
+RECORD_CHARACTERS = 100_000
 
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
@@ -39,7 +42,8 @@ def judge(batch: pa.RecordBatch, *, file: str, scale: Scale | None, markup: str 
     -------
     RecordBatch
         `text` (never blank) and `rating` (double; null where none is needed) of the reviews; `reason`, `file` and
-        `record` (what was read) of all others; `replaced` as it comes; `kept` where the input has it.
+        `record` (what was read, cut where it is absurdly long) of all others; `replaced` as it comes; `kept` where the
+        input has it.
     """
     raw, stars, broken = (batch.column(name) for name in ("text", "stars", "broken"))
     text = clean_markup(raw) if markup == "clean" else raw
@@ -94,16 +98,21 @@ def _rating(spelled: str, scale: Scale) -> tuple[float | None, str | None]:
 
 
 def _records(texts: pa.Array, stars: pa.Array, broken: pa.Array) -> pa.StringArray:
-    """What was read of the records: the broken line itself, or the fields that were there, as JSON."""
+    """What was read of the records: the broken line itself, or the fields that were there, as JSON; cut where long."""
 
     def record(line: str | None, fields: Sequence[str | None]) -> str:
         if line is not None:
-            return line
-        there = {name: value for name, value in zip(("text", "rating"), fields, strict=True) if value is not None}
+            return _cut(line)
+        named = zip(("text", "rating"), fields, strict=True)
+        there = {name: _cut(value) for name, value in named if value is not None}
         return msgspec.json.encode(there).decode()
 
     fields = zip(texts.to_pylist(), stars.to_pylist(), strict=True)
     return pa.array(map(record, broken.to_pylist(), fields), pa.string())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= RECORD_CHARACTERS else f"{text[:RECORD_CHARACTERS]}… ({len(text)} characters)"
 
 
 class _Rated(msgspec.Struct):

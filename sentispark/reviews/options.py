@@ -70,7 +70,7 @@ class ReviewOptions:
     format: str = option(
         "auto",
         one_of(*FORMATS),
-        "format of the files (json: one object a line; tsv: tabs, quotes if seen); auto goes by their names",
+        "format of the files (json: objects, in lines or arrays; tsv: tabs, quotes if seen); auto goes by their names",
     )
     column_names: str = option(
         "",
@@ -104,6 +104,9 @@ class ReviewOptions:
         _RATING,
         "highest rating that counts as negative; ratings between it and the positive ones are left out, and counted; "
         "with none, every rating that is not positive is negative",
+    )
+    max_quarantined: float = option(
+        0.9, between(0, 1), "largest share of the records that may be unusable; with more, the job stops"
     )
     validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts set aside for validation")
     seed: int = option(0, seed_rule(), "seed of the order of the rows")

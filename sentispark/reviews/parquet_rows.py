@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentispark.reviews.encoding import marked, replaced_marks
@@ -21,9 +19,8 @@ __all__ = ["parquet_columns", "parquet_rows"]
 
 def parquet_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
-    partition = _partition_values(piece.path)
     with opened(piece) as file:
-        parquet = pq.ParquetFile(file)
+        parquet = _parquet(file)
         there = [name for name in fields.names if name in parquet.schema_arrow.names]
         groups = range(piece.share, parquet.num_row_groups, piece.shares)
         for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=there, use_threads=False):
@@ -31,21 +28,29 @@ def parquet_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.Re
             columns = {name: _as_text(batch.column(name)) for name in there}
             valid = {name: as_strings(column) for name, column in columns.items()}
             replaced = [_replaced(columns[name]) for name in there if valid[name] is not columns[name]]
-            arrays = {
-                name: valid[name]
-                if name in there
-                else pc.fill_null(nothing, partition[name])
-                if partition.get(name) is not None
-                else nothing
-                for name in fields.names
-            }
+            arrays = {name: valid.get(name, nothing) for name in fields.names}
             yield as_batch(arrays, nothing, fields, replaced=replaced)
 
 
 def parquet_columns(piece: Piece) -> list[str]:
-    """The names of the file's columns, and of those that stand in its folders' names."""
+    """The names of the file's columns."""
     with opened(piece) as file:
-        return [*pq.ParquetFile(file).schema_arrow.names, *_partition_values(piece.path)]
+        return _parquet(file).schema_arrow.names
+
+
+def _parquet(file: BinaryIO) -> pq.ParquetFile:
+    """The file, its columns of Parquet's own types.
+
+    What its writer had in memory (views of strings, dictionaries, extensions) is told beside them, under a name that is
+    made another here, for an older Arrow fails on a type that it does not know.
+    """
+    file.seek(-8, 2)
+    tail = file.read()
+    if tail.endswith(b"PARE"):
+        raise OSError("it is encrypted")
+    file.seek(-8 - min(int.from_bytes(tail[:4], "little"), file.tell() - 8), 2)
+    footer = file.read().replace(b"ARROW:schema", b"ARROW.schema")
+    return pq.ParquetFile(file, metadata=pq.read_metadata(pa.BufferReader(b"PAR1" + footer)))
 
 
 def _as_text(column: pa.Array) -> pa.StringArray:
@@ -67,9 +72,3 @@ def _replaced(column: pa.StringArray) -> dict[int, int]:
 
 def _as_json(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value if value is None else str(value)
-
-
-def _partition_values(path: str) -> dict[str, str | None]:
-    """The columns that stand in the names of a partitioned folder: `overall=5/part-0.parquet`."""
-    pairs = [part.split("=", 1) for part in path.split("/")[:-1] if "=" in part]
-    return {unquote(name): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for name, value in pairs}

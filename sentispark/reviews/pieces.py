@@ -1,18 +1,16 @@
-"""Paths to the files they mean, and files to pieces of about equal work. Knows file systems, and nothing of Spark."""
+"""Files, cut to pieces of about equal work. Pure."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sentispark.errors import InputError
-from sentispark.files import Folder
-from sentispark.reviews.delta import LOG, live_files
 
-__all__ = ["COMPRESSIONS", "File", "Piece", "cut_into_tasks", "find_files", "format_of"]
+__all__ = ["COMPRESSIONS", "File", "Partition", "Piece", "cut_into_tasks", "format_of"]
 
 # Endings of compressed files, and how each is compressed.
 COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "xz": "xz", "zst": "zstd", "zstd": "zstd", "lz4": "lz4"}
@@ -26,16 +24,29 @@ _MOST_A_CORE, _WORTH_A_TASK = 3, 32 << 20
 # Each share of a file that cannot be cut reads, and drops, what is the others'.
 _MOST_SHARES = 4
 
-# What fsspec's file systems call what changes with a file's content.
-_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified")
+# Names and values, as text, of the columns that all rows of a file share and that do not stand in it.
+Partition = tuple[tuple[str, str | None], ...]
 
 
 class File(NamedTuple):
-    """A file, its size in bytes, and what changes when its content does: a time or a store's tag."""
+    """A file and what is known of it without opening it.
+
+    Attributes
+    ----------
+    path : str
+        Its path where it is local, else its URL.
+    size : int
+        Bytes.
+    stamp : str
+        What changes when its content does: a time or a store's tag.
+    partition : tuple of (str, str or None)
+        Columns that stand in its folders' names, or in its table's log, and their values as text.
+    """
 
     path: str
     size: int
     stamp: str = ""
+    partition: Partition = ()
 
 
 class Piece(NamedTuple):
@@ -49,6 +60,8 @@ class Piece(NamedTuple):
         The bytes in which the piece's lines begin; all of the file's where it cannot be cut.
     share, shares : int
         Of a file that cannot be cut, every `shares`-th block of rows from number `share` on.
+    partition : tuple of (str, str or None)
+        The file's.
     """
 
     path: str
@@ -57,63 +70,12 @@ class Piece(NamedTuple):
     stop: int
     share: int = 0
     shares: int = 1
+    partition: Partition = ()
 
     @property
     def compression(self) -> str | None:
         """How the file is compressed, going by its name."""
         return COMPRESSIONS.get(self.path.rsplit(".", 1)[-1].lower())
-
-
-def find_files(path: str, folder: Folder | None = None) -> list[File]:
-    """The files that a path means: a file, a folder with all below it, or a glob (`*`, `?`, `[a-z]`, `**`, `{a,b}`).
-
-    Errors name it as it was typed; `folder` says where that is, if not where Python would look for it. A path that is
-    there is taken as it is, whatever characters are in it. Below a folder, names that begin with `_` or
-    `.` are left out, as Spark leaves them out, and of a Delta table the files that are no longer part of it.
-
-    Raises
-    ------
-    InputError
-        If it means no file, or cannot be read.
-    """
-    fs, location = (folder or Folder(path)).location
-    try:
-        fs.invalidate_cache()
-        if fs.exists(location):
-            matches = [fs.info(location)]
-        else:
-            found = [fs.glob(pattern, detail=True) for pattern in _without_braces(location)]
-            matches = [info for name in found for info in name.values()]
-        files = sorted({file for info in matches for file in _files_of(fs, info)})
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error}.") from error
-    if not matches:
-        raise InputError(f"'{path}' must match at least one file. It matches none.")
-    if not files:
-        raise InputError(f"'{path}' must hold at least one file. The folder is empty.")
-    return files
-
-
-def _without_braces(pattern: str) -> Iterator[str]:
-    """`a{b,c}` → `ab`, `ac`: the one kind of glob that Hadoop knows and fsspec does not."""
-    braces = re.search(r"\{([^{}]*)\}", pattern)
-    if braces is None:
-        yield pattern
-        return
-    for choice in braces[1].split(","):
-        yield from _without_braces(pattern[: braces.start()] + choice + pattern[braces.end() :])
-
-
-def _files_of(fs, info: dict) -> Iterator[File]:
-    below = fs.find(info["name"], detail=True) if info["type"] == "directory" else {info["name"]: info}
-    tables = {path.split(f"/{LOG}/")[0] for path in below if f"/{LOG}/" in path}
-    live = {table: live_files(fs, table) for table in tables}
-    for file in below.values():
-        inside = file["name"][len(info["name"]) :].split("/")
-        removed = any(file["name"].startswith(f"{table}/") and file["name"] not in live[table] for table in tables)
-        if not (removed or any(part.startswith(("_", ".")) for part in inside)):
-            path = file["name"] if "file" in fs.protocol else fs.unstrip_protocol(file["name"])
-            yield File(path, file["size"], next((str(file[key]) for key in _STAMPS if key in file), ""))
 
 
 def format_of(path: str) -> str:
@@ -155,7 +117,7 @@ def _work(file: File, format: str) -> int:
 
 
 def _cut(file: File, format: str, parts: int, anywhere: bool) -> Sequence[Piece]:
-    whole = Piece(file.path, format, 0, file.size)
+    whole = Piece(file.path, format, 0, file.size, partition=file.partition)
     if format == "json" and anywhere and whole.compression is None:
         edges = [file.size * part // parts for part in range(parts + 1)]
         return [whole._replace(start=start, stop=stop) for start, stop in itertools.pairwise(edges)]

@@ -18,11 +18,13 @@ from pyspark.sql import functions as F
 from sentispark.errors import InputError
 from sentispark.reviews.csv_form import ESCAPES
 from sentispark.reviews.encoding import is_cuttable, is_text_encoding
+from sentispark.reviews.find import each_once, find_files
+from sentispark.reviews.json_lines import spelled
 from sentispark.reviews.json_names import json_names
 from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMATS
-from sentispark.reviews.parse import DEFAULT, columns_in, read_piece
-from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
+from sentispark.reviews.parse import DEFAULT, columns_in, read_piece, require_records
+from sentispark.reviews.pieces import File, Piece, cut_into_tasks, format_of
 from sentispark.reviews.records import Fields, Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.spark.arrow import map_batches
@@ -33,6 +35,7 @@ from sentispark.text.markup import MARKUP
 
 __all__ = ["Kernel", "Reviews", "read_reviews", "require_new_names"]
 
+# Of the others the tasks see what they are.
 _JSON_FILES_LOOKED_AT = 20
 
 # From a task's number and its batches of judged records to the batches that leave the task.
@@ -124,7 +127,7 @@ def _judged(
 ) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         for batch in read_piece(piece, fields, layout):
-            yield judge(batch, file=piece.path, scale=scale, markup=markup)
+            yield judge(batch, file=spelled(piece.path), scale=scale, markup=markup)
 
 
 def read_reviews(
@@ -142,7 +145,7 @@ def read_reviews(
     encoding: str = "utf-8",
     escaped_breaks: bool = False,
 ) -> Reviews:
-    """Reviews from JSON lines, CSV, TSV or Parquet files, compressed ones too.
+    """Reviews from JSON (one object a line, or in arrays), CSV, TSV or Parquet files, compressed ones too.
 
     Nothing is inferred: a record that lacks the text or the rating, or whose rating is not on the scale, goes to
     the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
@@ -204,12 +207,13 @@ def read_reviews(
         raise InputError(f"'encoding' must be a text encoding that Python knows. Got '{encoding}'.")
     layout = Layout(tuple(columns), csv_escape, encoding, escaped_breaks)
     paths = [paths] if isinstance(paths, str) else paths
-    # Each file once, although paths may overlap.
     places = zip(paths, spark_folders(paths), strict=True)
-    files = dict.fromkeys(file for path, folder in places for file in find_files(path, folder))
+    files = each_once(file for path, folder in places for file in find_files(path, folder))
     if not files:
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
+    for file, _ in [pair for pair in formats if pair[1] == "json"][:_JSON_FILES_LOOKED_AT]:
+        require_records(file.path, fields, encoding)
     _require_columns(formats, fields, layout)
     tasks = cut_into_tasks(formats, cores=task_cores(spark), anywhere=is_cuttable(encoding))
     return Reviews(spark, tuple(files), tasks, fields, scale, markup, layout)
@@ -248,12 +252,13 @@ def _require_columns(files: Sequence[tuple[File, str]], fields: Fields, layout: 
                 return
             may_come_later |= set() if whole else set(fields.kept)
         else:
-            columns = columns_in(file.path, format, fields, layout)
+            columns = columns_in(file.path, format, fields, layout) if file.size else []
+        columns = {*columns, *dict(file.partition)}
         found.update(columns)
         lacking.difference_update(columns)
         if not lacking:
             return
-    if not found and any(format == "json" for _, format in files):
+    if not found:
         return  # no record, no field
     for wanted in fields.names:
         if wanted in lacking and wanted not in may_come_later:

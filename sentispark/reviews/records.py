@@ -12,11 +12,12 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sentispark.files import Folder
-from sentispark.reviews.pieces import Piece
+from sentispark.reviews.pieces import Partition, Piece
 
-__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "Layout", "as_batch", "opened"]
+__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "Layout", "as_batch", "opened", "with_partition"]
 
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 8192
@@ -114,3 +115,17 @@ def as_batch(
         offsets = pa.array(range(0, rows * len(fields.kept) + 1, len(fields.kept)), pa.int32())
         batch["kept"] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string()))
     return pa.RecordBatch.from_arrays(list(batch.values()), names=list(batch))
+
+
+def with_partition(batch: pa.RecordBatch, partition: Partition, fields: Fields) -> pa.RecordBatch:
+    """The batch; a record that has no value of its own for a field has the one that its file has in `partition`."""
+    values = dict(partition)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for column, name in (("text", fields.text), ("stars", fields.rating)):
+        if values.get(name) is not None:
+            columns[column] = pc.fill_null(columns[column], values[name])
+    if any(values.get(name) is not None for name in fields.kept):
+        kept = columns["kept"]
+        own = pa.array([values.get(name) for name in fields.kept] * len(batch), pa.string())
+        columns["kept"] = pa.ListArray.from_arrays(kept.offsets, pc.coalesce(kept.values, own))
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -213,6 +213,25 @@ def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
+def test_an_input_of_which_nearly_nothing_is_usable_leaves_nothing_behind(spark, trained, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"reviewText": "good stuff", "overall": 5}\n' + "no json\n" * 18 + '{"overall": 5}\n')
+    text, output = TextOptions(), str(tmp_path / "output")
+    options = ReviewOptions(validation_share=0, test_share=0)
+    sentence = (
+        r"^At most 0\.9 of the records may be unusable\. 19 of 20 are \(broken record: 18, no text: 1\)\. Check .* "
+        r"A record with 'broken record': no json$"
+    )
+    with pytest.raises(InputError, match=sentence):
+        prepare(spark, [str(bad)], output, options, text)
+    with pytest.raises(InputError, match=sentence):
+        predict(spark, trained[0], [str(bad)], output)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+    assert predict(spark, trained[0], [str(bad)], output, max_quarantined=1)["rows"] == 1
+    bad.write_text(bad.read_text() + "".join(f'{{"reviewText": "bad {word}", "overall": 1}}\n' for word in "ab"))
+    assert prepare(spark, [str(bad)], output, options, text, overwrite=True)["rows_quarantined"] == 19
+
+
 def test_a_dataset_encoded_in_another_way_is_no_test_for_a_model(spark, reviews, trained, tmp_path):
     other = str(tmp_path / "other")
     prepare(spark, [reviews], other, ReviewOptions(), TextOptions(vocab_size=300, sequence_length=40))

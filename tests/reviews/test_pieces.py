@@ -9,16 +9,16 @@ import os
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sentispark.errors import InputError
 from sentispark.reviews import json_rows
+from sentispark.reviews.json_layout import no_records
 from sentispark.reviews.judge import judge
 from sentispark.reviews.parse import read_piece
-from sentispark.reviews.pieces import File, Piece, cut_into_tasks, find_files, format_of
+from sentispark.reviews.pieces import File, Piece, cut_into_tasks, format_of
 from sentispark.reviews.records import Fields
 from sentispark.reviews.scale import parse_scale
 
@@ -58,7 +58,8 @@ lines = st.one_of(
     records.map(lambda record: json.dumps(record, ensure_ascii=False)),
     records.map(repr),
     records.map(lambda record: json.dumps(record)[:-2]),
-    odd_texts.map(lambda text: " ".join(text.splitlines())),
+    # Not the beginning of an array, which may go over lines.
+    odd_texts.map(lambda text: " ".join(text.splitlines())).filter(lambda text: not text.lstrip().startswith("[")),
 )
 
 
@@ -105,6 +106,7 @@ def plainly_read(content):
 )
 def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factory, rows, cuts, end, block):
     content = end.join(row.replace("nan", "0").replace("inf", "0") for row in rows).encode()
+    assume(no_records(content.decode(), FIELDS.names) is None)
     path = tmp_path_factory.mktemp("piece") / "a.jsonl"
     path.write_bytes(content)
     edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
@@ -193,57 +195,6 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
 @pytest.mark.parametrize(("mebibytes", "tasks"), [(1, 1), (8, 2), (32, 2), (100, 4), (300, 6), (1024, 16)])
 def test_two_cores_get_one_to_three_tasks_each_or_more_large_ones(mebibytes, tasks):
     assert len(cut_into_tasks([(File("reviews.jsonl", mebibytes << 20), "json")], cores=2)) == tasks
-
-
-# A folder of a Delta table.
-
-
-def delta(folder, *commits, checkpoint=None, metadata=None):
-    log = folder / "_delta_log"
-    log.mkdir(parents=True, exist_ok=True)
-    for number, actions in commits:
-        lines = [json.dumps({kind: {"path": path, **more}}) for kind, path, more in actions]
-        (log / f"{number:020d}.json").write_text("\n".join([*([json.dumps(metadata)] if metadata else []), *lines]))
-    for name in {path for _, actions in commits for kind, path, _ in actions if kind == "add"}:
-        (folder / name).write_text('{"reviewText": "good", "overall": 5}\n')
-    return folder
-
-
-def names_of(folder):
-    return [os.path.basename(file.path) for file in find_files(str(folder))]
-
-
-def test_of_a_delta_table_those_files_are_read_that_are_part_of_it_now(tmp_path):
-    table = delta(
-        tmp_path / "table",
-        (0, [("add", "a.jsonl", {}), ("add", "b.jsonl", {})]),
-        (1, [("remove", "a.jsonl", {}), ("add", "c.jsonl", {})]),
-    )
-    (table / "never-committed.jsonl").write_text("{}\n")
-    assert names_of(table) == ["b.jsonl", "c.jsonl"]
-    assert names_of(tmp_path) == ["b.jsonl", "c.jsonl"]
-
-
-def test_commits_before_a_checkpoint_may_be_gone(tmp_path):
-    table = delta(tmp_path, (2, [("add", "c.jsonl", {}), ("remove", "a.jsonl", {})]))
-    for name in ("a.jsonl", "b.jsonl"):
-        (table / name).write_text("{}\n")
-    actions = pa.table({"add": [{"path": "a.jsonl"}, {"path": "b.jsonl"}, None], "remove": [None, None, {"path": "z"}]})
-    pq.write_table(actions, table / "_delta_log" / f"{1:020d}.checkpoint.parquet")
-    assert names_of(table) == ["b.jsonl", "c.jsonl"]
-
-
-@pytest.mark.parametrize(
-    ("commits", "metadata", "sentence"),
-    [
-        ([(0, []), (2, [])], None, "must hold every commit after its checkpoint. One is missing."),
-        ([(0, [("add", "a.jsonl", {"deletionVector": {"offset": 1}})])], None, "must hold no deletion vectors."),
-        ([(0, [])], {"metaData": {"configuration": {"delta.columnMapping.mode": "name"}}}, "must name its columns as"),
-    ],
-)
-def test_what_a_plain_reader_cannot_honour_is_an_error(tmp_path, commits, metadata, sentence):
-    with pytest.raises(InputError, match=sentence):
-        find_files(str(delta(tmp_path, *commits, metadata=metadata)))
 
 
 # What becomes of a record.

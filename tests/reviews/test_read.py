@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentispark.errors import InputError, SentisparkError
-from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT
+from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, RECORD_CHARACTERS
 from sentispark.reviews.read import read_reviews
 from sentispark.reviews.scale import parse_scale
 
@@ -255,10 +255,93 @@ class TestJson:
 
     def test_text_beside_the_first_object_of_a_line_makes_the_record_broken(self, spark, tmp_path):
         one, two = (json_lines(review(text))[:-1] for text in ("one", "two"))
-        write(tmp_path / "a.jsonl", "".join(f"{one}{between}{two}\n" for between in ("", " ", "  ", "\t", ", ", " x ")))
+        lines = [f"{one}{between}{two}\n" for between in (", ", " x ", ",")] + [f"{one} 5\n", f"{one}{two[:-1]}\n"]
+        write(tmp_path / "a.jsonl", json_lines(review("first")) + "".join(lines))
         write(tmp_path / "b.jsonl", json_lines({**review("brackets } {"), "style": {"a": {"b": 1}}, "tags": [{}, {}]}))
         read = Read(spark, tmp_path)
-        assert (read.texts, read.reasons) == (["brackets } {"], [BROKEN] * 6)
+        assert (read.texts, read.reasons) == (["brackets } {", "first"], [BROKEN] * 5)
+
+    def test_objects_that_share_a_line_are_records_each(self, spark, tmp_path):
+        one, two, three = (json_lines(review(text))[:-1] for text in ("one", "two", "three"))
+        write(tmp_path / "a.jsonl", json_lines(review("first")) + f"{one}{two}\n{one} \t{two}{three}\n")
+        assert Read(spark, tmp_path).texts == ["first", "one", "one", "three", "two", "two"]
+
+    @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+    def test_objects_of_arrays_and_over_several_lines_are_records_each(self, spark, tmp_path, name):
+        reviews = [{**review(text), "style": [{"a": {}}]} for text in ("one", "}{", '"', "über\n")]
+        for number, text in enumerate(
+            [
+                json.dumps(reviews),
+                json.dumps(reviews, indent=2),
+                "[\n" + ",\n".join(map(json.dumps, reviews)) + "\n]\n",
+                "".join(json.dumps(one, indent=4) + "\n" for one in reviews),
+                "".join(json.dumps(one, ensure_ascii=False) for one in reviews),
+                "\ufeff" + "".join(json.dumps(one) + ",\n" for one in reviews),
+            ]
+        ):
+            write(tmp_path / str(number) / name, text)
+        assert Read(spark, tmp_path).texts == sorted(["one", "}{", '"', "über"] * 6)
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            ({"n": 2, "reviews": [review("a"), review("b")]}, "with the records in a list under 'reviews'. Write them"),
+            ({"0": review("a"), "1": review("b")}, "with the records under keys of their own. Write them line by line"),
+            ({"reviewText": {"0": "a"}, "overall": {"0": 5}}, "of whole columns, as pandas writes by itself. Write it"),
+            ({"reviewText": ["a", "b"], "overall": [5, 4]}, "of whole columns, as pandas writes by itself. Write it"),
+        ],
+    )
+    @pytest.mark.parametrize("indent", [None, 1])
+    def test_one_object_that_holds_all_is_an_error(self, spark, tmp_path, content, sentence, indent):
+        file = write(tmp_path / "a.json", json.dumps(content, indent=indent))
+        message = error_of(read_reviews, spark, str(file))
+        assert message.startswith(f"'{file}' must hold one JSON object a review. It holds one object {sentence}")
+
+    def test_dictionaries_of_both_pythons(self, spark, tmp_path):
+        write(
+            tmp_path / "a.json",
+            "{u'reviewText': u'it\\'s \\xfcber', u'overall': 5.0}\n{'reviewText': \"it's\", 'overall': 4}\n",
+        )
+        write(tmp_path / "b.json", "{'reviewText': {1, 2}, 'overall': 4}\n{'reviewText': 'x', 'overall': 4, 1: 2}\n")
+        read = Read(spark, tmp_path)
+        assert (read.texts, read.reasons) == (["it's", "it's über", "x"], [BROKEN])
+
+    def test_absurd_records_go_to_the_quarantine_and_others_are_read(self, spark, tmp_path, monkeypatch):
+        good = json_lines(review("good"))
+        deep, digits = "[" * 100_000 + "]" * 100_000, "9" * 1_000_000
+        quarantined = [
+            f'{{"reviewText": "deep", "overall": 5, "x": {deep}}}',
+            f'{{"reviewText": {deep}, "overall": 5}}',
+            deep,
+            "{'reviewText': 'deep', 'x': " + deep + "}",
+            "{'reviewText': 0x" + "f" * 5000 + ", 'overall': 5}",
+            f'{{"reviewText": "digits", "overall": {digits}}}',
+            '{"reviewText": "long", "overall": 5, "x": "' + "x" * (17 << 20) + '"}',
+            '{"reviewText": "nul\x00", "overall": 5}',
+        ]
+        write(tmp_path / "a.jsonl", good + "".join(line + "\n" + good for line in quarantined))
+        texts = ["[5]", '{"a": 1}', "5", "true"]
+        write(tmp_path / "b.jsonl", "".join(f'{{"reviewText": {text}, "overall": 5}}\n' for text in texts))
+        odd = ['"\\ud800"', '"a\\u0000b"', '"first", "reviewText": "last"']
+        write(tmp_path / "c.jsonl", "".join(f'{{"reviewText": {text}, "overall": 5}}\n' for text in odd))
+        read = Read(spark, tmp_path)
+        assert read.texts == sorted(["good"] * (len(quarantined) + 1) + texts + ["?", "a\0b", "last"])
+        assert read.reasons == [BROKEN] * len(quarantined)
+        assert max(len(row.record) for row in read.quarantined) < RECORD_CHARACTERS + 30
+
+    def test_values_in_folders_names_count_where_a_record_has_none(self, spark, tmp_path):
+        write(tmp_path / "overall=5/a.json", json_lines({"reviewText": "from the folder"}, review("its own", 1)))
+        write(tmp_path / "overall=4/b.csv", "reviewText\nfrom the folder\n")
+        write(tmp_path / "overall=3/c.csv", "reviewText,overall\nits own,2\nfrom the folder,\n")
+        parquet(tmp_path / "overall=2/d.parquet", reviewText=["from the folder"])
+        parquet(tmp_path / "overall=1/e.parquet", reviewText=["its own", "from the folder"], overall=[5, None])
+        write(tmp_path / "overall=__HIVE_DEFAULT_PARTITION__/f.json", json_lines({"reviewText": "none"}))
+        write(tmp_path / "x=1/overall=4.5/y=2/g.json", json_lines([{"reviewText": "from the folder"}][0]))
+        read = Read(spark, tmp_path, keep_cols=["x"])
+        expected = [("from the folder", rating) for rating in (1.0, 2.0, 3.0, 4.0, 4.5, 5.0)]
+        assert read.usable == [*expected, ("its own", 1.0), ("its own", 2.0), ("its own", 5.0)]
+        assert read.reasons == [NO_RATING]
+        assert [row.kept for row in read.records if row.rating == 4.5] == [["1"]]
 
     def test_other_fields_and_their_types_do_not_matter(self, spark, tmp_path):
         write(

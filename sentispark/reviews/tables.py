@@ -1,0 +1,65 @@
+"""Folders that are tables of a lakehouse, told by what stands in them: of those, a folder's files are not the rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sentispark.errors import InputError
+from sentispark.reviews.delta import LOG
+
+__all__ = ["delta_tables_above", "delta_tables_below"]
+
+_HUDI = ".hoodie"
+_ICEBERG = re.compile(r"(.*)/metadata/[^/]*\.metadata\.json(?:\.gz)?")
+
+
+def delta_tables_below(paths: Iterable[str]) -> set[str]:
+    """The Delta tables to which some files belong, by the files' paths alone.
+
+    Raises `InputError` if some belong to a table of Iceberg or Hudi.
+    """
+    delta, others = set(), {}
+    for path in paths:
+        if f"/{LOG}/" in path:
+            delta.add(path.split(f"/{LOG}/")[0])
+        elif f"/{_HUDI}/" in path:
+            others[path.split(f"/{_HUDI}/")[0]] = "a Hudi"
+        elif table := _ICEBERG.fullmatch(path):
+            others[table[1]] = "an Iceberg"
+    for table, kind in others.items():
+        if table not in delta:  # a Delta table may come with Iceberg's metadata
+            raise _unread(table, kind)
+    return delta
+
+
+def delta_tables_above(fs: Any, paths: Iterable[str]) -> set[str]:
+    """The Delta tables in whose folders, at any depth, some paths are.
+
+    Raises `InputError` if some are in a table of Iceberg or Hudi.
+    """
+    if {"http", "https"} & set([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol):
+        return set()  # has no folders
+    delta: set[str] = set()
+    seen: set[str] = set()
+    for folder in paths:
+        while folder := folder.rpartition("/")[0]:
+            if folder in seen:
+                break
+            seen.add(folder)
+            if fs.isdir(f"{folder}/{LOG}"):
+                delta.add(folder)
+                break
+            if fs.isdir(f"{folder}/{_HUDI}"):
+                raise _unread(folder, "a Hudi")
+            if fs.isdir(f"{folder}/metadata") and any(map(_ICEBERG.fullmatch, fs.find(f"{folder}/metadata"))):
+                raise _unread(folder, "an Iceberg")
+    return delta
+
+
+def _unread(table: str, kind: str) -> InputError:
+    return InputError(
+        f"'{table}' is {kind} table, whose log alone tells which rows of its files count, and is not read here. "
+        "Read it with Spark and write it as Parquet first."
+    )
