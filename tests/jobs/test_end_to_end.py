@@ -363,7 +363,7 @@ def test_a_pipelines_metadata_lead_nowhere_else(spark, trained, tmp_path):
         metadata.unlink()
     (hidden / "metadata" / "part-00000").write_text('{"class": "this.Zen", "uid": "x"}')
     (metadata,) = model.glob("metadata/part-*")
-    (metadata.parent / f".{metadata.name}.crc").unlink()
+    (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
     content = json.loads(metadata.read_text())
     content["paramMap"]["stageUids"] = ["x/../../hidden", content["paramMap"]["stageUids"][1]]
     metadata.write_text(json.dumps(content))
@@ -375,7 +375,7 @@ def test_a_pipelines_metadata_lead_nowhere_else(spark, trained, tmp_path):
 def test_params_that_a_stage_does_not_have_are_told(spark, trained, tmp_path):
     model = Path(shutil.copytree(trained[0], tmp_path / "model"))
     (metadata,) = model.glob("stages/0_*/metadata/part-*")
-    (metadata.parent / f".{metadata.name}.crc").unlink()
+    (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
     content = json.loads(metadata.read_text())
     metadata.write_text(json.dumps({**content, "paramMap": {**content["paramMap"], "colour": "red"}}))
     with pytest.raises(DatasetError, match=r"must hold Params that a .*ReviewEncoderModel has. It does not: .*colour"):
