@@ -60,9 +60,10 @@ def _own_patterns(folder: Folder, files: list[str]) -> set[str]:
         return {MARKER, *_list_in(folder, MARKER).get("files", ())}
     if "_manifest.json" in files and "chunks" in _list_in(folder, "_manifest.json"):
         return _DATASET
-    if "net.json" in files and "format_version" in _list_in(folder, "net.json"):
+    stages = _stage_patterns(folder, files)
+    if not stages and "net.json" in files and "format_version" in _list_in(folder, "net.json"):
         return _NET
-    return _stage_patterns(folder, files)
+    return stages
 
 
 def _stage_patterns(folder: Folder, files: list[str]) -> set[str]:

@@ -290,6 +290,7 @@ class TestOfEarlierVersions:
             pipeline("sentispark.text.encoder.ReviewEncoderModel", "sentispark.ml.model.LSTMClassificationModel")
             | {"stages/1_x1f/net.json": "", "stages/0_x0f/vocabulary.json": "", "metadata/._SUCCESS.crc": ""},
             {"metadata/part-00000-abcd-c000.txt": "sentispark.text.vocabulary.X", "vocabulary.json": ""},
+            NET | {"metadata/part-00000": "sentispark.ml.model.LSTMClassificationModel", "metadata/_SUCCESS": ""},
         ],
     )
     def test_they_are_replaced(self, root, files):
