@@ -75,7 +75,9 @@ def _take_place(draft: Folder, target: Folder) -> None:
             former.move_to(target)
         raise
     if former.exists() and (foreign := foreign_file(former)) is not None:
-        _log.warning("'%s' has got into the old folder meanwhile. It is kept as '%s'.", foreign, former.url)
+        _log.warning(
+            "'%s' has been put into the old folder meanwhile. The folder is kept as '%s'.", foreign, former.url
+        )
     else:
         former.remove()
 
@@ -130,8 +132,8 @@ def _needed(name: str) -> Iterator[None]:
         yield
     except (OSError, SetupError) as error:
         raise SetupError(
-            f"'{name}' must be a place that can be written to. It is none: {sentence_of(error)} "
-            "Name another output, or see to its rights."
+            f"'{name}' must be a place that can be written to. It is not: {sentence_of(error)} "
+            "Name another output, or check its permissions."
         ) from error
 
 
@@ -183,8 +185,11 @@ def _tell_of_left_ones(target: Folder) -> None:
     if not target.is_local:
         return
     place = Path(target.path())
-    for kind, what in {"draft": "a run that was killed, or still goes on", "former": "a run that was killed"}.items():
+    for kind, what in {
+        "draft": "a run that was killed, or is still going on",
+        "former": "a run that was killed",
+    }.items():
         with contextlib.suppress(OSError):
             for left in sorted(path.name for path in place.parent.iterdir()):
                 if left.startswith(f"_{place.name}.{kind}-"):
-                    _log.warning("'%s' is there, of %s; it is left alone.", place.parent / left, what)
+                    _log.warning("'%s' was left by %s. It is not touched.", place.parent / left, what)

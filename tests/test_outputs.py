@@ -165,8 +165,8 @@ def test_where_nothing_can_be_written_it_is_said_before_the_work(s3, tmp_path, p
     (tmp_path / "file").touch()
     place = place.format(tmp_path)
     told = refused(SetupError, Folder(place))
-    assert told.startswith(f"'{place}' must be a place that can be written to. It is none: ")
-    assert told.endswith(" Name another output, or see to its rights.")
+    assert told.startswith(f"'{place}' must be a place that can be written to. It is not: ")
+    assert told.endswith(" Name another output, or check its permissions.")
 
 
 def test_a_link_is_followed_and_stays_a_link(tmp_path):
@@ -258,7 +258,7 @@ def test_two_at_once_leave_each_other_alone_and_the_drafts_of_the_killed_are_tol
         assert draft.exists("one.txt")
     assert sorted(tmp_path.iterdir()) == [killed, tmp_path / "out"]
     assert contents(target) == {"one.txt": "one"}
-    assert f"'{killed}' is there, of a run that was killed, or still goes on; it is left alone." in caplog.text
+    assert f"'{killed}' was left by a run that was killed, or is still going on. It is not touched." in caplog.text
 
 
 class TestOfEarlierVersions:

@@ -67,7 +67,7 @@ def open_dataset(path: str | os.PathLike | Folder) -> Dataset:
                 f"'{folder.url}' must be a finished dataset. It has no {manifest_file.FILE_NAME}: "
                 "it is half-written or something else. Prepare it again."
             )
-        raise DatasetError(f"'{folder.url}' must be a dataset. There is nothing. Run 'sentispark prepare' first.")
+        raise DatasetError(f"'{folder.url}' must be a dataset. Nothing is there. Run 'sentispark prepare' first.")
     source = folder.path(manifest_file.FILE_NAME)
     manifest = Manifest.from_json(folder.read(manifest_file.FILE_NAME), source=source)
     dataset = Dataset(folder, manifest)

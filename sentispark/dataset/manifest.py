@@ -143,7 +143,7 @@ class Manifest:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
         if version not in range(1, FORMAT_VERSION + 1):
             raise DatasetError(
-                f"'{source}' must be of format version {FORMAT_VERSION} or before. It is of {version}. "
+                f"'{source}' must be of format version {FORMAT_VERSION} or earlier. It is of {version}. "
                 "Prepare the dataset again."
             )
         try:

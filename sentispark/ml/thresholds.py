@@ -68,7 +68,7 @@ class BinaryThreshold(KeywordParams):
         if self.isSet(self.threshold) and abs(self.getOrDefault(self.threshold) - threshold) > _TOLERANCE:
             raise OptionError(
                 f"'threshold' must match 'thresholds', which amount to {threshold:g}. "
-                f"Got {self.getOrDefault(self.threshold):g}. Set one of them alone."
+                f"Got {self.getOrDefault(self.threshold):g}. Set only one of them."
             )
         return threshold
 

@@ -105,7 +105,7 @@ def outside_sentence(polarity: Polarity, seen: Mapping[str, int], *, inside: int
         return None
     others = {spelled: count for spelled, count in seen.items() if scale.rating(spelled) is None}
     return (
-        f"The ratings must be on the scale {scale.name}, all but a tenth of them. Of {ratings} {outside} are not: "
+        f"At least nine tenths of the ratings must be on the scale {scale.name}. Of {ratings}, {outside} are not: "
         f"{_shown(others)}. {_advice(seen, polarity)}"
     )
 
@@ -130,11 +130,11 @@ def one_class_sentence(polarity: Polarity, seen: Mapping[str, int], rows: Mappin
             f"The training split must hold negative and positive reviews. It holds {negatives} and {positives}. "
             "Add files, or lower the shares of validation and test."
         )
-    limits = f"positive from {polarity.scale.spelled(polarity.positive_from)} on"
+    limits = f"positive from {polarity.scale.spelled(polarity.positive_from)}"
     if polarity.negative_to is not None:
-        limits += f", negative to {polarity.scale.spelled(polarity.negative_to)}"
+        limits += f", negative up to {polarity.scale.spelled(polarity.negative_to)}"
     return (
-        f"The reviews must be positive and negative ones. All {negatives + positives} are "
+        f"There must be both positive and negative reviews. All {negatives + positives} are "
         f"{'negative' if negatives else 'positive'} on the scale {polarity.scale.name} ({limits}); the ratings are "
         f"{_shown(seen)}. {_advice(seen, polarity)}"
     )

@@ -48,7 +48,7 @@ class KeywordParams(Params):
             if not self.hasParam(name):
                 close = difflib.get_close_matches(name, [param.name for param in self.params], n=1)
                 hint = f" Did you mean '{close[0]}'?" if close else ""
-                raise OptionError(f"'{name}' is no Param of {type(self).__name__}.{hint}")
+                raise OptionError(f"'{name}' is not a Param of {type(self).__name__}.{hint}")
         return self._set(**params)
 
     def _fitted(self, model: Model) -> Model:

@@ -125,7 +125,9 @@ def read_metadata(folder: Folder) -> dict[str, Any]:
         content = json.loads(b"".join(lines))
         missing = {"class", "uid", "paramMap", "defaultParamMap"} - set(content)
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"'{folder.url}' must be a saved stage of Spark ML. It is none, or damaged.") from error
+        raise DatasetError(
+            f"'{folder.url}' must be a saved stage of Spark ML. It is not one, or it is damaged."
+        ) from error
     if missing:
-        raise DatasetError(f"'{folder.url}' must be a saved stage. Its metadata lack {', '.join(sorted(missing))}.")
+        raise DatasetError(f"'{folder.url}' must be a saved stage. Its metadata lacks {', '.join(sorted(missing))}.")
     return content

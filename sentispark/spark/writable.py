@@ -74,7 +74,7 @@ def _tried(folder: Folder, output: str, files: int) -> Iterator[None]:
         found = sum(name.startswith("part-") for name in folder.names())
     except (OSError, SentisparkError) as error:
         raise SetupError(
-            f"'{output}' must be a place that Spark can write to. It is none: {sentence_of(error)} Name another output."
+            f"'{output}' must be a place that Spark can write to. It is not: {sentence_of(error)} Name another output."
         ) from error
     if found != files:
         raise SetupError(

@@ -242,4 +242,6 @@ def _known(values: dict[str, Any], names: set[str], where: str) -> None:
     for name in values:
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
-            raise OptionError(f"'{name}' is no option of {where}." + (f" Did you mean '{close[0]}'?" if close else ""))
+            raise OptionError(
+                f"'{name}' is not an option of {where}." + (f" Did you mean '{close[0]}'?" if close else "")
+            )

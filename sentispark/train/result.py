@@ -103,7 +103,7 @@ class TrainedNet:
             shape = json.loads(read(NET_FILE))
             if shape["format_version"] > FORMAT_VERSION:
                 raise DatasetError(
-                    f"'{source}' must be of format version {FORMAT_VERSION} or before. It is of "
+                    f"'{source}' must be of format version {FORMAT_VERSION} or earlier. It is of "
                     f"{shape['format_version']}. Use the version of sentispark that wrote it, or a newer one."
                 )
             return cls(

@@ -122,7 +122,7 @@ class World:
             self.store.set(f"{place}/all", "")
         while not _came(self.store, f"{place}/all", REMINDER):
             missing = [rank for rank in range(self.size) if not self.store.check([f"{place}/{rank}"])]
-            _log.info("[rank %d/%d] waits for ranks %s.", self.rank, self.size, missing)
+            _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
     def wait_for_all(self) -> None:
         """Return once every rank has come here, which is to be soon."""

@@ -90,7 +90,7 @@ def test_more_ranks_than_slots_are_refused_before_anything_starts(spark, toy):
 def test_ranks_that_find_no_dataset_fail_in_one_sentence_with_rank_and_host(spark, tmp_path):
     told = failure(spark, f"{tmp_path}/none")
     assert told in [
-        f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. There is nothing. "
+        f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. Nothing is there. "
         "Run 'sentispark prepare' first."
         for rank in range(2)
     ]

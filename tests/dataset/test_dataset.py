@@ -42,7 +42,7 @@ class TestOpenDataset:
 
     def test_nothing_there(self, tmp_path):
         assert error_of(DatasetError, open_dataset, f"{tmp_path}/none") == (
-            f"'{tmp_path}/none' must be a dataset. There is nothing. Run 'sentispark prepare' first."
+            f"'{tmp_path}/none' must be a dataset. Nothing is there. Run 'sentispark prepare' first."
         )
 
     def test_half_written(self, folder):
@@ -77,7 +77,7 @@ class TestOpenDataset:
         manifest = json.loads((folder / "_manifest.json").read_text())
         (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 3}))
         assert error_of(DatasetError, open_dataset, str(folder)) == (
-            f"'{folder}/_manifest.json' must be of format version 2 or before. It is of 3. Prepare the dataset again."
+            f"'{folder}/_manifest.json' must be of format version 2 or earlier. It is of 3. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize(

@@ -325,7 +325,7 @@ def test_spark_submit_runs_a_job(reviews, tmp_path):
     ("arguments", "sentence"),
     [
         (["prepare", "nowhere.jsonl", "--output", "out"], "'nowhere.jsonl' must match at least one file."),
-        (["train", "nowhere", "--output", "out"], "/nowhere' must be a dataset. There is nothing."),
+        (["train", "nowhere", "--output", "out"], "/nowhere' must be a dataset. Nothing is there."),
     ],
 )
 def test_bad_input_ends_with_one_sentence(spark, arguments, sentence, tmp_path, monkeypatch, capsys):

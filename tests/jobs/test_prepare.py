@@ -197,17 +197,17 @@ class TestScales:
     @pytest.mark.parametrize(
         ("options", "ratings", "words"),
         [
-            ({}, [0, 1] * 5, r"Of 10 5 are not: 0 \(5\)\. Try '--rating-scale 0-1'\."),
+            ({}, [0, 1] * 5, r"Of 10, 5 are not: 0 \(5\)\. Try '--rating-scale 0-1'\."),
             ({}, [0] + [1] * 19, r"All 19 are negative on the scale 1-5 .* Try '--rating-scale 0-1'\."),
             ({}, [True, False], r"Try '--rating-scale 0-1'\."),
             ({}, [1, 2, 2], r"All 3 are negative .*; the ratings are 2 \(2\), 1 \(1\)\. Try '--rating-scale 1-2'\."),
             ({}, [-1, 1, 1], r"Try '--rating-scale=-1-1'\."),
-            ({}, [1, 5, 8, 10], r"Of 4 2 are not: 10 \(1\), 8 \(1\)\. Try '--rating-scale 1-10'\."),
+            ({}, [1, 5, 8, 10], r"Of 4, 2 are not: 10 \(1\), 8 \(1\)\. Try '--rating-scale 1-10'\."),
             ({}, [1, 55, 100], r"Try '--rating-scale 0-100'\."),
             ({}, ["good", "bad"], r"Try '--rating-scale bad,good'\."),
             ({}, ["warm", "kalt"], r"Name the words in order, .*: kalt, warm\."),
             ({}, [5] * 3, r"All 3 are positive .* Check the rating column"),
-            ({}, [1, 2, 3, 4, 5] * 2 + [9, 9], r"Of 12 2 are not: 9 \(2\)"),
+            ({}, [1, 2, 3, 4, 5] * 2 + [9, 9], r"Of 12, 2 are not: 9 \(2\)"),
             ({"rating_scale": "1-10"}, [1, 3, 5], r"Try '--rating-scale 1-5'\."),
             ({"rating_scale": "bad,good"}, [1, 5], r"Try '--rating-scale 1-5'\."),
             ({"negative_to": 2}, [3, 3.5], r"All 2 texts are neither\. Check '--negative-to'"),
@@ -294,7 +294,7 @@ class TestReuse:
             prepared(spark, [first[0]], tmp_path / "dataset", text=text, vocabulary=first[1])
 
     def test_a_vocabulary_must_be_there(self, spark, first, tmp_path):
-        with pytest.raises(DatasetError, match=r"must be a dataset\. There is nothing\."):
+        with pytest.raises(DatasetError, match=r"must be a dataset\. Nothing is there\."):
             prepared(spark, [first[0]], tmp_path / "dataset", vocabulary=str(tmp_path / "none"))
 
 

@@ -462,7 +462,7 @@ class TestRefusals:
 
     def test_a_path_without_a_dataset(self, spark, tmp_path):
         assert sentence(DatasetError, LSTMClassifier().fit, f"{tmp_path}/none") == (
-            f"'{tmp_path}/none' must be a dataset. There is nothing. Run 'sentispark prepare' first."
+            f"'{tmp_path}/none' must be a dataset. Nothing is there. Run 'sentispark prepare' first."
         )
 
 
@@ -523,7 +523,7 @@ class TestParams:
 
     def test_an_unknown_name_gets_a_hint(self):
         assert sentence(OptionError, lambda: LSTMClassifier(epochs=3)) == (
-            "'epochs' is no Param of LSTMClassifier. Did you mean 'maxEpochs'?"
+            "'epochs' is not a Param of LSTMClassifier. Did you mean 'maxEpochs'?"
         )
 
     def test_a_copy_has_its_own_params(self):

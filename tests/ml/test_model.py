@@ -400,7 +400,7 @@ class TestSaving:
         net = json.loads((path / "net.json").read_text())
         (path / "net.json").write_text(json.dumps({**net, "format_version": 2}))
         assert sentence(DatasetError, LSTMClassificationModel.load, str(path)) == (
-            f"'{path}' must be of format version 1 or before. It is of 2. "
+            f"'{path}' must be of format version 1 or earlier. It is of 2. "
             "Use the version of sentispark that wrote it, or a newer one."
         )
 
@@ -447,7 +447,7 @@ class TestParams:
 
     def test_an_unknown_name_gets_a_hint(self):
         assert sentence(OptionError, lambda: LSTMClassificationModel(predictionColumn="p")) == (
-            "'predictionColumn' is no Param of LSTMClassificationModel. Did you mean 'predictionCol'?"
+            "'predictionColumn' is not a Param of LSTMClassificationModel. Did you mean 'predictionCol'?"
         )
 
     def test_it_tells_sparks_evaluators_how_many_classes_there_are(self, model):

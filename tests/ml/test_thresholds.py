@@ -56,7 +56,7 @@ class TestRefusals:
     def test_two_that_do_not_match(self):
         stage = LSTMClassifier(threshold=0.5, thresholds=[0.25, 0.75])
         assert sentence(stage.getThreshold) == (
-            "'threshold' must match 'thresholds', which amount to 0.75. Got 0.5. Set one of them alone."
+            "'threshold' must match 'thresholds', which amount to 0.75. Got 0.5. Set only one of them."
         )
 
     @pytest.mark.parametrize("value", [-0.1, 1.1, "half", float("nan")])

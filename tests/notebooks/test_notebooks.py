@@ -46,7 +46,7 @@ def test_quickstart(tmp_path, monkeypatch):
 
 def test_pipeline_and_tuning(tmp_path, monkeypatch):
     text, _ = shown(executed("02_pipeline_and_tuning", tmp_path, monkeypatch))
-    assert "'learnRate' is no Param of LSTMClassifier. Did you mean 'learningRate'?" in text
+    assert "'learnRate' is not a Param of LSTMClassifier. Did you mean 'learningRate'?" in text
     assert "epoch 2: loss " in text
     assert "above 0.9: " in text
 

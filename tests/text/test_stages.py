@@ -416,7 +416,7 @@ def test_a_param_outside_its_rule_is_refused_wherever_it_is_set(name, value, rul
     ],
 )
 def test_an_unknown_param_gets_a_hint_where_one_is_like_it(wrong, hint):
-    sentence = f"'{wrong}' is no Param of ReviewEncoder.{hint}"
+    sentence = f"'{wrong}' is not a Param of ReviewEncoder.{hint}"
     assert error_of(OptionError, ReviewEncoder, **{wrong: 1}) == sentence
     assert error_of(OptionError, ReviewEncoder().setParams, **{wrong: 1}) == sentence
 

@@ -83,11 +83,11 @@ def test_a_whole_number_serves_where_a_fraction_may_stand():
     [
         (
             {"dataset": "d", "train": {"batchsize": 8}},
-            "'batchsize' is no option of 'train'. Did you mean 'batch_size'?",
+            "'batchsize' is not an option of 'train'. Did you mean 'batch_size'?",
         ),
-        ({"dataset": "d", "net": {"batchsize": 1}}, "'batchsize' is no option of 'net'."),
-        ({"dataset": "d", "trian": {}}, "'trian' is no option of the config. Did you mean 'train'?"),
-        ({"dataset": "d", "zzz": {}}, "'zzz' is no option of the config."),
+        ({"dataset": "d", "net": {"batchsize": 1}}, "'batchsize' is not an option of 'net'."),
+        ({"dataset": "d", "trian": {}}, "'trian' is not an option of the config. Did you mean 'train'?"),
+        ({"dataset": "d", "zzz": {}}, "'zzz' is not an option of the config."),
     ],
 )
 def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):

@@ -403,7 +403,7 @@ class TestFailures:
         outcomes = run_ranks(train_as_rank, 2, config_of(f"{tmp_path}/none"))
         assert [type(outcome) for outcome in outcomes] == [TrainingError, TrainingError]
         assert [str(outcome) for outcome in outcomes] == [
-            f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. There is nothing. "
+            f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. Nothing is there. "
             "Run 'sentispark prepare' first."
             for rank in range(2)
         ]
@@ -555,7 +555,7 @@ class TestCommand:
         (tmp_path / "job.json").write_text('{"dataset": "none", "train": {"epochs": 1}}')
         done = self.run("--config", tmp_path / "job.json", "--output", tmp_path / "net", processes=2)
         assert done.returncode != 0
-        assert "error: 'epochs' is no option of 'train'. Did you mean 'max_epochs'?\n" in done.stderr
+        assert "error: 'epochs' is not an option of 'train'. Did you mean 'max_epochs'?\n" in done.stderr
         assert not (tmp_path / "net").exists()
 
     def test_one_process_without_torchrun_is_a_world_of_one(self, job, tmp_path):
@@ -567,7 +567,7 @@ class TestCommand:
         ("content", "expected"),
         [
             ("{", "error: The config must be JSON. It is not: Expecting property name"),
-            ('{"dataset": "/none"}', "error: '/none' must be a dataset. There is nothing."),
+            ('{"dataset": "/none"}', "error: '/none' must be a dataset. Nothing is there."),
             (None, "error: [Errno 2] No such file or directory"),
         ],
         ids=["no JSON", "no dataset", "no file"],

@@ -95,7 +95,7 @@ def test_a_file_of_other_vectors_is_told_before_the_work(dataset, file, text, ex
 
 
 def test_what_is_no_number_is_told_with_its_word(dataset, file):
-    with pytest.raises(OptionError, match=r"could not convert string to float: .* behind 'good'"):
+    with pytest.raises(OptionError, match=r"after 'good': could not convert string to float"):
         read_vectors(file("good 1 x 3\n"), dataset, 3)
 
 

@@ -39,7 +39,7 @@ def meets(world, slow):
 def test_a_rank_that_sets_up_or_judges_for_longer_than_a_step_may_last_is_waited_for(slow):
     (total, messages), (other, _) = all_well(run_ranks(meets, 2, slow))
     assert total == other == [2.0]
-    assert "[rank 0/2] waits for ranks [1]." in messages
+    assert "[rank 0/2] is waiting for ranks [1]." in messages
 
 
 def test_one_process_is_a_world_of_its_own():
