@@ -21,8 +21,8 @@ _SEPARATORS = (",", "\t", ";", "|")
 _WRITTEN_BY_SPARK = re.compile(r"part-\d{5}-.*\.csv", re.IGNORECASE)
 # Lines that a header may go over.
 _HEADER_LINES = 100
-# A field of TSV that is quoted by the letter, with a quote in it.
-_DOUBLED = re.compile(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?=[\t\r\n]|$)')
+# A field in quotes with a doubled quote in it.
+_DOUBLED = r'(?:^|{0})"[^"]*(?:""[^"]*)+"(?={0}|[\r\n]|$)'
 
 
 class Form(NamedTuple):
@@ -128,7 +128,7 @@ def _with_quotes(form: Form, lines: Sequence[str], path: str, escape: str) -> Di
             odd = [_odd(form, dialect._replace(backslash=backslash), lines) for backslash in (False, True)]
             named = named._replace(backslash=odd[1] < odd[0] or (odd[1] == odd[0] and by_name))
         else:
-            named = named._replace(backslash=by_name)
+            named = named._replace(backslash=by_name and not _doubles_quotes(lines, dialect.separator))
     if dialect.separator == "\t":
         plain = dialect._replace(quoted=False)
         if _odd(form, plain, lines) < _odd(form, named._replace(either=False), lines):
@@ -147,7 +147,11 @@ def _tells_quotes(lines: Sequence[str], before: int) -> bool:
     if quoted != plain or quoted:
         return quoted < plain
     names = forms[1].header
-    return any(map(_DOUBLED.search, lines)) or all(re.fullmatch('".+"', name) for name in names if name)
+    return _doubles_quotes(lines, "\t") or all(re.fullmatch('".+"', name) for name in names if name)
+
+
+def _doubles_quotes(lines: Sequence[str], separator: str) -> bool:
+    return any(map(re.compile(_DOUBLED.format(re.escape(separator))).search, lines))
 
 
 def _odd(form: Form, dialect: Dialect, lines: Sequence[str]) -> int:

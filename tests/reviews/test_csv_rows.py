@@ -137,6 +137,9 @@ def test_spark_s_own_files_are_known_by_name_where_no_quote_tells(tmp_path):
     content = 'text,stars\n"C:\\\\, D",5\n'
     assert pairs(tmp_path, content, name="part-00000-1b2c-c000.csv") == [("C:\\, D", "5")]
     assert pairs(tmp_path, content) == [("C:\\\\, D", "5")]
+    # Told to double quotes (escape='"'), it leaves backslashes alone.
+    content = 'text,stars\n"a ""b"" C:\\\\, D",5\n"",4\n'
+    assert pairs(tmp_path, content, name="part-00000-1b2c-c000.csv")[0] == ('a "b" C:\\\\, D', "5")
 
 
 def test_replaced_characters_are_counted_in_their_record(tmp_path):
