@@ -170,7 +170,7 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Sequences without their padding, and what must be known of them: the largest id, or -1 if one is out of range."""
     for batch in batches:
         lists = batch.column("sequence")
-        ids = lists.flatten()
+        ids = lists.flatten().drop_null()
         steps = pc.list_value_length(lists).fill_null(0)
         valid = without_padding(known_ids(lists, LARGEST_ID + 1))
         largest = _largest(valid)

@@ -155,7 +155,7 @@ def without_padding(ids: pa.ListArray) -> pa.ListArray:
 def pad(
     ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail", dtype: type[np.integer] = np.int32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of one length: what `cut` gives, padded at the end with 0.
+    """Sequences of one length: what `cut` gives, padded at the end with 0; a missing id as an unknown word.
 
     Returns
     -------
@@ -164,10 +164,13 @@ def pad(
         min(number of ids, L); the padding starts there.
     """
     values, offsets = _flat(cut(ids, sequence_length, truncate=truncate))
+    values = values.fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
     length = np.diff(offsets).astype(np.int32)
     sequence = np.zeros((len(length), sequence_length), dtype)
     # Row-major order of the mask is the order of the ids, so one assignment fills all rows.
-    sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values.to_numpy(zero_copy_only=False)
+    sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values.fill_null(UNKNOWN).to_numpy(
+        zero_copy_only=False
+    )
     return sequence, length
 
 

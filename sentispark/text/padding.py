@@ -10,6 +10,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, IntegerType, StructField
 
+from sentispark.errors import InputError
 from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, params_from, require_new_columns
 from sentispark.spark.schema import IDS, require_column
@@ -51,7 +52,10 @@ def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> li
     TextOptions, only=["sequence_length", "truncate"], inputCol="ids", outputCol="sequence", lengthCol="length"
 )
 class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable, DefaultParamsWritable):
-    """Cuts and pads an array<int> column to `sequenceLength`, and adds the number of steps that are no padding."""
+    """Cuts and pads a column of token ids to `sequenceLength`, and adds the number of steps that are no padding.
+
+    A missing id counts as an unknown word. Ids beyond 32 bits are refused.
+    """
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_column(dataset, self.getInputCol(), IDS, stage=self)
@@ -61,5 +65,15 @@ class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadab
             dataset,
             self.getInputCol(),
             sequence_fields(self.getOutputCol(), self.getLengthCol()),
-            lambda ids: padded_columns(ids.cast(pa.list_(pa.int32())), sequence_length, truncate),
+            lambda ids: padded_columns(_narrow(ids), sequence_length, truncate),
         )
+
+
+def _narrow(ids: pa.ListArray) -> pa.ListArray:
+    """Token ids as list<int32>. Raises `InputError` for those that are no int32."""
+    try:
+        return ids.cast(pa.list_(pa.int32()))
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            "SequencePadder needs token ids that 32 bits can hold. There are others. Encode texts with ReviewEncoder."
+        ) from error

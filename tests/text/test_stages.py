@@ -14,6 +14,7 @@ from pyspark.ml.linalg import SparseVector, Vectors, VectorUDT
 from pyspark.sql import types as T
 
 from sentispark.errors import InputError, OptionError, SentisparkError
+from sentispark.spark.causes import collected
 from sentispark.text import kernels
 from sentispark.text.encoder import ReviewEncoder, ReviewEncoderModel
 from sentispark.text.markup import clean_markup
@@ -177,6 +178,14 @@ def test_the_truncated_end_is_the_one_that_is_named(spark):
     }
     assert rows["tail"] == [([5, 6], 2), ([8, 0], 1), ([0, 0], 0), ([0, 0], 0)]
     assert rows["head"] == [([6, 7], 2), ([8, 0], 1), ([0, 0], 0), ([0, 0], 0)]
+
+
+def test_a_missing_id_is_an_unknown_word_and_one_of_more_than_32_bits_is_refused(spark):
+    frame = spark.sql("SELECT array(5L, NULL, 6L) AS ids, array(5L, 4294967296L) AS large")
+    padder = SequencePadder(sequenceLength=4)
+    assert padder.transform(frame).first().sequence == [5, 1, 6, 0]
+    with pytest.raises(InputError, match=r"^SequencePadder needs token ids that 32 bits can hold\. There are others\."):
+        collected(padder.setInputCol("large").transform(frame))
 
 
 def test_null_words_have_no_ids(spark):
