@@ -16,6 +16,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType
 
+from sentispark.text.markup import as_strings
+
 __all__ = ["array_udf", "as_array", "taken_as"]
 
 
@@ -61,7 +63,7 @@ def taken_as(column: Column, kind: DataType) -> tuple[Column, DataType]:
 
 
 def as_array(values: Any, kind: pa.DataType) -> pa.Array:
-    """What Spark hands to a UDF as an array; bytes and lists of bytes, which are texts, as strings.
+    """What Spark hands to a UDF as an array; bytes and lists of bytes, which are texts, as `as_strings` gives them.
 
     Parameters
     ----------
@@ -115,17 +117,11 @@ def _from_series(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 def _with_strings(array: pa.Array) -> pa.Array:
     if not _is_bytes(getattr(array.type, "value_type", array.type)):
         return array
-    wanted = pa.list_(pa.string()) if pa.types.is_nested(array.type) else pa.string()
-    try:
-        return array.cast(wanted)
-    except pa.ArrowInvalid:  # it checks that bytes are UTF-8; Spark itself reads others as this replacement does
-        return pa.array(_replaced(array.to_pylist()), wanted)
-
-
-def _replaced(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_replaced(one) for one in value]
-    return value if value is None else value.decode(errors="replace")
+    if not pa.types.is_nested(array.type):
+        return as_strings(array)
+    lists = array.cast(pa.list_(pa.binary()))
+    rows, words = lists.buffers()[:2], as_strings(lists.values)
+    return pa.Array.from_buffers(pa.list_(pa.string()), len(lists), rows, offset=lists.offset, children=[words])
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
