@@ -7,8 +7,10 @@ two hosts then look for each other on themselves.
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import timedelta
@@ -156,14 +158,22 @@ def gloo_at(address: str | None, environ: Mapping[str, str]) -> str:
     if address is None or "GLOO_SOCKET_IFNAME" in environ or not hasattr(kind, "_Options"):
         return "gloo"
 
+    return _registered(address)
+
+
+@functools.cache  # torch before 2.8 takes a name once, and Spark reuses the processes of its tasks
+def _registered(address: str) -> str:
+    """The name of a backend that is gloo at one address."""
+    kind, name = distributed.ProcessGroupGloo, re.sub(r"\W", "_", f"sentispark_gloo_{address}")
+
     def make(store: distributed.Store, rank: int, size: int, timeout: timedelta) -> object:
         options = kind._Options()
         options._devices, options._threads = [kind.create_device(hostname=address)], _GLOO_THREADS
         options._timeout = timeout
         return kind(store, rank, size, options)
 
-    distributed.Backend.register_backend("sentispark_gloo", make, devices=["cpu"])
-    return "sentispark_gloo"
+    distributed.Backend.register_backend(name, make, devices=["cpu"])
+    return name
 
 
 @contextlib.contextmanager

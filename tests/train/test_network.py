@@ -142,8 +142,21 @@ def test_ranks_connect_at_the_address_that_they_were_given(address):
     outcomes = all_well(run_ranks(seen_by_gloo, 2, address=address))
     for backend, gathered, environ in outcomes:
         assert gathered == [[1.0], [1.0]]
-        assert backend == ("gloo" if address is None else "sentispark_gloo")
+        assert backend == ("gloo" if address is None else f"sentispark_gloo_{address.replace('.', '_')}")
         assert not {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"} & environ.keys()
+
+
+def test_the_next_fit_in_a_process_finds_the_backend_of_the_last_one(monkeypatch):
+    register, names = torch.distributed.Backend.register_backend, []
+
+    def old(name, *arguments, **options):
+        assert name not in names, f"{name} c10d backend already exist"  # as torch 2.4 says it
+        names.append(name)
+        register(name, *arguments, **options)
+
+    monkeypatch.setattr(torch.distributed.Backend, "register_backend", old)
+    found = [gloo_at(address, {}) for address in ("127.0.0.9", "127.0.0.9", "fe80::1", "127.0.0.9", "fe80::1")]
+    assert found == ["sentispark_gloo_127_0_0_9"] * 2 + ["sentispark_gloo_fe80__1", found[0], found[2]]
 
 
 def test_an_interface_that_the_user_has_named_is_gloos():
