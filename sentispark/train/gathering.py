@@ -36,8 +36,10 @@ class Told:
         `CUDA_VISIBLE_DEVICES`.
     torch, cuda, sentispark : str
         Versions; `cuda` is "" where torch was built without it.
-    address, port : str or None, int or None
-        Where this rank's store is open, if it has one.
+    address : str or None
+        Of this rank's host, as the others reach it, if it knows.
+    port : int or None
+        Where at that address this rank's store is open, if it has one.
     """
 
     host: str

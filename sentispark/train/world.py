@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -199,10 +199,12 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
     local_size = int(environ.get("LOCAL_WORLD_SIZE", 1))
     # torchrun's own number of the host: their names may be the same, as those of containers are.
     host = f"{socket.gethostname()} (host {environ['GROUP_RANK']})" if "GROUP_RANK" in environ else socket.gethostname()
-    store, told = None, [told_here(host, device, environ)]
+    many = size > local_size
+    own = told_here(host, device, environ, address=_address_towards(environ["MASTER_ADDR"]) if many else None)
+    store, told = None, [own]
     if size > 1:
         store, _, _ = next(distributed.rendezvous("env://", rank, size, timeout=PATIENCE))
-        store.set(f"sentispark/told/{rank}", told[0].to_json())
+        store.set(f"sentispark/told/{rank}", own.to_json())
         told = [Told.from_json(store.get(f"sentispark/told/{other}").decode()) for other in range(size)]
     gpus = agreed_gpus(told, device)
     return World(
@@ -212,11 +214,17 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
         backend="nccl" if gpus else "gloo",
         threads=rank_threads(environ, ranks=local_size),
         store=store,
-        address=_address_towards(environ["MASTER_ADDR"]) if size > local_size else None,
+        address=_address_among(own, told) if many else None,
     )
 
 
-def _address_towards(master: str) -> str | None:
-    """The address from which the first rank's host is reached, unless it is one of the loopback."""
-    own = source_towards(master)
+def _address_among(own: Told, told: Sequence[Told]) -> str | None:
+    """The address from which this host reaches the first rank's, or, where that is this one, the others."""
+    found = (own.address, *(_address_towards(other.address) for other in told if other.address))
+    return next(filter(None, found), None)
+
+
+def _address_towards(host: str) -> str | None:
+    """The address of this host from which another one is reached, unless it is one of the loopback."""
+    own = source_towards(host)
     return None if own is None or is_loopback(own) else own

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainConfig, TrainOptions
 from tests.helpers.hosts import hosts
 from tests.helpers.ranks import train_ranks
-from tests.helpers.spark_hosts import spark_hosts
+from tests.helpers.spark_hosts import ROOT, spark_hosts
 from tests.helpers.toy import toy_rows, write_toy
 from tests.helpers.two_hosts import train
 
@@ -27,6 +31,50 @@ def test_hosts_have_names_and_addresses_of_their_own_and_several_sets_do_not_mee
         assert len({first.address, second.address, stranger.address}) == 3
     with hosts(1) as (again,):
         assert again.address.startswith("10.77.")
+
+
+_KILLED = """
+import os, signal
+from pathlib import Path
+from tests.helpers.hosts import hosts
+with hosts(1) as (host,):
+    print(host.start("sleep", "600", log=Path(os.devnull)).pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_has_left_the_next_one_removes_and_nothing_that_lives():
+    with hosts(1) as (living,):
+        command = [sys.executable, "-c", _KILLED]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        left = Path("/proc", done.stdout.strip(), "cmdline")
+        assert b"600" in left.read_bytes()
+        with hosts(1) as (again,):
+            assert again.name != living.name
+        assert not left.exists() or not left.read_bytes(), "nobody waits for it where there is no init"
+        assert living.run("hostname").strip() == living.name
+
+
+_AS_TORCHRUN = """
+import os, torch
+from sentispark.train.world import world_from_environment
+with world_from_environment("cpu", os.environ).joined() as world:
+    print(world.address, world.total(torch.ones(1).numpy()).tolist())
+"""
+
+
+@pytest.mark.endtoend
+def test_ranks_of_torchrun_meet_where_the_first_ones_host_knows_itself_by_its_loopback(tmp_path):
+    with hosts(2) as made:
+        common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": made[0].name, "MASTER_PORT": "29400"}
+        common["PYTHONPATH"] = str(ROOT)
+        told, ranks = [tmp_path / host.name for host in made], []
+        for rank, (host, log) in enumerate(zip(made, told, strict=True)):
+            env = {**common, "RANK": str(rank), "GROUP_RANK": str(rank)}
+            ranks.append(host.start(sys.executable, "-c", _AS_TORCHRUN, log=log, env=env))
+        for process, host, log in zip(ranks, made, told, strict=True):
+            process.wait(60)
+            assert log.read_text().splitlines()[-1] == f"{host.address} [2.0]"
 
 
 @pytest.mark.endtoend
