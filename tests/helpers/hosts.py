@@ -3,15 +3,18 @@
     with hosts(3) as (first, second, third):
         second.run("python", "-c", "print('hello')")
 
-Their `/etc/hosts` is Debian's, in which a host's own name leads to 127.0.1.1. Whatever was made is gone in the end.
+Their `/etc/hosts` is Debian's, in which a host's own name leads to 127.0.1.1. Whatever was made is gone in the end;
+what a process that was killed has left, the next one removes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import ipaddress
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +26,8 @@ from typing import Any
 import pytest
 
 _FILES = Path("/etc/netns")
+_NAMESPACES = Path("/run/netns")
+_LOCK = Path("/run/sentispark-hosts.lock")
 _SECONDS_TO_GO = 20.0
 _SERIES = range(1, 250)
 
@@ -123,6 +128,7 @@ def hosts(count: int, *, rate: str | None = None, own_name: str = "127.0.1.1") -
     """
     if reason := why_not():
         pytest.skip(reason)
+    _sweep()
     with contextlib.ExitStack() as stack:
         bridge, series = _bridge()
         stack.callback(_gone, bridge)
@@ -148,8 +154,36 @@ def _bridge() -> tuple[str, int]:
     for series in _SERIES:
         made = subprocess.run(["ip", "link", "add", f"hosts{series}", "type", "bridge"], capture_output=True)
         if made.returncode == 0:
+            _ip("link", "set", f"hosts{series}", "alias", f"{os.getpid()} {_started(os.getpid())}")
             return f"hosts{series}", series
     raise RuntimeError(f"There are {len(_SERIES)} networks of hosts already.")
+
+
+def _started(process: int) -> str | None:
+    """When a process was started, for its number may be another one's by now; None if there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _sweep() -> None:
+    """Remove the hosts and bridges that a process has made which is dead."""
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for link in Path("/sys/class/net").glob("hosts*"):
+            made_by = re.fullmatch(r"([0-9]+) ([0-9]+)", (link / "ifalias").read_text().strip())
+            if made_by is None or _started(int(made_by[1])) == made_by[2]:
+                continue
+            for name in _namespaces():
+                if name.startswith(f"{link.name.replace('hosts', 'host')}-"):
+                    _remove(Host(name, "", ""))
+            subprocess.run(["ip", "link", "del", link.name], capture_output=True)
+            _gone(link.name)
+
+
+def _namespaces() -> list[str]:
+    return os.listdir(_NAMESPACES) if _NAMESPACES.is_dir() else []
 
 
 def _plug(host: Host, bridge: str, port: str, rate: str | None) -> None:
@@ -168,7 +202,7 @@ def _plug(host: Host, bridge: str, port: str, rate: str | None) -> None:
 
 
 def _remove(host: Host) -> None:
-    if Path("/run/netns", host.name).exists():
+    if host.name in _namespaces():
         deadline = time.monotonic() + _SECONDS_TO_GO
         while _ip("netns", "pids", host.name).split() and time.monotonic() < deadline:
             host.kill_all()
