@@ -42,9 +42,10 @@ _KNOWN = (
         "Set PYSPARK_PYTHON to an interpreter of that version.",
     ),
     (
-        r'Cannot run program "([^"]+)"[^\n]*?(?:error=\d+, )([^\n]+)',
+        r'Cannot run program "([^"]*\bpy[^"/]*)"[^\n]*?(?:error=\d+, )([^\n]+)',
         "Spark's Python workers cannot be started: '{0}': {1}. Set PYSPARK_PYTHON to an interpreter that is there.",
     ),
+    (r'Cannot run program "([^"]+)"[^\n]*?(?:error=\d+, )([^\n]+)', "Spark cannot run '{0}'{host}: {1}."),
     (
         r"Python worker exited unexpectedly|Python worker failed to connect back",
         f"A Python worker{{host}} was killed or crashed, most often because memory ran out. {_MEMORY}",

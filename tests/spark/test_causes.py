@@ -88,6 +88,18 @@ def test_an_interpreter_that_is_not_there_is_named():
     assert cause_of(text)[1].startswith(expected)
 
 
+@pytest.mark.parametrize("program", ["python3", "/opt/pypy/bin/pypy", "/envs/py/bin/python3.11"])
+def test_other_interpreters_are_named_too(program):
+    text = f'java.io.IOException: Cannot run program "{program}": error=13, Permission denied'
+    assert cause_of(text)[1].startswith(f"Spark's Python workers cannot be started: '{program}': Permission denied.")
+
+
+@pytest.mark.parametrize("program", ["/opt/getGpus.sh", "nvidia-smi", "/opt/py/bin/find-gpus", "chmod"])
+def test_a_program_that_is_no_interpreter_is_not_taken_for_one(program):
+    text = f'java.io.IOException: Cannot run program "{program}": error=13, Permission denied\n\tat java.base/x.Y(Y:1)'
+    assert cause_of(text) == ("", f"Spark cannot run '{program}': Permission denied.")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
