@@ -36,6 +36,7 @@ class Signals:
     def __init__(self) -> None:
         self.number: int | None = None
         self._before: dict[int, Any] = {}
+        self._cleans = False
         self._starts_spark = _context() is None
 
     def __enter__(self) -> Signals:
@@ -57,13 +58,17 @@ class Signals:
                 self._before.setdefault(number, signal.signal(number, self._end))
 
     def clean_up(self) -> None:
-        """After a failure: remove what tasks have written to a draft that was given up, when none can any more."""
+        """After a failure: remove what tasks have written to a draft that was given up, when none can any more.
+
+        From here on no signal cuts anything off.
+        """
+        self._cleans = True
         if drafts_given_up() and self._starts_spark:
             _beside(lambda: _context().stop())
         remove_drafts()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+        if self.number is not None or self._cleans:
             return
         self.number = number
         # What becomes of the calls that are cut off is no news; py4j tells it by the root logger.

@@ -57,6 +57,19 @@ def test_the_first_signal_ends_the_block_later_ones_do_not_and_then_all_is_as_be
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_a_signal_does_not_cut_off_what_cleans_up_after_a_failure(monkeypatch):
+    removed = []
+
+    def remove_slowly():
+        signal.raise_signal(signal.SIGINT)
+        removed.append("drafts")
+
+    monkeypatch.setattr("sentispark.signals.remove_drafts", remove_slowly)
+    with Signals() as signals:
+        signals.clean_up()
+    assert (removed, signals.number) == (["drafts"], None)
+
+
 def test_a_signal_that_is_ignored_stays_so():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
