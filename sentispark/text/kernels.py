@@ -168,9 +168,7 @@ def pad(
     length = np.diff(offsets).astype(np.int32)
     sequence = np.zeros((len(length), sequence_length), dtype)
     # Row-major order of the mask is the order of the ids, so one assignment fills all rows.
-    sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values.fill_null(UNKNOWN).to_numpy(
-        zero_copy_only=False
-    )
+    sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values
     return sequence, length
 
 
