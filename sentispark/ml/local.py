@@ -15,9 +15,10 @@ from sentispark.files import Folder
 from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
 from sentispark.ml.model import LSTMClassificationModel
-from sentispark.ml.pipeline import require_our_stages, saved_markup, saved_stages
+from sentispark.ml.pipeline import ENCODERS, require_our_stages, saved_markup, saved_stages
 from sentispark.ml.thresholds import amount
 from sentispark.options import camel_case, options_of
+from sentispark.spark.params import ColumnStage
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.kernels import FIRST_WORD, UNKNOWN, cut
@@ -67,20 +68,25 @@ class TextPredictor:
         Raises
         ------
         DatasetError
-            If the folder holds no encoder and classifier, or is damaged.
+            If the folder holds no encoder (or the three stages it stands for) and classifier, or is damaged.
+        InputError
+            If one of these stages does not read what the one before it makes.
         """
         folder = path if isinstance(path, Folder) else Folder(os.fspath(path))
         if folder.exists(NET_FILE):
             trained = TrainedNet.load(folder)
             return cls(_words(folder), saved_text_options(trained.run["text_options"]), trained)
-        encoder, classifier = require_our_stages(folder, saved_stages(folder))
+        *encoding, classifier = require_our_stages(folder, saved_stages(folder), encoders=ENCODERS)
+        _require_chained(
+            [*((one.params["inputCol"], one.params["outputCol"]) for one in encoding)], classifier.params["featuresCol"]
+        )
         trained = TrainedNet.load(classifier.folder)
-        params = {**classifier.metadata["defaultParamMap"], **classifier.metadata["paramMap"]}
-        options = {**encoder.metadata["defaultParamMap"], **encoder.metadata["paramMap"]}
-        options["markup"] = saved_markup(encoder.metadata, trained)
+        options = {name: value for stage in encoding for name, value in stage.params.items()}
+        options["markup"] = saved_markup(encoding[0], trained)
         names = {camel_case(field.name): field.name for field in options_of(TextOptions)}
+        words, params = encoding[1] if len(encoding) > 1 else encoding[0], classifier.params
         return cls(
-            _words(encoder.folder),
+            _words(words.folder),
             saved_text_options({names[name]: value for name, value in options.items() if name in names}),
             trained,
             threshold=amount(params["thresholds"]) if "thresholds" in params else params["threshold"],
@@ -95,15 +101,17 @@ class TextPredictor:
         Raises
         ------
         InputError
-            If the pipeline ends otherwise.
+            If the pipeline ends otherwise, or one of these stages does not read what the one before it makes.
         """
         stages = getattr(pipeline, "stages", [pipeline])
         match stages:
             case [*_, ReviewEncoderModel() as encoder, LSTMClassificationModel() as model]:
+                _require_chained(_columns_of(encoder), model.getFeaturesCol())
                 return cls(encoder.word_list, encoder.options, model.trained, threshold=model.getThreshold())
             case [*_, ReviewTokenizer() as words, VocabularyModel() as ids, SequencePadder() as padder, model] if (
                 isinstance(model, LSTMClassificationModel)
             ):
+                _require_chained(_columns_of(words, ids, padder), model.getFeaturesCol())
                 options = _options_of(words, ids, padder)
                 return cls(ids.word_list, options, model.trained, threshold=model.getThreshold())
         found = ", ".join(type(stage).__name__ for stage in stages)
@@ -154,6 +162,21 @@ class TextPredictor:
 
 def _words(folder: Folder) -> WordList:
     return WordList.from_json(folder.read(wordlist.FILE_NAME), source=folder.path(wordlist.FILE_NAME))
+
+
+def _columns_of(*stages: ColumnStage) -> list[tuple[str, str]]:
+    """The columns that stages read and make."""
+    return [(stage.getInputCol(), stage.getOutputCol()) for stage in stages]
+
+
+def _require_chained(encoding: Sequence[tuple[str, str]], features: str) -> None:
+    """Each stage reads what the one before it makes; `encoding` are the columns that each reads and makes."""
+    for (_, made), read in zip(encoding, [*(read for read, _ in encoding[1:]), features], strict=True):
+        if made != read:
+            raise InputError(
+                f"Each stage must read what the one before it makes, here the column '{made}'. It reads '{read}'. "
+                "Set its inputCol or featuresCol."
+            )
 
 
 def _options_of(tokenizer: ReviewTokenizer, words: VocabularyModel, padder: SequencePadder) -> TextOptions:

@@ -17,10 +17,14 @@ from sentispark.spark.persistence import read_metadata
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
 from sentispark.text.options import saved_text_options
+from sentispark.text.padding import SequencePadder
+from sentispark.text.tokenizer import ReviewTokenizer
+from sentispark.text.vocabulary import VocabularyModel
 from sentispark.text.wordlist import WordList
 from sentispark.train.result import NET_FILE, TrainedNet
 
 __all__ = [
+    "ENCODERS",
     "SavedStage",
     "encoder_of",
     "from_text",
@@ -65,22 +69,21 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
     encoder, classifier = require_our_stages(folder, saved_stages(folder))
     model = LSTMClassificationModel.load(classifier.folder.absolute)
     encoding = ReviewEncoderModel.load(encoder.folder.absolute)
-    encoding.setMarkup(saved_markup(encoder.metadata, model.trained))
+    encoding.setMarkup(saved_markup(encoder, model.trained))
     return PipelineModel([encoding, model])._resetUid(read_metadata(folder)["uid"])
 
 
-def saved_markup(encoder: Mapping[str, Any], trained: TrainedNet) -> str:
+def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
     """What a saved pipeline does with HTML in texts.
 
     Parameters
     ----------
-    encoder : mapping
-        The metadata of its encoder.
+    encoder : SavedStage
+        That of its stages which takes the texts.
     trained : TrainedNet
     """
-    saved = {**encoder["defaultParamMap"], **encoder["paramMap"]}
     # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
-    return saved.get("markup", "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"])
+    return encoder.params.get("markup", "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"])
 
 
 def from_text(pipeline: PipelineModel) -> PipelineModel:
@@ -109,11 +112,21 @@ def from_text(pipeline: PipelineModel) -> PipelineModel:
     )
 
 
+# What stands for an encoder in a pipeline: one stage, or three.
+ENCODER = ((ReviewEncoderModel,),)
+ENCODERS = (*ENCODER, (ReviewTokenizer, VocabularyModel, SequencePadder))
+
+
 class SavedStage(NamedTuple):
     """A stage of a saved pipeline: its folder and what Spark ML has written about it."""
 
     folder: Folder
     metadata: dict[str, Any]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of its Params, by name."""
+        return {**self.metadata["defaultParamMap"], **self.metadata["paramMap"]}
 
 
 def saved_stages(folder: Folder) -> list[SavedStage]:
@@ -126,14 +139,23 @@ def saved_stages(folder: Folder) -> list[SavedStage]:
     return [SavedStage(stage, read_metadata(stage)) for stage in stages]
 
 
-def require_our_stages(folder: Folder, stages: Sequence[SavedStage]) -> Sequence[SavedStage]:
+def require_our_stages(
+    folder: Folder, stages: Sequence[SavedStage], *, encoders: Sequence[Sequence[type]] = ENCODER
+) -> Sequence[SavedStage]:
     """The stages, if they are an encoder and a classifier of ours. Raises `DatasetError` for others.
 
     Spark imports whatever class the metadata of a saved stage names.
+
+    Parameters
+    ----------
+    folder : Folder
+    stages : sequence of SavedStage
+    encoders : sequence of sequence of type
+        What stands for an encoder.
     """
     saved = [stage.metadata["class"] for stage in stages]
-    ours = [f"{stage.__module__}.{stage.__name__}" for stage in (ReviewEncoderModel, LSTMClassificationModel)]
-    if saved != ours:
+    ours = [[*encoder, LSTMClassificationModel] for encoder in encoders]
+    if saved not in [[f"{stage.__module__}.{stage.__name__}" for stage in one] for one in ours]:
         raise DatasetError(
             f"'{folder.url}' must hold an encoder and a classifier. It holds {', '.join(saved) or 'neither'}."
         )

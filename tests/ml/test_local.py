@@ -173,7 +173,7 @@ def test_what_holds_no_texts_is_told(fitted, texts, told):
     assert str(caught.value) == told
 
 
-def test_three_stages_are_judged_as_their_encoder_is(fitted, expected):
+def test_three_stages_are_judged_as_their_encoder_is(fitted, expected, tmp_path):
     encoder, model = fitted.stages
     stages = [
         ReviewTokenizer(stopWords=["word9"]),
@@ -182,6 +182,18 @@ def test_three_stages_are_judged_as_their_encoder_is(fitted, expected):
     ]
     predictor = TextPredictor.of(PipelineModel([SQLTransformer(statement="SELECT * FROM __THIS__"), *stages, model]))
     np.testing.assert_allclose(predictor.probability(TEXTS), expected[0], rtol=0, atol=1e-6)
+    PipelineModel([*stages, model]).save(f"{tmp_path}/three")
+    loaded = TextPredictor.load(f"{tmp_path}/three")
+    np.testing.assert_allclose(loaded.probability(TEXTS), expected[0], rtol=0, atol=1e-6)
+
+
+def test_stages_that_do_not_read_what_the_one_before_makes_are_told(fitted, tmp_path):
+    encoder, model = fitted.stages
+    crossed = PipelineModel([encoder, model.copy({model.featuresCol: "title_sequence"})])
+    crossed.save(f"{tmp_path}/crossed")
+    for make in (lambda: TextPredictor.of(crossed), lambda: TextPredictor.load(f"{tmp_path}/crossed")):
+        with pytest.raises(InputError, match=r"the column 'sequence'\. It reads 'title_sequence'"):
+            make()
 
 
 def test_a_pipeline_that_ends_otherwise_is_told(fitted):
