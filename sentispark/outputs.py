@@ -99,10 +99,7 @@ def _made(draft: Folder, target: Folder) -> Iterator[None]:
         _drafts.discard(draft)
         raise
     except BaseException:
-        try:
-            _remove(draft)
-        except (OSError, SetupError) as error:
-            _log.warning("'%s' could not be removed: %s", draft.url, error)
+        _remove_or_tell(draft)
         with contextlib.suppress(OSError):
             for above in new:
                 above.rmdir()  # fails where something has come
@@ -137,6 +134,14 @@ def _needed(name: str) -> Iterator[None]:
         ) from error
 
 
+def _remove_or_tell(draft: Folder) -> None:
+    """Remove a draft; what keeps it from being removed is told, for why it was given up matters more."""
+    try:
+        _remove(draft)
+    except (OSError, SetupError) as error:
+        _log.warning("'%s' could not be removed: %s", draft.url, error)
+
+
 def _remove(draft: Folder) -> None:
     """Remove a draft even while tasks still write to it."""
     if draft.exists(ANCHOR):
@@ -157,8 +162,8 @@ def drafts_given_up() -> bool:
 def remove_drafts() -> None:
     """Remove what is there again, or still, of this process's drafts; for its end, when no task writes any more."""
     for draft in list(_drafts):
-        _remove(draft)
         _drafts.discard(draft)
+        _remove_or_tell(draft)
 
 
 def _require_free(target: Folder, overwrite: bool, option: str, *, came: bool = False) -> None:

@@ -242,6 +242,20 @@ def test_what_other_writers_bring_back_is_swept_at_the_end_of_a_command(tmp_path
     assert left[0] not in outputs._drafts
 
 
+def test_what_cannot_be_removed_at_the_end_of_a_command_is_told_and_hides_nothing(tmp_path, monkeypatch, caplog):
+    draft = Folder(f"{tmp_path}/_out.draft-1")
+    draft.write("part", b"")
+
+    def gone(folder):
+        raise SetupError("The store does not answer.")
+
+    monkeypatch.setattr(outputs, "_drafts", {draft})
+    monkeypatch.setattr(Folder, "remove", gone)
+    remove_drafts()
+    assert "could not be removed: The store does not answer." in caplog.text
+    assert not outputs.drafts_given_up()
+
+
 def test_two_at_once_leave_each_other_alone_and_the_drafts_of_the_killed_are_told(tmp_path, caplog):
     target = Folder(f"{tmp_path}/out")
     code = (
