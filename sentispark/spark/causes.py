@@ -52,7 +52,8 @@ _KNOWN = (
     ),
     (r"(Total size of serialized results [^\n]*maxResultSize[^\n]*)", "{0}. Raise spark.driver.maxResultSize."),
     (
-        r"java\.lang\.OutOfMemoryError: ([^\n]+)",
+        # Threads that cannot be made are a limit of the system's.
+        r"java\.lang\.OutOfMemoryError: (?!unable to create)([^\n]+)",
         "Spark's JVM ran out of memory: {0}. Raise spark.driver.memory or spark.executor.memory.",
     ),
     (r"Task not serializable[^\n]*\n(?:.*\n)*?Caused by: [\w.]+: ([^\n]+)", "A task cannot be sent to executors: {0}."),

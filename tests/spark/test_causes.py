@@ -100,6 +100,14 @@ def test_a_program_that_is_no_interpreter_is_not_taken_for_one(program):
     assert cause_of(text) == ("", f"Spark cannot run '{program}': Permission denied.")
 
 
+def test_threads_that_cannot_be_made_are_no_lack_of_spark_s_memory():
+    text = "Lost task: java.lang.OutOfMemoryError: {}\n\tat java.base/java.lang.Thread.start0(Native Method)"
+    limit = "unable to create native thread: possibly out of memory or process/resource limits reached"
+    assert "spark.driver.memory" not in cause_of(text.format(limit))[1]
+    assert "process/resource limits reached" in cause_of(text.format(limit))[1]
+    assert "Raise spark.driver.memory" in cause_of(text.format("Java heap space"))[1]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
