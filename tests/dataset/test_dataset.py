@@ -1,5 +1,6 @@
 """A folder is a dataset only if it was written to its end and nothing in it has changed since."""
 
+import dataclasses
 import json
 
 import pytest
@@ -35,6 +36,15 @@ class TestOpenDataset:
         assert error_of(DatasetError, weighted.class_weights, "train") == (
             "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
         )
+
+    def test_a_class_of_no_weight_has_none_whatever_the_last_digits_of_sums_are(self, tmp_path):
+        manifest = open_dataset(str(write_by_hand(tmp_path, weighted=True))).manifest
+        for last_digits in (-1e-15, 0.0, 1e-15):
+            chunks = tuple(
+                dataclasses.replace(chunk, positives_weight=chunk.weight * (1 + last_digits))
+                for chunk in manifest.chunks
+            )
+            assert dataclasses.replace(manifest, chunks=chunks).class_weights("train")[0] == 0
 
     def test_a_manifest_says_the_same_after_being_written_and_read(self, folder):
         manifest = open_dataset(str(folder)).manifest
