@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -9,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentispark.reviews.encoding import marked, replaced_marks
-from sentispark.reviews.json_lines import spelled
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import BATCH_ROWS, Fields, Layout, as_batch, opened
 from sentispark.text.markup import as_strings
@@ -44,6 +44,8 @@ def _parquet(file: BinaryIO) -> pq.ParquetFile:
     What its writer had in memory (views of strings, dictionaries, extensions) is told beside them, under a name that is
     made another here, for an older Arrow fails on a type that it does not know.
     """
+    if file.seek(0, 2) < 12:
+        raise OSError("it is no Parquet file")
     file.seek(-8, 2)
     tail = file.read()
     if tail.endswith(b"PARE"):
@@ -60,7 +62,10 @@ def _as_text(column: pa.Array) -> pa.StringArray:
     try:
         return column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs
-        return pa.array([spelled(_as_json(value)) for value in column.to_pylist()], pa.string())
+        values = column.to_pylist()
+        return pa.array(
+            [value if value is None else json.dumps(value, default=_plain) for value in values], pa.string()
+        )
 
 
 def _replaced(column: pa.StringArray) -> dict[int, int]:
@@ -70,5 +75,6 @@ def _replaced(column: pa.StringArray) -> dict[int, int]:
     return {place: count for place, count in enumerate(counts) if count}
 
 
-def _as_json(value: Any) -> Any:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value if value is None else str(value)
+def _plain(value: Any) -> str:
+    """What JSON has no spelling for: bytes as the text they are, dates and the like as Python spells them."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
