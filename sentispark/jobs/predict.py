@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
     parser.add_argument(
-        "input", nargs="+", help="review files, folders or globs: JSON lines, CSV, TSV, Parquet; compressed too"
+        "input", nargs="+", help="review files, folders or globs: JSON, CSV, TSV, Parquet; compressed too"
     )
     parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")

@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "input", nargs="+", help="review files, folders or globs: JSON lines, CSV, TSV, Parquet; compressed too"
+        "input", nargs="+", help="review files, folders or globs: JSON, CSV, TSV, Parquet; compressed too"
     )
     parser.add_argument("--output", required=True, help="folder for the dataset")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")

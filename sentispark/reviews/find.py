@@ -50,7 +50,7 @@ def find_files(path: str, folder: Folder | None = None) -> list[File]:
         raise InputError(f"'{path}' must match at least one file. It matches none.")
     if not files:
         empty = not any(True for match in matches for _ in _listed(fs, match.info))
-        holds = "The folder is empty" if empty else "It holds none but hidden ones, or ones that a Delta table removed"
+        holds = "The folder is empty" if empty else "It holds only hidden files, or files that a Delta table removed"
         raise InputError(f"'{path}' must hold at least one file. {holds}.")
     return files
 
@@ -181,7 +181,7 @@ def _local_file(entry: os.DirEntry) -> dict[str, Any]:
 def _file(fs: Any, info: dict[str, Any], values: dict[str, str | None]) -> File:
     path = info["name"] if _is_local(fs) else fs.unstrip_protocol(info["name"])
     if info["type"] == "other":
-        raise InputError(f"'{path}' must be a file or a folder. It is a pipe or the like, or a link to nothing.")
+        raise InputError(f"'{path}' must be a file or a folder. It is a special file such as a pipe, or a broken link.")
     stamp = next((str(info[key]) for key in _STAMPS if key in info), "")
     return File(path, info["size"], stamp, tuple(values.items()))
 

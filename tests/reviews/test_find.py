@@ -41,7 +41,7 @@ def test_names_that_nobody_typed_are_hidden_as_spark_hides_them(tmp_path):
 def test_a_folder_of_hidden_files_alone_says_so(tmp_path):
     write(tmp_path / "_SUCCESS")
     for named in ("", "*"):
-        with pytest.raises(InputError, match="It holds none but hidden ones"):
+        with pytest.raises(InputError, match="It holds only hidden files"):
             found(tmp_path, named)
 
 
@@ -78,7 +78,9 @@ def test_what_is_no_file_is_an_error(tmp_path, kind):
     else:
         (tmp_path / "a.jsonl").symlink_to("nowhere")
     for named in ("", "*.jsonl") if kind == "link to nothing" else ("", "*.jsonl", "a.jsonl"):
-        with pytest.raises(InputError, match=r"a\.jsonl' must be a file or a folder\. It is a pipe or the like, or a"):
+        with pytest.raises(
+            InputError, match=r"a\.jsonl' must be a file or a folder\. It is a special file such as a pipe, or a"
+        ):
             found(tmp_path, named)
 
 
