@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sentispark.errors import InputError
 from sentispark.reviews.csv_records import Bad, Dialect, RecordParser
+from sentispark.reviews.records import require_each_once
 
 __all__ = ["ESCAPES", "Form", "form_of"]
 
@@ -88,11 +89,7 @@ def form_of(
     best = fits.index(max(fits))
     dialect, (head, end) = Dialect(separators[best], quoted), heads[best]
     form = Form(dialect, tuple(columns or head), before if columns else end)
-    for name in names:
-        if form.names.count(name) > 1:
-            raise InputError(
-                f"'{path}' must have one column '{name}'. It has {form.names.count(name)}: rename the others."
-            )
+    require_each_once(path, form.names, names)
     form = form._replace(dialect=_with_quotes(form, lines, path, escape)) if quoted else form
     if columns and head and not _fits(form, lines):
         raise InputError(

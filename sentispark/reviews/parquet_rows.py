@@ -11,16 +11,20 @@ import pyarrow.parquet as pq
 
 from sentispark.reviews.encoding import marked, replaced_marks
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, Fields, Layout, as_batch, opened
+from sentispark.reviews.records import BATCH_ROWS, Fields, Layout, as_batch, opened, require_each_once
 from sentispark.text.markup import as_strings
 
 __all__ = ["parquet_columns", "parquet_rows"]
+
+
+_ARE_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
 
 
 def parquet_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
     with opened(piece) as file:
         parquet = _parquet(file)
+        require_each_once(piece.path, parquet.schema_arrow.names, fields.names)
         there = [name for name in fields.names if name in parquet.schema_arrow.names]
         groups = range(piece.share, parquet.num_row_groups, piece.shares)
         for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=there, use_threads=False):
@@ -32,10 +36,12 @@ def parquet_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.Re
             yield as_batch(arrays, nothing, fields, replaced=replaced)
 
 
-def parquet_columns(piece: Piece) -> list[str]:
-    """The names of the file's columns."""
+def parquet_columns(piece: Piece, fields: Fields) -> list[str]:
+    """The names of the file's columns. Raises `InputError` if a field is among them more than once."""
     with opened(piece) as file:
-        return _parquet(file).schema_arrow.names
+        names = _parquet(file).schema_arrow.names
+    require_each_once(piece.path, names, fields.names)
+    return names
 
 
 def _parquet(file: BinaryIO) -> pq.ParquetFile:
@@ -57,7 +63,7 @@ def _parquet(file: BinaryIO) -> pq.ParquetFile:
 
 def _as_text(column: pa.Array) -> pa.StringArray:
     """A column as text; bytes may be among it that are none."""
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+    if any(is_one(column.type) for is_one in _ARE_BYTES):
         return column.cast(pa.binary()).view(pa.string())
     try:
         return column.cast(pa.string())

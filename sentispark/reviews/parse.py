@@ -60,7 +60,7 @@ def columns_in(path: str, format: str, fields: Fields, layout: Layout = DEFAULT)
     """The names of a CSV, TSV or Parquet file's columns. Raises `InputError` if the file cannot be read."""
     piece = Piece(path, format, 0, 0)
     try:
-        return parquet_columns(piece) if format == "parquet" else csv_columns(piece, fields, layout)
+        return parquet_columns(piece, fields) if format == "parquet" else csv_columns(piece, fields, layout)
     except _UNREADABLE as error:
         raise InputError(f"'{path}' cannot be read: {_problem(error)}.") from error
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.reviews.pieces import Partition, Piece
 
@@ -55,6 +56,13 @@ class Layout(NamedTuple):
     csv_escape: str = "auto"
     encoding: str = "utf-8"
     escaped_breaks: bool = False
+
+
+def require_each_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise `InputError` if a wanted column is among a file's more than once."""
+    for name in wanted:
+        if names.count(name) > 1:
+            raise InputError(f"'{path}' must have one column '{name}'. It has {names.count(name)}: rename the others.")
 
 
 def opened(piece: Piece) -> BinaryIO:

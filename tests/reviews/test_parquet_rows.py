@@ -68,3 +68,26 @@ def test_a_damaged_file_is_an_error(tmp_path, damage, problem):
         rows_of(path)
     with pytest.raises(InputError, match=rf"a\.parquet' cannot be read: .*{problem}"):
         columns_in(str(path), "parquet", FIELDS)
+
+
+def written(folder, table):
+    path = folder / "a.parquet"
+    pq.write_table(table, path)
+    return Piece(str(path), "parquet", 0, path.stat().st_size)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(4)], ids=str)
+def test_bytes_that_are_no_text_are_counted(tmp_path, kind):
+    texts = pa.array([b"caf\xe9", b"fine"], kind)
+    piece = written(tmp_path, pa.table({"text": texts, "stars": [5, 4]}))
+    rows = [row for batch in read_piece(piece, FIELDS) for row in batch.to_pylist()]
+    assert [(row["text"], row["replaced"]) for row in rows] == [("caf\ufffd", 1), ("fine", 0)]
+
+
+def test_a_wanted_column_that_stands_there_twice_is_refused(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([5]), pa.array(["b"])], names=["text", "stars", "text"])
+    piece = written(tmp_path, table)
+    for read in (lambda: columns_in(piece.path, "parquet", FIELDS), lambda: [*read_piece(piece, FIELDS)]):
+        with pytest.raises(InputError, match=r"a\.parquet' must have one column 'text'\. It has 2: rename"):
+            read()
+    assert columns_in(piece.path, "parquet", Fields("stars", None)) == ["text", "stars", "text"]
