@@ -39,9 +39,15 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path_factory, fields, separato
     stream = io.StringIO()
     frame = pd.DataFrame({"id": range(len(fields)), "text": fields, "stars": 5})
     frame.to_csv(stream, index=False, sep=separator, quoting=csv.QUOTE_NONNUMERIC)
-    for name in ["a.csv", "a.tsv"] if separator == "\t" else ["a.csv"]:
-        found = pairs(tmp_path_factory.mktemp("pandas"), stream.getvalue(), name=name, csv_escape="double")
+    for format in ["csv", "tsv"] if separator == "\t" else ["csv"]:
+        found = pairs(tmp_path_factory.mktemp("pandas"), stream.getvalue(), format=format, csv_escape="double")
         assert found == [(text, "5") for text in fields]
+
+
+@pytest.mark.parametrize("text", ['"', '""', '"so "so""', '"yes" and "no"', '"great"', 'a ""b""'])
+def test_quotes_in_tsv_that_mean_nothing_stay(tmp_path, text):
+    content = f"stars\ttext\n5\t{text}\n4\tplain\n"
+    assert pairs(tmp_path, content, name="a.tsv", format="tsv") == [(text, "5"), ("plain", "4")]
 
 
 TSV = 'stars\ttext\n5\t"Great product\n4\tfine\n3\tso "so"\n2\t""\n1\ta\\tb\n'
@@ -57,7 +63,7 @@ def test_tabs_and_quotes_that_mean_nothing(tmp_path, name, format, end):
 @pytest.mark.parametrize("text", ['He said "x"', "tab\there", "two\nlines"])
 def test_quotes_in_tsv_that_pandas_wrote_mean_something(tmp_path, text):
     content = pd.DataFrame({"stars": [5, 4], "text": [text, "plain"]}).to_csv(sep="\t", index=False)
-    assert pairs(tmp_path, content, name="a.tsv") == [(text, "5"), ("plain", "4")]
+    assert pairs(tmp_path, content, name="a.tsv", format="tsv") == [(text, "5"), ("plain", "4")]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
