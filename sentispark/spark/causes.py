@@ -56,6 +56,12 @@ _KNOWN = (
         r"java\.lang\.OutOfMemoryError: (?!unable to create)([^\n]+)",
         "Spark's JVM ran out of memory: {0}. Raise spark.driver.memory or spark.executor.memory.",
     ),
+    # What lies deeper in the chains of these says less.
+    (r"(Could not execute broadcast in [^\n]+|Kryo serialization failed: [^\n]+)", "{0}."),
+    (
+        r"FetchFailedException: ([^\n]+)",
+        "A task could not fetch what another one has written: {0}. Look for what became of that executor.",
+    ),
     (r"Task not serializable[^\n]*\n(?:.*\n)*?Caused by: [\w.]+: ([^\n]+)", "A task cannot be sent to executors: {0}."),
     (
         r"(?:Class (\S*File[Ss]ystem\S*) not found|No FileSystem for scheme:? \"?([\w.+-]+))",
@@ -147,7 +153,8 @@ def _raised(text: str) -> tuple[str, str] | None:
         return None
     # Java's frames follow; of chained exceptions the last is the one that was raised.
     block = _JAVA_FRAMES.split(text[text.index(_TRACEBACK) :])[0]
-    lines = block.rsplit(_TRACEBACK, 1)[1].splitlines()[1:]
+    # A message may quote one, which then does not stand on a line of its own.
+    lines = f"\n{block.removeprefix(_TRACEBACK)}".rsplit(f"\n{_TRACEBACK}\n", 1)[-1].splitlines()
     said = [place for place, line in enumerate(lines) if line and not line.startswith(" ")]
     if not said:
         return None
@@ -163,7 +170,7 @@ def _python_cause(kind: str, message: str, python: str) -> str:
             f"Spark's Python workers lack a module: {message}. They run '{python}'. Install it there, or set "
             "PYSPARK_PYTHON to an interpreter that has it."
         )
-    if kind == "MemoryError":
+    if kind.rpartition(".")[2] in ("MemoryError", "_ArrayMemoryError", "ArrowMemoryError"):
         return f"A Python worker ran out of memory. {_MEMORY}"
     if message.startswith("[Errno "):
         return _one_line(message.partition("] ")[2])

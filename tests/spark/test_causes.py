@@ -138,6 +138,50 @@ def test_a_chain_of_python_s_tells_what_was_raised_last():
     assert cause_of(text) == ("sentispark.errors.DatasetError", "Mine.")
 
 
+def test_a_traceback_that_a_message_quotes_is_a_part_of_it():
+    text = (
+        "PythonException: Traceback (most recent call last):\n  File 'w', line 1, in f\nsentispark.errors.InputError: "
+        "Number 3 is 'see Traceback (most recent call last):\nKeyError'. Take it out.\n\n\tat org.apache.X(X.scala:1)"
+    )
+    kind, sentence = cause_of(text)
+    assert kind == "sentispark.errors.InputError"
+    assert sentence == "Number 3 is 'see Traceback (most recent call last): KeyError'. Take it out."
+
+
+@pytest.mark.parametrize("kind", ["numpy._core._exceptions._ArrayMemoryError", "pyarrow.lib.ArrowMemoryError"])
+def test_numpys_and_arrows_lack_of_memory_is_told_as_pythons(kind):
+    text = f"Traceback (most recent call last):\n  File 'w', line 1, in f\n{kind}: Unable to allocate 3.00 GiB\n\n"
+    assert cause_of(text)[1].startswith("A Python worker ran out of memory. ")
+    assert cause_of(text.replace(kind, "torch.OutOfMemoryError"))[1].startswith("torch.OutOfMemoryError: Unable to ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "org.apache.spark.SparkException: Could not execute broadcast in 300 secs. You can increase it via "
+            "spark.sql.broadcastTimeout.\n\tat org.x(y:1)\nCaused by: java.util.concurrent.TimeoutException: Futures "
+            "timed out after [300 seconds]",
+            "Could not execute broadcast in 300 secs. You can increase it via spark.sql.broadcastTimeout.",
+        ),
+        (
+            "org.apache.spark.SparkException: Kryo serialization failed: Buffer overflow. To avoid it, raise "
+            "spark.kryoserializer.buffer.max value.\n\tat x.y(z:1)\nCaused by: com.x.KryoException: Buffer overflow",
+            "Kryo serialization failed: Buffer overflow. To avoid it, raise spark.kryoserializer.buffer.max value.",
+        ),
+        (
+            "Lost task: FetchFailed(BlockManagerId(1, node-2, 7337, None), shuffleId=0, message=\n"
+            "org.apache.spark.shuffle.FetchFailedException: Failed to connect to node-2/192.0.2.1:7337\n\tat x(y:1)\n"
+            "Caused by: java.net.ConnectException: Connection refused",
+            "A task could not fetch what another one has written: Failed to connect to node-2/192.0.2.1:7337. "
+            "Look for what became of that executor.",
+        ),
+    ],
+)
+def test_where_the_deepest_cause_says_less_the_one_above_is_told(text, told):
+    assert cause_of(text) == ("", told)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "An error occurred while calling o12.collectToPython"])
 def test_a_jvm_that_is_gone_says_nothing_and_that_is_said(text):
     assert "Spark has ended in the middle of the work" in str(told_by(Py4JError(text)))
