@@ -74,12 +74,16 @@ def _take_place(draft: Folder, target: Folder) -> None:
         if former.exists():
             former.move_to(target)
         raise
-    if former.exists() and (foreign := foreign_file(former)) is not None:
-        _log.warning(
-            "'%s' has been put into the old folder meanwhile. The folder is kept as '%s'.", foreign, former.url
-        )
-    else:
-        former.remove()
+    # The new folder is in its place: nothing that the old one's removal meets may say otherwise.
+    try:
+        if former.exists() and (foreign := foreign_file(former)) is not None:
+            _log.warning(
+                "'%s' has been put into the old folder meanwhile. The folder is kept as '%s'.", foreign, former.url
+            )
+        else:
+            former.remove()
+    except (OSError, SetupError) as error:
+        _log.warning("'%s', the old folder, could not be removed: %s", former.url, error)
 
 
 def _beside(target: Folder, kind: str) -> Folder:

@@ -242,6 +242,24 @@ def test_what_other_writers_bring_back_is_swept_at_the_end_of_a_command(tmp_path
     assert left[0] not in outputs._drafts
 
 
+def test_an_old_folder_that_cannot_be_removed_does_not_say_that_the_new_one_is_not_there(tmp_path, monkeypatch, caplog):
+    target, removed = Folder(f"{tmp_path}/out"), Folder.remove
+
+    def busy(folder):
+        if ".former-" in folder.url:
+            raise OSError(16, "Device or resource busy", ".nfs1")  # a file that somebody on NFS has open
+        removed(folder)
+
+    monkeypatch.setattr(outputs, "_drafts", set())
+    monkeypatch.setattr(Folder, "remove", busy)
+    for content in (b"old", b"new"):
+        with replaced_folder(target, overwrite=True) as draft:
+            draft.write("part", content)
+    assert target.read("part") == b"new"
+    assert "the old folder, could not be removed" in caplog.text
+    assert not outputs.drafts_given_up()
+
+
 def test_what_cannot_be_removed_at_the_end_of_a_command_is_told_and_hides_nothing(tmp_path, monkeypatch, caplog):
     draft = Folder(f"{tmp_path}/_out.draft-1")
     draft.write("part", b"")
