@@ -39,7 +39,7 @@ def test_quickstart(tmp_path, monkeypatch):
     text, pictures = shown(executed("01_quickstart", tmp_path, monkeypatch))
     area = float(text.split("area under the ROC curve of the test: ")[1][:5])
     assert area > 0.75
-    assert "LSTMClassificationModel_" in text
+    assert "<b>LSTMClassifier_" in text
     assert "rgba(" in text  # a text with its words painted
     assert pictures == 3
 
