@@ -568,7 +568,7 @@ class TestCommand:
         [
             ("{", "error: The config must be JSON. It is not: Expecting property name"),
             ('{"dataset": "/none"}', "error: '/none' must be a dataset. Nothing is there."),
-            (None, "error: [Errno 2] No such file or directory"),
+            (None, "error: No such file or directory"),
         ],
         ids=["no JSON", "no dataset", "no file"],
     )
