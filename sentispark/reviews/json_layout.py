@@ -129,7 +129,8 @@ def _object_at(text: str, at: int) -> tuple[Any, int]:
 def _goes_on(text: str) -> bool:
     """Whether a text can be the rest of an object, and does not begin with one that has a line for itself."""
     line = text.lstrip().partition("\n")[0]
-    return line.startswith(tuple('"{}]')) and not isinstance(_decoded(line), dict)
+    loose = line.startswith(("{'", "{u'", '{u"'))  # a Python dictionary is a record, and no part of JSON's
+    return line.startswith(tuple('"{}]')) and not loose and not isinstance(_decoded(line), dict)
 
 
 def _from_first(head: str) -> str:
