@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sentispark.errors import InputError
@@ -21,6 +21,8 @@ _COMPRESSED, _COLUMNAR = 3, 2
 _SMALLEST, _LARGEST = 4 << 20, 64 << 20
 # Several tasks a core even out what they differ by; each costs some 0.05 s too, so they are fewer where they are short.
 _MOST_A_CORE, _WORTH_A_TASK = 3, 32 << 20
+# No piece is cut off that is less than such a share of a task.
+_SLIVERS = 16
 # Each share of a file that cannot be cut reads, and drops, what is the others'.
 _MOST_SHARES = 4
 
@@ -91,23 +93,22 @@ def format_of(path: str) -> str:
 def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int, anywhere: bool = True) -> list[list[Piece]]:
     """Files and their formats, cut and put together to equal tasks: one to three a core, or more of the largest size.
 
-    Lines of JSON are cut anywhere, if `anywhere` says that their ends can be told without decoding. Rows of a
+    Lines of JSON are cut where a task ends, if `anywhere` says that their ends can be told without decoding. Rows of a
     compressed file, of CSV (a quoted field may hold line breaks) and of Parquet are found only by reading from the
     beginning; several tasks then take turns at their blocks.
     """
     files = [(file, format) for file, format in files if file.size]
     work = [file.size * _work(file, format) for file, format in files]
-    tasks_a_core = min(max(round(sum(work) / cores / _WORTH_A_TASK), 1), _MOST_A_CORE)
-    enough = min(max(math.ceil(sum(work) / (tasks_a_core * cores)), _SMALLEST), _LARGEST)
+    tasks = cores * min(max(round(sum(work) / cores / _WORTH_A_TASK), 1), _MOST_A_CORE)
+    tasks = max(min(tasks, sum(work) // _SMALLEST), math.ceil(sum(work) / _LARGEST), 1)
+    enough = max(math.ceil(sum(work) / tasks), 1)
+    before = itertools.accumulate(work, initial=0)
     pieces = [
-        (piece, bytes_of_work / len(cut))
-        for (file, format), bytes_of_work in zip(files, work, strict=True)
-        for cut in [_cut(file, format, math.ceil(bytes_of_work / enough), anywhere)]
-        for piece in cut
+        (int((done + middle) // enough), piece)
+        for (file, format), own, done in zip(files, work, before, strict=False)
+        for middle, piece in _cut(file, format, own, done, enough, anywhere)
     ]
-    done = itertools.accumulate(bytes_of_work for _, bytes_of_work in pieces)
-    numbered = zip((int((so_far - 1) // enough) for so_far in done), pieces, strict=True)
-    return [[piece for _, (piece, _) in task] for _, task in itertools.groupby(numbered, key=lambda pair: pair[0])]
+    return [[piece for _, piece in task] for _, task in itertools.groupby(pieces, key=lambda pair: pair[0])]
 
 
 def _work(file: File, format: str) -> int:
@@ -116,10 +117,16 @@ def _work(file: File, format: str) -> int:
     return 1 if Piece(file.path, format, 0, 0).compression is None else _COMPRESSED
 
 
-def _cut(file: File, format: str, parts: int, anywhere: bool) -> Sequence[Piece]:
+def _cut(file: File, format: str, work: int, before: int, enough: int, anywhere: bool) -> Iterator[tuple[float, Piece]]:
+    """The pieces of a file, and where in its work the middle of each is; a task has `enough`, and `before` is done."""
     whole = Piece(file.path, format, 0, file.size, partition=file.partition)
     if format == "json" and anywhere and whole.compression is None:
-        edges = [file.size * part // parts for part in range(parts + 1)]
-        return [whole._replace(start=start, stop=stop) for start, stop in itertools.pairwise(edges)]
-    shares = parts if format == "parquet" else min(parts, _MOST_SHARES)
-    return [whole._replace(share=share, shares=shares) for share in range(shares)]
+        sliver = enough // _SLIVERS
+        ends = (end for end in range(-before % enough, work, enough) if sliver < end < work - sliver)
+        for start, stop in itertools.pairwise([0, *ends, file.size]):
+            yield (start + stop) / 2, whole._replace(start=start, stop=stop)
+    else:
+        parts = math.ceil(work / enough)
+        shares = parts if format == "parquet" else min(parts, _MOST_SHARES)
+        for share in range(shares):
+            yield (share + 0.5) * work / shares, whole._replace(share=share, shares=shares)

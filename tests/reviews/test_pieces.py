@@ -187,10 +187,25 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
             assert edges[-1] == file.size
     work = sum(file.size * (3 if file.path.endswith("z") else 2 if file.path.endswith("t") else 1) for file, _ in files)
     a_core = min(max(round(work / cores / (32 << 20)), 1), 3)
-    enough = min(max(work / (a_core * cores), 4 << 20), 64 << 20)
+    enough = min(max(work / (a_core * cores), 8 << 20), 64 << 20)
     for task in tasks:
         lines = sum(piece.stop - piece.start for piece in task if piece.path.endswith("l"))
         assert lines <= 2 * enough + 2
+
+
+@given(st.lists(st.integers(1, 300 << 20), min_size=1, max_size=20), st.integers(1, 64))
+def test_tasks_of_json_lines_are_equal(sizes, cores):
+    tasks = cut_into_tasks([(File(f"{number}.jsonl", size), "json") for number, size in enumerate(sizes)], cores=cores)
+    work = [sum(piece.stop - piece.start for piece in task) for task in tasks]
+    assert max(work) <= 1.125 * sum(sizes) / len(tasks) + 2
+    assert min(work) >= 0.875 * sum(sizes) / len(tasks) - len(tasks) - 2
+
+
+@pytest.mark.parametrize("megabytes", [8, 10, 20])
+def test_tasks_of_files_of_about_one_size_have_as_many_each(megabytes):
+    files = [(File(f"{number}.csv", megabytes * 1_000_000 + 15_000 * (number * 7 % 16)), "csv") for number in range(16)]
+    numbers = [len(task) for task in cut_into_tasks(files, cores=2)]
+    assert max(numbers) - min(numbers) <= 16 % len(numbers)
 
 
 @pytest.mark.parametrize(("mebibytes", "tasks"), [(1, 1), (8, 2), (32, 2), (100, 4), (300, 6), (1024, 16)])
