@@ -42,6 +42,9 @@ _TO_BLANKS = bytes.maketrans(_ASCII_BLANKS, b" " * len(_ASCII_BLANKS))
 # needs as many rounds, and none may take a time that grows with the square of its length.
 _ROUNDS = 8
 
+# Those that nearly all entities in reviews are. What they stand for cannot be a part of another entity's name.
+_FREQUENT = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">"}
+
 # More digits than Python makes a number of; no character has a number of more than seven.
 _ENDLESS_NUMBER = re.compile("&#[0-9]{1000,};?")
 
@@ -100,21 +103,38 @@ def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
     )
     raw, offsets = bytes_of(texts)
     spaced = translated(raw, _TO_BLANKS)
-    blank = spaced == ord(" ")
+    validity = texts.is_valid().buffers()[1] if texts.null_count else None
+    texts = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(spaced), validity)
+    blank = np.append(spaced == ord(" "), False)
+    second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
+    several = np.diff(np.searchsorted(second, offsets)) > 0
+    ends = blank[offsets[:-1]] | blank[offsets[1:] - 1]  # of an empty text those of others, which does no harm
+    return change_where(several | ends, texts, _squeezed)
+
+
+def _squeezed(texts: pa.StringArray) -> pa.StringArray:
+    """Texts without the blanks that follow others, or stand at their ends."""
+    raw, offsets = bytes_of(texts)
+    blank = raw == ord(" ")
     # A run that goes on into the next text may leave either without its blank: ends are trimmed afterwards anyway.
     second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
-    if len(second):
-        keep = np.ones(len(spaced), bool)
-        keep[second] = False
-        spaced = spaced[keep]
-        offsets = offsets - np.searchsorted(second, offsets).astype(np.int32)
+    single = pa.py_buffer(np.delete(raw, second))
+    offsets = offsets - np.searchsorted(second, offsets).astype(np.int32)
     validity = texts.is_valid().buffers()[1] if texts.null_count else None
-    single = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(spaced), validity)
-    return pc.utf8_trim(single, characters=" ")
+    return pc.utf8_trim(
+        pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), single, validity), characters=" "
+    )
 
 
 def _decode_entities(texts: pa.StringArray) -> pa.StringArray:
-    return pa.array([_decoded(text) for text in texts.to_pylist()], pa.string())
+    """`html.unescape` of each text."""
+    for entity, character in _FREQUENT.items():
+        texts = pc.replace_substring(texts, pattern=entity, replacement=character)
+    return change_where(
+        rows_with(texts, lambda raw: raw == ord("&")),
+        texts,
+        lambda some: pa.array([_decoded(text) for text in some.to_pylist()], pa.string()),
+    )
 
 
 def _decoded(text: str) -> str:

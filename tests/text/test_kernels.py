@@ -200,6 +200,23 @@ def test_partial_counts_add_up_to_the_counts_of_all_words(batches, words_held, s
     assert total == collections.Counter(counted)
 
 
+_PARTS_OF_ENTITIES = [
+    "&quot;",
+    "&#34;",
+    "&#39;",
+    "&lt;",
+    "&gt;",
+    "&amp;",
+    *"&#;x<>1 ",
+    "amp",
+    "not",
+    "in",
+    "l",
+    "t",
+    "39",
+]
+
+
 @pytest.mark.parametrize(
     ("marked_up", "clean"),
     [
@@ -226,6 +243,12 @@ def test_partial_counts_add_up_to_the_counts_of_all_words(batches, words_held, s
 )
 def test_clean_markup_removes_what_html_left(marked_up, clean):
     assert markup.clean_markup(pa.array([marked_up], pa.string())).to_pylist() == [clean]
+
+
+@given(st.lists(st.none() | st.lists(st.sampled_from(_PARTS_OF_ENTITIES), max_size=9).map("".join), max_size=5))
+def test_frequent_entities_are_decoded_as_by_a_loop(rows):
+    decoded = markup._decode_entities(pa.array(rows, pa.string()))
+    assert decoded.to_pylist() == [row if row is None else html.unescape(row) for row in rows]
 
 
 @given(st.lists(st.none() | marked_up(), max_size=12))
