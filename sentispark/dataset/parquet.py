@@ -2,14 +2,17 @@
 
 Of lists, Arrow's writer finds out value by value where each begins and that none is null, which costs three times as
 much as all else that is done to write them. Here that is known beforehand, so it is written down as what it is, a few
-runs a page. For the format see https://github.com/apache/parquet-format (`parquet.thrift`, `Encodings.md`); headers are
-in Thrift's compact protocol.
+runs a page. Parquet has no numbers of 16 bits: here they are places in a dictionary of all of them, so that half as
+many bytes are compressed as 32 bits each would be.
+
+For the format see https://github.com/apache/parquet-format (`parquet.thrift`, `Encodings.md`); headers are in Thrift's
+compact protocol.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +28,9 @@ _PAGE_BYTES = 1 << 20
 _INT32, _DOUBLE = 1, 5
 _REQUIRED, _REPEATED = 0, 2
 _LIST, _INT_16 = 3, 16
-_PLAIN, _RLE = 0, 3
+_PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 _ZSTD = 6
+_DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 _TYPES = {np.dtype("<i2"): _INT32, np.dtype("<i4"): _INT32, np.dtype("<f8"): _DOUBLE}
 
 
@@ -37,6 +41,7 @@ class _Column(NamedTuple):
     kind: int
     values: int
     offset: int
+    dictionary: int | None
     size: int
     uncompressed: int
 
@@ -52,19 +57,27 @@ def parquet_bytes(sequence: np.ndarray, columns: Mapping[str, np.ndarray]) -> by
     """
     parts, written = [_MAGIC], []
 
+    def put(raw: bytes, header_of: Callable[..., bytes], *described: int) -> int:
+        page = pa.compress(raw, codec="zstd", asbytes=True)
+        header = header_of(*described, uncompressed=len(raw), compressed=len(page))
+        parts.extend((header, page))
+        return len(header) + len(raw)
+
     def add(path: tuple[str, ...], values: np.ndarray, levels_of_row: bytes = b"") -> None:
-        stored = np.dtype("<i4") if values.dtype == np.dtype("<i2") else values.dtype
-        offset, uncompressed = sum(map(len, parts)), 0
-        a_page = max(1, _PAGE_BYTES // (values[:1].size * stored.itemsize))
+        begin, uncompressed, dictionary = sum(map(len, parts)), 0, None
+        if _by_place(values.dtype):
+            dictionary = begin
+            numbers = _numbers(values)
+            uncompressed += put(numbers.tobytes(), _dictionary_header, len(numbers))
+        offset = sum(map(len, parts))
+        a_page = max(1, _PAGE_BYTES // values[:1].nbytes)
         for start in range(0, len(values), a_page):
             some = values[start : start + a_page]
-            raw = _levels(levels_of_row, some) + some.astype(stored, copy=False).tobytes()
-            page = pa.compress(raw, codec="zstd", asbytes=True)
-            header = _page_header(some.size, len(raw), len(page))
-            parts.extend((header, page))
-            uncompressed += len(header) + len(raw)
-        size = sum(map(len, parts)) - offset
-        written.append(_Column(path, _TYPES[values.dtype], values.size, offset, size, uncompressed))
+            encoding = _RLE_DICTIONARY if _by_place(values.dtype) else _PLAIN
+            raw = b"".join([_levels(levels_of_row, some), *_packed(some)])
+            uncompressed += put(raw, _data_header, some.size, encoding)
+        size = sum(map(len, parts)) - begin
+        written.append(_Column(path, _TYPES[values.dtype], values.size, offset, dictionary, size, uncompressed))
 
     add(("sequence", "list", "element"), sequence, _row_levels(sequence.shape[1]))
     for name, values in columns.items():
@@ -92,12 +105,35 @@ def _run(times: int, level: int) -> bytes:
     return _varint(times << 1) + bytes([level])
 
 
+def _by_place(kind: np.dtype) -> bool:
+    return kind == np.dtype("<i2")
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """The dictionary: the number that each pattern of 16 bits stands for, up to the highest that occurs."""
+    return np.arange(int(values.view(np.uint16).max()) + 1, dtype=np.uint16).view("<i2").astype("<i4")
+
+
+def _packed(values: np.ndarray) -> list[bytes | memoryview]:
+    """The bytes of the values; of 16-bit numbers behind their width, as one run of groups of eight."""
+    raw = np.ascontiguousarray(values).reshape(-1).data.cast("B")
+    if not _by_place(values.dtype):
+        return [raw]
+    groups = -(-values.size // 8)
+    return [bytes([16]), _varint(groups << 1 | 1), raw, bytes(16 * groups - values.nbytes)]
+
+
 # Headers.
 
 
-def _page_header(values: int, uncompressed: int, compressed: int) -> bytes:
-    of_data = _struct({1: _i32(values), 2: _i32(_PLAIN), 3: _i32(_RLE), 4: _i32(_RLE)})
-    return _struct({1: _i32(0), 2: _i32(uncompressed), 3: _i32(compressed), 5: of_data})[1]
+def _data_header(values: int, encoding: int, *, uncompressed: int, compressed: int) -> bytes:
+    own = _struct({1: _i32(values), 2: _i32(encoding), 3: _i32(_RLE), 4: _i32(_RLE)})
+    return _struct({1: _i32(_DATA_PAGE), 2: _i32(uncompressed), 3: _i32(compressed), 5: own})[1]
+
+
+def _dictionary_header(values: int, *, uncompressed: int, compressed: int) -> bytes:
+    own = _struct({1: _i32(values), 2: _i32(_PLAIN)})
+    return _struct({1: _i32(_DICTIONARY_PAGE), 2: _i32(uncompressed), 3: _i32(compressed), 7: own})[1]
 
 
 def _footer(ids: np.dtype, names: list[str], rows: int, columns: list[_Column]) -> bytes:
@@ -126,16 +162,18 @@ def _width(ids: np.dtype) -> dict[int, tuple[int, bytes]]:
 
 
 def _column_metadata(column: _Column) -> tuple[int, bytes]:
+    encodings = [_PLAIN, _RLE] if column.dictionary is None else [_PLAIN, _RLE, _RLE_DICTIONARY]
     return _struct(
         {
             1: _i32(column.kind),
-            2: _list([_i32(_PLAIN), _i32(_RLE)]),
+            2: _list([*map(_i32, encodings)]),
             3: _list([_text(name) for name in column.path]),
             4: _i32(_ZSTD),
             5: _i64(column.values),
             6: _i64(column.uncompressed),
             7: _i64(column.size),
             9: _i64(column.offset),
+            **({} if column.dictionary is None else {11: _i64(column.dictionary)}),
         }
     )
 
