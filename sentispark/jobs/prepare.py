@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
@@ -233,14 +232,20 @@ class _SecondPass:
     merged: DataFrame
     folder: Folder
 
-    def map(self, function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]], schema: str) -> DataFrame:
-        """What a function makes of the reviews of each task, which come as `kept.KEPT` has them."""
-        folder = self.folder
+    def map(
+        self,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]],
+        schema: str,
+        *,
+        split: str | None = None,
+    ) -> DataFrame:
+        """What a function makes of the reviews of each task, of a split or all; they come as `kept.KEPT` has them."""
+        folder, wanted = self.folder, None if split is None else SPLITS.index(split)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
             # Each of the first pass's tasks has the partition of its number.
             task = TaskContext.get().partitionId()
-            return function(read_kept(folder, task, dropped_places(batches)))
+            return function(read_kept(folder, task, dropped_places(batches), split=wanted))
 
         return map_batches(self.merged, run, schema)
 
@@ -249,10 +254,9 @@ def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
     """The most frequent words of the texts that train."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        trained = (batch.filter(pc.equal(batch.column("split"), SPLITS.index("train"))) for batch in batches)
-        return packed_counts(batch.column("words") for batch in trained)
+        return packed_counts(batch.column("words") for batch in batches)
 
-    counts = reviews.map(run, PACKED)
+    counts = reviews.map(run, PACKED, split="train")
     return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
 
 

@@ -55,8 +55,8 @@ class LineDecoder:
             gc=False,
         )
         self._decode = msgspec.json.Decoder(self._Line).decode
-        self._any_replaced = False
-        self._getters = [attrgetter(slot) for slot in (*slots, "broken")]
+        self._any_broken = self._any_replaced = False
+        self._getters = [attrgetter(slot) for slot in slots]
 
     def lines(self, block: bytes) -> list[Any]:
         """The lines of a block, blank ones left out, for `columns`."""
@@ -76,10 +76,9 @@ class LineDecoder:
     def columns(self, lines: Sequence[Any]) -> list[pa.StringArray]:
         """The fields, string arrays of shape (n,), null where a line has none; last, the lines that are no JSON."""
         try:
-            return [_as_text([*map(getter, lines)]) for getter in self._getters]
+            return self._columns(lines)
         except _UNSPELLABLE:
-            lines = [self._spellable(line) for line in lines]
-            return [_as_text([*map(getter, lines)]) for getter in self._getters]
+            return self._columns([self._spellable(line) for line in lines])
 
     def replaced(self, lines: Sequence[Any]) -> dict[int, int]:
         """How many characters of a line stand for bytes that are no text, by the line's place, where there are any."""
@@ -95,6 +94,15 @@ class LineDecoder:
                 return self._Line(*(spelled(value.get(name)) for name in self._names), replaced=replaced)
         except _UNSPELLABLE:
             pass
+        return self._broken(text, replaced)
+
+    def _columns(self, lines: Sequence[Any]) -> list[pa.StringArray]:
+        fields = [_as_text([*map(getter, lines)]) for getter in self._getters]
+        broken = [line.broken for line in lines] if self._any_broken else [None] * len(lines)
+        return [*fields, pa.array(broken, pa.string())]
+
+    def _broken(self, text: str, replaced: int = 0) -> Any:
+        self._any_broken = True
         return self._Line(broken=text, replaced=replaced)
 
     def _odd(self, raw: bytes) -> list[Any]:
@@ -111,7 +119,7 @@ class LineDecoder:
             _as_text(values)
             return line
         except _UNSPELLABLE:
-            return self._Line(broken="{…} (a field is nested too deeply, or too long, to be spelled)")
+            return self._broken("{…} (a field is nested too deeply, or too long, to be spelled)")
 
 
 def lenient_json(text: str) -> list[Any]:
@@ -152,7 +160,10 @@ def spelled(value: Any) -> str | None:
 
 def _as_text(values: list) -> pa.StringArray:
     """The values, spelled."""
-    if not set(map(type, values)) <= {str, type(None)}:
+    kinds = set(map(type, values))
+    if len(kinds) == 1 and kinds <= set(_SPELLED):
+        values = [*map(_SPELLED[kinds.pop()].__getitem__, values)]
+    elif not kinds <= {str, type(None)}:
         values = [_SPELLED[type(value)][value] if type(value) in _SPELLED else spelled(value) for value in values]
     return pa.array(values, pa.string())
 

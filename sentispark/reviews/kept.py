@@ -79,17 +79,25 @@ def _folder_of(folder: Folder, task: int) -> Folder:
     return folder.child(f"{task:07d}")
 
 
-def read_kept(folder: Folder, task: int, dropped: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """The rows that a task kept, as `KEPT` has them, without those at the places `dropped` (int64, ascending)."""
+def read_kept(folder: Folder, task: int, dropped: np.ndarray, *, split: int | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows that a task kept, as `KEPT` has them, without those at some places.
+
+    Parameters
+    ----------
+    folder : Folder
+    task : int
+    dropped : ndarray of shape (k,), dtype=int64
+        The places, ascending.
+    split : int, optional
+        The split whose rows alone are wanted.
+    """
     own = _folder_of(folder, task)
     for name in own.names():
         first = _first_place(task, int(name.removesuffix(".arrow")))
         with pa.ipc.open_stream(own.read(name)) as stream:
             for batch in stream:
+                stays = np.ones(batch.num_rows, bool) if split is None else batch.column("split").to_numpy() == split
                 start, stop = np.searchsorted(dropped, (first, first + batch.num_rows))
-                yield _without_rows(batch, dropped[start:stop] - first) if stop > start else batch
+                stays[dropped[start:stop] - first] = False
+                yield batch if stays.all() else batch.filter(pa.array(stays))
                 first += batch.num_rows
-
-
-def _without_rows(batch: pa.RecordBatch, rows: np.ndarray) -> pa.RecordBatch:
-    return batch.take(pa.array(np.delete(np.arange(batch.num_rows), rows)))
