@@ -119,7 +119,7 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
             f"{source} must hold a word that occurs at least {min_count} times. None does. "
             "Check the column or lower the minimum count."
         )
-    return WordList(tuple(top["word"].to_pylist()))
+    return WordList(tuple(top["word"].to_numpy().tolist()))  # `to_pylist` takes ten times as long
 
 
 class _Columns(ColumnStage):

@@ -41,7 +41,7 @@ class WordList:
     def to_json(self) -> str:
         """The text of `vocabulary.json`."""
         content = {"pad": PAD, "unknown": UNKNOWN, "first_word": FIRST_WORD, "words": list(self.words)}
-        return json.dumps(content, ensure_ascii=False, indent=0)
+        return json.dumps(content, ensure_ascii=False, separators=(",\n", ": "))  # a word a line
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> WordList:
