@@ -49,8 +49,9 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# Short turns before those that are compared: a minute and more, in which the JVM has compiled what is hot.
-WARM_UP_TURNS = 5
+# Turns are taken for so long before those that are compared, most of them short ones: Spark plans them as it plans long
+# ones, and after a minute its JVM still spends a third of a core on compiling that.
+WARM_UP_SECONDS = 120
 
 
 def generated_reviews(folder: Path, rows: int, *, processes: int) -> list[str]:
@@ -190,8 +191,9 @@ def _warm(prepare: Callable[[Sequence[str], str], Any], paths: Sequence[str], ou
         prepare(some, output)
         return time.perf_counter() - started
 
-    for _ in range(WARM_UP_TURNS):
-        ours(paths)
+    turns, began = itertools.cycle([paths, *4 * [paths[:1]]]), time.perf_counter()
+    while time.perf_counter() - began < WARM_UP_SECONDS:
+        ours(next(turns))
     return ours
 
 
