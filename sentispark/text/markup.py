@@ -45,6 +45,9 @@ _ROUNDS = 8
 # Those that nearly all entities in reviews are. What they stand for cannot be a part of another entity's name.
 _FREQUENT = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">"}
 
+# What may follow on a `&` or `<`: letters, of which case folding makes ASCII ones of some others, `#` and `/`.
+_BEGINS_NAMES = np.array([byte >= 0x80 or chr(byte).isalpha() or chr(byte) in "#/" for byte in range(256)])
+
 # More digits than Python makes a number of; no character has a number of more than seven.
 _ENDLESS_NUMBER = re.compile("&#[0-9]{1000,};?")
 
@@ -60,13 +63,13 @@ def clean_markup(texts: pa.Array) -> pa.StringArray:
         Nulls stay null.
     """
     texts = _single_blanks(as_strings(texts))
-    return change_where(rows_with(texts, _may_be_markup), texts, _decoded_and_stripped)
+    return change_where(rows_with(texts, _begins_markup), texts, _decoded_and_stripped)
 
 
 def without_markup(texts: pa.Array) -> pa.StringArray:
     """`clean_markup` where blanks do not matter: texts without markup keep theirs, which spares a pass over them."""
     texts = as_strings(texts)
-    return change_where(rows_with(texts, _may_be_markup), texts, clean_markup)
+    return change_where(rows_with(texts, _begins_markup), texts, clean_markup)
 
 
 def is_blank(texts: pa.StringArray) -> pa.BooleanArray:
@@ -92,6 +95,15 @@ def _decoded_and_stripped(texts: pa.StringArray, rounds: int = _ROUNDS) -> pa.St
 
 def _may_be_markup(raw: np.ndarray) -> np.ndarray:
     return (raw == ord("&")) | (raw == ord("<"))
+
+
+def _begins_markup(raw: np.ndarray) -> np.ndarray:
+    """Which bytes begin what may be an entity or a tag; not the `&` of "R & D" and the `<` of "<3"."""
+    begins = _may_be_markup(raw)
+    places = np.flatnonzero(begins)
+    following = raw[np.minimum(places + 1, len(raw) - 1)]
+    begins[places[~_BEGINS_NAMES[following]]] = False
+    return begins
 
 
 def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
