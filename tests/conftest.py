@@ -19,7 +19,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     from sentispark import get_spark
 
     warehouse = tmp_path_factory.mktemp("warehouse")
-    conf = {"spark.driver.memory": "1g", "spark.sql.warehouse.dir": warehouse.as_uri()}
+    conf = {
+        "spark.driver.memory": "1g",
+        "spark.sql.warehouse.dir": warehouse.as_uri(),
+        # Tests end before it pays to compile them well.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
     session = get_spark("sentispark-tests", master="local[2]", conf=conf)
     yield session
     session.stop()
