@@ -28,8 +28,10 @@ LARGEST_ID = 2**22 - 1
 
 _log = logging.getLogger(__name__)
 
-# Spark reuses Python workers, so the net is built once a worker and not once a task.
+# Spark reuses Python workers, so a net is built once a worker and not once a task. A few are held, in the order of
+# their last use: a query may take several models to each batch.
 _built: dict[tuple[str, str], ReviewLSTM] = {}
+_MOST_BUILT = 4
 
 
 def valid_lengths(sequence: np.ndarray) -> np.ndarray:
@@ -124,10 +126,13 @@ class Predictor:
     def _net(self) -> ReviewLSTM:
         device = _device()
         key = self._fingerprint, device
-        if key not in _built:
-            _built.clear()
-            _built[key] = self._trained.module().to(device)
-        return _built[key]
+        net = _built.pop(key, None)
+        if net is None:
+            net = self._trained.module().to(device)
+            while len(_built) >= _MOST_BUILT:
+                del _built[next(iter(_built))]
+        _built[key] = net
+        return net
 
 
 @contextlib.contextmanager

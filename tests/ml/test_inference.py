@@ -16,12 +16,17 @@ from sentispark.train.result import TrainedNet
 NET = NetOptions(embedding_size=4, hidden_size=4, wide_size=5)
 
 
-@pytest.fixture
-def predictor():
+def new_predictor():
+    """A predictor of a net with weights of its own."""
     import safetensors.torch
 
     weights = safetensors.torch.save(ReviewLSTM(10, NET).state_dict())
     return Predictor(TrainedNet(NET, 10, 4, weights, history=[], run={}))
+
+
+@pytest.fixture
+def predictor():
+    return new_predictor()
 
 
 @pytest.fixture
@@ -54,6 +59,18 @@ def threads_of(predictor, monkeypatch):
     )
     assert len(predictor(pa.array([[2, 3], [4]]))) == 2
     return seen
+
+
+def test_models_that_take_turns_are_built_once_and_few_are_held(monkeypatch):
+    built, plain = [], TrainedNet.module
+    monkeypatch.setattr(TrainedNet, "module", lambda trained: (built.append(trained), plain(trained))[1])
+    monkeypatch.setattr(inference, "_built", {})
+    predictors = [new_predictor() for _ in range(inference._MOST_BUILT + 1)]
+    for predictor in 3 * predictors[:-1]:
+        predictor(pa.array([[2, 3]]))
+    assert len(built) == inference._MOST_BUILT
+    predictors[-1](pa.array([[2, 3]]))
+    assert len(inference._built) == inference._MOST_BUILT
 
 
 def test_in_the_driver_torch_keeps_its_threads(predictor, monkeypatch):
