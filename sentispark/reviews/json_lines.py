@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import uuid
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -17,7 +18,8 @@ from sentispark.reviews.encoding import marked, replaced_marks
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NOBODYS_NAME = "a field of nobody's"
+# No file can know it.
+_NOBODYS_NAME = f"a field of nobody's, {uuid.uuid4().hex}"
 # Python dictionaries, as Python 3 and 2 print them.
 _PYTHON = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")
 # What `spelled` raises for what no JSON is, or none that Python writes: sets, numbers of thousands of digits, depths.
