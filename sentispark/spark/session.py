@@ -20,6 +20,7 @@ from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from sentispark.signals import not_cut_off
 from sentispark.spark.java import ensure_java
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "local_cores",
     "missing_defaults",
     "task_cores",
+    "utf8_locale",
     "worker_python",
 ]
 
@@ -133,6 +135,18 @@ def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, runnin
     return running if is_local(conf["spark.master"]) else None
 
 
+def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a JVM's environment must have in place of no locale, or of C, in which it knows no paths beyond ASCII.
+
+    Python takes paths for UTF-8 then. Where somebody has set another locale it stays.
+    """
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    current = next((environ[name] for name in names if environ.get(name)), "C")
+    if current not in ("C", "POSIX"):
+        return {}
+    return {"LC_ALL" if environ.get("LC_ALL") else "LC_CTYPE": "C.UTF-8"}
+
+
 def shares_this_machine(spark: SparkSession) -> bool:
     """Whether executors run on this machine; those of a Spark Connect server only if this process has started it."""
     return is_local(spark.conf.get("spark.master")) and not is_far()
@@ -182,7 +196,9 @@ def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
-        with _environment(_launch_defaults(asked, conf_dir, log_level)):
+        launch = {**_launch_defaults(asked, conf_dir, log_level), **utf8_locale(os.environ)}
+        # A JVM whose start is cut off stays for good.
+        with _environment(launch), not_cut_off():
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
     else:
         SparkContext._ensure_initialized()
@@ -209,12 +225,14 @@ def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -
 
 @contextmanager
 def _environment(additions: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ[name] for name in additions if name in os.environ}
     os.environ.update(additions)
     try:
         yield
     finally:
         for name in additions:
             del os.environ[name]
+        os.environ.update(before)
 
 
 def _machine_memory_mib() -> int:

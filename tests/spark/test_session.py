@@ -21,6 +21,7 @@ from sentispark.spark.session import (
     local_cores,
     missing_defaults,
     set_by_somebody,
+    utf8_locale,
     worker_python,
 )
 
@@ -111,6 +112,21 @@ def test_cores_of_local_masters(master: str, cores: int) -> None:
 @pytest.mark.parametrize("master", ["yarn", "spark://localhost:7077", "k8s://local", "localhost"])
 def test_other_masters_are_not_local(master: str) -> None:
     assert not is_local(master)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, {"LC_CTYPE": "C.UTF-8"}),
+        ({"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}),
+        ({"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, {"LC_ALL": "C.UTF-8"}),
+        ({"LC_ALL": "", "LC_CTYPE": "C", "LANG": "de_DE.UTF-8"}, {"LC_CTYPE": "C.UTF-8"}),
+        ({"LANG": "de_DE.UTF-8"}, {}),
+        ({"LANG": "de_DE@euro"}, {}),
+    ],
+)
+def test_a_jvm_without_a_locale_knows_paths_beyond_ascii(environ: dict[str, str], expected: dict[str, str]) -> None:
+    assert utf8_locale(environ) == expected
 
 
 def test_workers_run_what_the_environment_says_then_the_setting_then_this_interpreter() -> None:
