@@ -97,9 +97,10 @@ def spark_path(folder: Folder) -> str:
     Raises
     ------
     SetupError
-        If Hadoop knows no such file system.
+        If Hadoop knows no such file system, or Java no such path.
     """
     if folder.is_local:
+        _require_name_in_java(folder.path())
         return f"file:{folder.path()}"
     scheme, _, rest = folder.url.partition(":")
     if is_remote():
@@ -115,6 +116,22 @@ def spark_path(folder: Folder) -> str:
         f"'{folder.url}' is on a file system that Spark itself does not know: {problems[0]}. Start Spark with its "
         "package (hadoop-aws for S3, in the version of Spark's Hadoop), or name another folder."
     )
+
+
+def _require_name_in_java(path: str) -> None:
+    """Raise `SetupError` if Java would take some of a path's letters for question marks."""
+    if path.isascii() or is_remote():
+        return
+    encoding = get_spark().sparkContext._jvm.java.lang.System.getProperty("sun.jnu.encoding")
+    try:
+        path.encode(encoding)
+    except UnicodeEncodeError:
+        raise SetupError(
+            f"'{path}' must be a path that Spark's Java can name. In its encoding, {encoding}, it cannot. Start Spark "
+            "with LC_ALL=C.UTF-8, or name another folder."
+        ) from None
+    except LookupError:
+        return  # an encoding that Python does not know by this name
 
 
 def _configuration() -> JavaObject:

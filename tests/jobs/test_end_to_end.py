@@ -57,6 +57,25 @@ def trained(prepared, tmp_path_factory):
     return model, train(prepared[0], model, LSTMClassifier(numWorkers=2, **SMALL_NET))
 
 
+def test_paths_beyond_ascii_where_the_locale_knows_none(trained, prepared, tmp_path):
+    here = tmp_path / "dossier é"
+    shutil.copytree(prepared[0], here / "jeu é")
+    shutil.copytree(trained[0], here / "modèle é")
+    (here / "textes é.jsonl").write_text('{"reviewText": "très bien"}\n' * 3)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYSPARK_"))}
+    for arguments in (
+        ["evaluate", "modèle é", "jeu é", "--split", "test"],
+        ["predict", "modèle é", "textes é.jsonl", "--output", "prédictions"],
+    ):
+        command = [sys.executable, "-m", "sentispark", *arguments, "--master", "local[1]", "--quiet"]
+        done = subprocess.run(
+            command, cwd=here, env={**environ, "LC_ALL": "C"}, capture_output=True, encoding="utf-8", check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["rows"] == 3
+    assert sorted(os.listdir(here)) == ["jeu é", "modèle é", "prédictions", "textes é.jsonl"]
+
+
 @pytest.mark.modern
 def test_prepare_accounts_for_every_record(prepared):
     result = prepared[1]

@@ -31,6 +31,18 @@ def test_local_names_may_hold_what_urls_would_mean_something_by(spark, tmp_path,
     assert relative.url == f"{spark_folder('.').url.removesuffix('/.')}/{name}"
 
 
+def test_a_path_that_java_cannot_name_is_refused(spark, tmp_path):
+    system = spark.sparkContext._jvm.java.lang.System
+    assert spark_path(Folder(f"{tmp_path}/modèle")) == f"file:{tmp_path}/modèle"
+    before = system.setProperty("sun.jnu.encoding", "ANSI_X3.4-1968")  # as in a JVM that was started with LC_ALL=C
+    try:
+        assert spark_path(Folder(f"{tmp_path}/model")) == f"file:{tmp_path}/model"
+        with pytest.raises(SetupError, match=r"modèle' must be a path that Spark's Java can name.*LC_ALL=C\.UTF-8"):
+            spark_path(Folder(f"{tmp_path}/modèle"))
+    finally:
+        system.setProperty("sun.jnu.encoding", before)
+
+
 @pytest.mark.parametrize("path", ["", " ", "file:"])
 def test_an_empty_path_is_refused(spark, path):
     with pytest.raises(InputError, match="A path must name a file or a folder"):
