@@ -18,6 +18,7 @@ _MODULE_OF = {
     "VocabularyModel": "sentispark.text.vocabulary",
     "clean_cache": "sentispark.ml.cache",
     "get_spark": "sentispark.spark.session",
+    "prepare_dataset": "sentispark.prepare.prepare",
     "read_reviews": "sentispark.reviews.read",
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import get_spark
 from sentispark.study.streaming import LENGTH, WORDS
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     for _ in sys.stdin:
         # Spark ends Python workers that were idle for a minute: a short preparation starts them.
         for inputs in (paths[:1], paths):
-            done = prepare(spark, inputs, output, ReviewOptions(), OPTIONS, overwrite=True)
+            done = prepare_dataset(spark, inputs, output, ReviewOptions(), OPTIONS, overwrite=True)
         print(json.dumps({"seconds": done["seconds"]}), flush=True)
 
 

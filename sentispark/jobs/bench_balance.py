@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sentispark.evaluate.plots import balance_report
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.study.balance import measure_balance
@@ -26,7 +26,7 @@ def measure(spark: SparkSession, folder: Path, *, rows: int | None) -> dict[str,
     cores = task_cores(spark)
     reviews = generated_reviews(folder / "data", rows or ROWS, processes=cores)
     output = str(folder / "data" / "dataset")
-    prepare(spark, reviews, output, ReviewOptions(), TextOptions(), overwrite=True)
+    prepare_dataset(spark, reviews, output, ReviewOptions(), TextOptions(), overwrite=True)
     spark.stop()
     found = measure_balance(output, folder, cores=cores)
     for name, run in found.pop("runs").items():

@@ -17,7 +17,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import SetupError
 from sentispark.jobs import bench_alone
 from sentispark.jobs.bench_alone import OPTIONS
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.study.alone import started_alone
@@ -69,7 +69,7 @@ def measure(
     stages: list[dict[str, float]] = []
 
     def prepare_once(inputs: Sequence[str], output: str, text: TextOptions) -> None:
-        done = prepare(spark, list(inputs), output, ReviewOptions(), text, overwrite=True)
+        done = prepare_dataset(spark, list(inputs), output, ReviewOptions(), text, overwrite=True)
         stages.append(done["stage_seconds"])
 
     def take(part: str, found: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ from sentispark.dataset.readers import ArrowReader
 from sentispark.dataset.store import RowStore
 from sentispark.errors import InputError
 from sentispark.files import Folder
-from sentispark.jobs.prepare import prepare
 from sentispark.nn.options import NetOptions, reference_net
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.study.prepare import generated_reviews
@@ -60,8 +60,8 @@ def measure(spark: SparkSession, folder: Path, *, rows: int | None, paths: Seque
     texts = labelled_texts(spark, paths, options)
     datasets = {name: str(folder / "data" / name) for name in ("reference", "default")}
     # A split goes by words, and the reference's cleaning finds others: its net is judged by other rows of the same.
-    prepare(spark, paths, datasets["reference"], options, _REFERENCE[0])
-    prepare(spark, paths, datasets["default"], options, _DEFAULT[0])
+    prepare_dataset(spark, paths, datasets["reference"], options, _REFERENCE[0])
+    prepare_dataset(spark, paths, datasets["default"], options, _DEFAULT[0])
     written = {split: open_dataset(datasets["default"]).manifest.rows(split) for split in SPLITS}
     if written != {split: len(texts[split].texts) for split in SPLITS}:
         raise InputError(f"All systems must have the same rows. '{datasets['default']}' has {written}.")

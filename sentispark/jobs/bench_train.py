@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.study.plots import draw_ratios
@@ -52,4 +52,4 @@ def _prepared(spark: SparkSession, folder: Path, rows: int, cores: int) -> str:
     """The dataset of so many generated reviews; that of an earlier run, if it is of the same ones."""
     reviews = generated_reviews(folder / "data", rows, processes=cores)
     output = str(folder / "data" / f"dataset-{rows}")
-    return prepare(spark, reviews, output, ReviewOptions(), TEXT)["output"]
+    return prepare_dataset(spark, reviews, output, ReviewOptions(), TEXT)["output"]

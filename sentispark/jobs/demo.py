@@ -15,10 +15,10 @@ from sentispark.evaluate.plots import training_report
 from sentispark.files import Folder
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
-from sentispark.jobs.prepare import prepare
 from sentispark.jobs.train import train
 from sentispark.ml.classifier import LSTMClassifier
 from sentispark.outputs import replaced_folder
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.generate import write_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
@@ -57,7 +57,7 @@ def _run(spark: SparkSession, folder: Folder, *, rows: int, workers: int) -> dic
     _log.info("generating %d reviews", rows)
     files = [str(path) for path in write_reviews(f"{reviews}/reviews.jsonl.gz", rows, files=2)]
     _log.info("preparing the dataset")
-    prepared = prepare(spark, files, dataset, ReviewOptions(), TextOptions())
+    prepared = prepare_dataset(spark, files, dataset, ReviewOptions(), TextOptions())
     _log.info("training on %d ranks", workers)
     trained = train(dataset, model, LSTMClassifier(numWorkers=workers))
     evaluated = evaluate(spark, model, dataset)

@@ -12,11 +12,11 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sentispark.jobs.counts import require_usable
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.pipeline import from_text, load_pipeline
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
+from sentispark.prepare.counts import require_usable
 from sentispark.reviews.options import ReviewOptions, columns_of, layout_of
 from sentispark.reviews.parse import DEFAULT
 from sentispark.reviews.read import Reviews, read_reviews, require_new_names

@@ -17,10 +17,10 @@ from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.jobs import cli
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
-from sentispark.jobs.prepare import prepare
 from sentispark.jobs.train import train
 from sentispark.ml.classifier import LSTMClassifier
 from sentispark.ml.pipeline import load_pipeline
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.generate import write_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.java import ensure_java
@@ -48,7 +48,7 @@ def reviews(tmp_path_factory):
 @pytest.fixture(scope="module")
 def prepared(spark, reviews, tmp_path_factory):
     dataset = str(tmp_path_factory.mktemp("prepared") / "dataset")
-    return dataset, prepare(spark, [reviews], dataset, ReviewOptions(), TextOptions(vocab_size=500, sequence_length=40))
+    return dataset, prepare_dataset(spark, reviews, dataset, text=TextOptions(vocab_size=500, sequence_length=40))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_a_pipeline_of_other_column_names_predicts_and_is_judged_alike(spark, re
 def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews, prepared):
     before = sorted(path.name for path in Path(prepared[0]).iterdir())
     with pytest.raises(DatasetError, match="must not exist yet"):
-        prepare(spark, [reviews], prepared[0], ReviewOptions(), TextOptions())
+        prepare_dataset(spark, [reviews], prepared[0], ReviewOptions(), TextOptions())
     assert sorted(path.name for path in Path(prepared[0]).iterdir()) == before
 
 
@@ -196,10 +196,10 @@ def test_what_is_read_is_never_replaced(spark, reviews, prepared, trained, tmp_p
     held, same, inside = "must not hold what is read", "must not be what is read", "must not lie in what is read"
     for output, told in [("all", held), ("link", held), ("link/../all/", held), ("all/raw.jsonl.gz", same)]:
         with pytest.raises(InputError, match=told):
-            prepare(spark, [f"{here}/raw.*"], f"{tmp_path}/{output}", *options, **overwrite)
+            prepare_dataset(spark, [f"{here}/raw.*"], f"{tmp_path}/{output}", *options, **overwrite)
     for output, told in [("all", same), ("link", same), ("all/train", inside), ("", held)]:
         with pytest.raises(InputError, match=told):
-            prepare(spark, [reviews], f"{tmp_path}/{output}", *options, vocabulary=str(here), **overwrite)
+            prepare_dataset(spark, [reviews], f"{tmp_path}/{output}", *options, vocabulary=str(here), **overwrite)
         with pytest.raises(InputError, match=told):
             train(str(here), f"{tmp_path}/{output}", never, **overwrite)
     for output, told in [("model", same), ("model/stages", inside), ("", held), ("all", held)]:
@@ -228,7 +228,7 @@ def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_pa
     with pytest.raises(
         InputError, match=r"None of its 3 records is one \(broken record: 1, no rating: 1, no text: 1\)"
     ):
-        prepare(spark, [str(bad)], str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
+        prepare_dataset(spark, [str(bad)], str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
@@ -242,18 +242,18 @@ def test_an_input_of_which_nearly_nothing_is_usable_leaves_nothing_behind(spark,
         r"A record with 'broken record': no json$"
     )
     with pytest.raises(InputError, match=sentence):
-        prepare(spark, [str(bad)], output, options, text)
+        prepare_dataset(spark, [str(bad)], output, options, text)
     with pytest.raises(InputError, match=sentence):
         predict(spark, trained[0], [str(bad)], output)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
     assert predict(spark, trained[0], [str(bad)], output, max_quarantined=1)["rows"] == 1
     bad.write_text(bad.read_text() + "".join(f'{{"reviewText": "bad {word}", "overall": 1}}\n' for word in "ab"))
-    assert prepare(spark, [str(bad)], output, options, text, overwrite=True)["rows_quarantined"] == 19
+    assert prepare_dataset(spark, [str(bad)], output, options, text, overwrite=True)["rows_quarantined"] == 19
 
 
 def test_a_dataset_encoded_in_another_way_is_no_test_for_a_model(spark, reviews, trained, tmp_path):
     other = str(tmp_path / "other")
-    prepare(spark, [reviews], other, ReviewOptions(), TextOptions(vocab_size=300, sequence_length=40))
+    prepare_dataset(spark, [reviews], other, ReviewOptions(), TextOptions(vocab_size=300, sequence_length=40))
     with pytest.raises(DatasetError, match="another vocabulary"):
         evaluate(spark, trained[0], other)
 
@@ -263,7 +263,7 @@ def test_ten_rows_are_enough_for_the_whole_way(spark, tmp_path):
     texts = [("good " * n, 5) if n % 2 else ("bad " * n, 1) for n in range(1, 11)]
     few.write_text("".join(json.dumps({"reviewText": text, "overall": stars}) + "\n" for text, stars in texts))
     dataset, model = str(tmp_path / "dataset"), str(tmp_path / "model")
-    result = prepare(
+    result = prepare_dataset(
         spark, [str(few)], dataset, ReviewOptions(validation_share=0, test_share=0), TextOptions(sequence_length=5)
     )
     assert result["rows_written"] == {"train": 10, "validation": 0, "test": 0}
@@ -282,7 +282,7 @@ from sentispark import LSTMClassifier, get_spark
 from sentispark.jobs import cli
 from sentispark.jobs.evaluate import evaluate
 from sentispark.jobs.predict import predict
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.jobs.train import train
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.java import ensure_java
@@ -292,7 +292,7 @@ reviews, out = sys.argv[1:]
 spark = get_spark(master="local-cluster[2,1,1024]")
 assert spark.sparkContext.master.startswith("local-cluster")
 text = TextOptions(vocab_size=500, sequence_length=40)
-prepared = prepare(spark, [reviews], f"{out}/dataset", ReviewOptions(), text)
+prepared = prepare_dataset(spark, [reviews], f"{out}/dataset", ReviewOptions(), text)
 net = dict(embeddingSize=16, hiddenSize=8, wideSize=500, maxEpochs=1, batchSize=64, balance="off")
 trained = train(f"{out}/dataset", f"{out}/model", LSTMClassifier(numWorkers=2, **net))
 evaluated = evaluate(spark, f"{out}/model", f"{out}/dataset")

@@ -21,10 +21,10 @@ from sentispark import (
 from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import DatasetError, OptionError
 from sentispark.jobs.predict import predict
-from sentispark.jobs.prepare import prepare
-from sentispark.jobs.reuse import text_options_of
 from sentispark.jobs.train import train
 from sentispark.ml.pipeline import encoder_of, load_pipeline, require_same_vocabulary
+from sentispark.prepare.prepare import prepare_dataset
+from sentispark.prepare.reuse import text_options_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.markup import MARKUP, clean_markup, is_blank
 from sentispark.text.options import TextOptions
@@ -52,7 +52,7 @@ def trained(request, spark, settings, tmp_path_factory):
     """What is done with markup, a dataset, and a model that was trained on it."""
     folder = tmp_path_factory.mktemp(request.param)
     options = TextOptions(markup=request.param, sequence_length=12)
-    prepare(spark, [written(folder, CORPUS * 2)], str(folder / "dataset"), ALL_TRAIN, options)
+    prepare_dataset(spark, [written(folder, CORPUS * 2)], str(folder / "dataset"), ALL_TRAIN, options)
     train(str(folder / "dataset"), str(folder / "model"), LSTMClassifier(**{**settings, "batchSize": 2}))
     return request.param, str(folder / "dataset"), str(folder / "model")
 
@@ -76,7 +76,7 @@ def test_a_text_has_the_same_ids_on_all_ways(spark, trained, tmp_path):
     ready = clean_markup(ready) if markup == "clean" else ready
     blank = is_blank(ready).to_pylist()
     distinct = {text: row for text, row, none in zip(ready.to_pylist(), ids, blank, strict=True) if not none}
-    prepare(spark, [file], str(folder / "dataset"), ALL_TRAIN, TextOptions(), vocabulary=dataset)
+    prepare_dataset(spark, [file], str(folder / "dataset"), ALL_TRAIN, TextOptions(), vocabulary=dataset)
     prepared = spark.read.parquet(f"{folder}/dataset/train").collect()
     assert sorted(row.sequence for row in prepared) == sorted(distinct.values())
 

@@ -1,4 +1,4 @@
-"""Splits by the draw of a text; `merged_reviews` itself is held against a plain loop in jobs/test_prepare.py."""
+"""Splits by the draw of a text; `merged_reviews` itself is held against a plain loop in prepare/test_prepare.py."""
 
 import numpy as np
 import pytest

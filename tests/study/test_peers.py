@@ -9,7 +9,7 @@ import pytest
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import SetupError
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.generate import generate_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.study.alone import run_alone, started_alone
@@ -60,14 +60,14 @@ def test_streaming_and_spark_sql_make_the_same_rows(spark, paths, streamed, tmp_
 
 
 def test_prepare_finds_about_as_many_distinct_reviews_as_the_reference(spark, paths, streamed, tmp_path):
-    result = prepare(spark, paths, str(tmp_path / "dataset"), ReviewOptions(), TextOptions(stop_words="reference"))
+    result = prepare_dataset(spark, paths, str(tmp_path / "dataset"), text=TextOptions(stop_words="reference"))
     # The reference puts texts together that differ in case or punctuation alone, and drops those without a word.
     assert streamed[1]["rows"] <= sum(result["rows_written"].values()) <= 1.05 * streamed[1]["rows"]
 
 
 def test_encoders_and_readers_are_compared_on_the_same_rows(spark, paths, tmp_path):
     assert compare_encoders(spark, paths, times=1)["ratios"]["encoder_vs_spark_ml"] > 0
-    prepare(spark, paths, str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
+    prepare_dataset(spark, paths, str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
     found = compare_readers(open_dataset(str(tmp_path / "dataset")), times=1)
     assert found["ratios"]["reader_arrow"] > 0
     assert set(found["rows_per_second"]) >= {"bare", "arrow"}
@@ -146,7 +146,7 @@ def test_polars_makes_the_rows_that_prepare_makes(spark, paths, tmp_path):
     polars_way = pytest.importorskip("sentispark.study.polars_way")
     rows, words = polars_way.prepare_by_polars(paths, str(tmp_path / "polars.parquet"))
     whole = ReviewOptions(validation_share=0, test_share=0)
-    result = prepare(spark, paths, str(tmp_path / "dataset"), whole, TextOptions())
+    result = prepare_dataset(spark, paths, str(tmp_path / "dataset"), whole, TextOptions())
     assert rows == sum(result["rows_written"].values())
     dataset = open_dataset(str(tmp_path / "dataset"))
     assert words == list(dataset.word_list.words)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.generate import generate_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.study.quality import judge_linear, judge_majority, labelled_texts
@@ -29,7 +29,7 @@ def rows(spark, reviews):
 
 
 def test_the_rows_are_those_of_prepare(spark, reviews, rows, tmp_path):
-    prepare(spark, reviews, str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
+    prepare_dataset(spark, reviews, str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
     manifest = open_dataset(str(tmp_path / "dataset")).manifest
     assert {split: len(part.texts) for split, part in rows.items()} == {split: manifest.rows(split) for split in rows}
     assert {split: int(part.labels.sum()) for split, part in rows.items()} == {

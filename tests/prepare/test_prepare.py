@@ -20,7 +20,7 @@ from pyspark import cloudpickle
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
-from sentispark.jobs.prepare import prepare
+from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews import pieces
 from sentispark.reviews.digest import split_draws
 from sentispark.reviews.distinct import split_codes
@@ -90,7 +90,7 @@ def bytes_of(folder):
 
 
 def prepared(spark, paths, folder, *, text=None, **more):
-    return prepare(spark, paths, str(folder), ReviewOptions(), text or TextOptions(sequence_length=LENGTH), **more)
+    return prepare_dataset(spark, paths, str(folder), text=text or TextOptions(sequence_length=LENGTH), **more)
 
 
 def test_a_dataset_holds_what_a_plain_loop_makes_of_the_records(spark, tmp_path):
@@ -155,7 +155,7 @@ class TestScales:
         file = write_lines(tmp_path / "a.jsonl", records)
         reviews = ReviewOptions(**{"validation_share": 0, "test_share": 0, **options})
         text = TextOptions(sequence_length=LENGTH)
-        return prepare(spark, [file], str(tmp_path / "dataset"), reviews, text, vocabulary=vocabulary)
+        return prepare_dataset(spark, [file], str(tmp_path / "dataset"), reviews, text, vocabulary=vocabulary)
 
     @pytest.mark.parametrize(
         ("scale", "ratings", "positives"),
@@ -179,7 +179,7 @@ class TestScales:
         records = odd_reviews(600)
         file = write_lines(tmp_path / "a.jsonl", records)
         options = ReviewOptions(negative_to=2)
-        result = prepare(spark, [file], str(tmp_path / "dataset"), options, TextOptions(sequence_length=LENGTH))
+        result = prepare_dataset(spark, [file], str(tmp_path / "dataset"), options, TextOptions(sequence_length=LENGTH))
         modes, unusable = plainly_prepared(records)
         left_out = [text for text, stars in modes.items() if 2 < stars < 4]
         assert result["rows_left_out"] == len(left_out) > 0
@@ -314,7 +314,7 @@ def test_a_preset_names_the_fields_of_its_release_and_their_scale(spark, tmp_pat
     options = ReviewOptions(preset=preset, validation_share=0, test_share=0)
     text, rating = options.columns
     file = write_lines(tmp_path / "a.jsonl", [record, {text: "bad", rating: lowest}])
-    result = prepare(spark, [file], str(tmp_path / "dataset"), options, TextOptions())
+    result = prepare_dataset(spark, [file], str(tmp_path / "dataset"), options, TextOptions())
     assert (result["rows_written"]["train"], result["positive_share"]) == (2, 0.5)
 
 
@@ -322,7 +322,7 @@ def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
     file = write_lines(tmp_path / "a.jsonl", [{"body": "good", "stars": 5.0}])
     assert ReviewOptions(preset="yelp", text_col="body").columns == ("body", "stars")
     with pytest.raises(InputError, match=r"must have a column 'text'\. Found body, stars\."):
-        prepare(spark, [file], str(tmp_path / "dataset"), ReviewOptions(preset="yelp"), TextOptions())
+        prepare_dataset(spark, [file], str(tmp_path / "dataset"), ReviewOptions(preset="yelp"), TextOptions())
 
 
 @pytest.mark.endtoend
@@ -358,7 +358,7 @@ def test_what_every_task_is_sent_does_not_grow_with_files_and_tasks(spark, tmp_p
                 return function(frame, run, *arguments, **named)
 
             patch.setattr(type(spark.range(1)), "mapInArrow", kept)
-            prepare(
+            prepare_dataset(
                 spark, [str(folder)], str(tmp_path / f"{files}-dataset"), ReviewOptions(), TextOptions(vocab_size=5)
             )
     assert all(abs(few - many) < 100 for few, many in zip(sent[2], sent[16], strict=True)), dict(sent)
@@ -369,12 +369,12 @@ def test_characters_that_are_no_text_are_counted_and_the_likely_encoding_is_told
     (tmp_path / "a.csv").write_bytes(f"text,stars\nplain,5\n{reviews}".encode("cp1252"))
     options = ReviewOptions(text_col="text", rating_col="stars", validation_share=0.0, test_share=0.0)
     with caplog.at_level(logging.WARNING):
-        result = prepare(spark, [str(tmp_path / "a.csv")], str(tmp_path / "out-a"), options, TextOptions(min_count=1))
+        result = prepare_dataset(spark, f"{tmp_path}/a.csv", f"{tmp_path}/out-a", options, TextOptions(min_count=1))
     assert (result["rows_with_replaced"], result["characters_replaced"]) == (60, 60 * 5)
     assert "a.csv' looks like cp1252: give --encoding cp1252." in caplog.text
     caplog.clear()
     options = dataclasses.replace(options, encoding="cp1252")
-    result = prepare(spark, [str(tmp_path / "a.csv")], str(tmp_path / "out-b"), options, TextOptions(min_count=1))
+    result = prepare_dataset(spark, f"{tmp_path}/a.csv", f"{tmp_path}/out-b", options, TextOptions(min_count=1))
     assert (result["rows_with_replaced"], result["characters_replaced"], result["rows_read"]) == (0, 0, 61)
     assert "looks like" not in caplog.text
 
@@ -383,7 +383,7 @@ def test_a_release_without_a_header_and_with_ratings_of_its_own(spark, tmp_path)
     rows = "".join(f'"{1 + number % 2}","title","text {number}\\nover ""two"" lines"\n' for number in range(40))
     (tmp_path / "train.csv").write_text(rows)
     options = ReviewOptions(preset="amazon_polarity", validation_share=0.0, test_share=0.0)
-    result = prepare(spark, [str(tmp_path / "train.csv")], str(tmp_path / "out"), options, TextOptions(min_count=1))
+    result = prepare_dataset(spark, f"{tmp_path}/train.csv", f"{tmp_path}/out", options, TextOptions(min_count=1))
     assert (result["rows_read"], result["rows_quarantined"], result["positive_share"]) == (40, 0, 0.5)
     words = set(open_dataset(tmp_path / "out").word_list.words)
     assert {"over", "two", "lines"} <= words

@@ -1,0 +1,249 @@
+"""Review files to an encoded dataset: read, clean, merge duplicates, count words, encode, write."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark import StorageLevel, TaskContext
+from pyspark.sql import DataFrame, SparkSession
+
+from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
+from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, rows_per_chunk_of, write_dataset
+from sentispark.errors import InputError
+from sentispark.files import Folder
+from sentispark.outputs import replaced_folder
+from sentispark.overlap import require_apart
+from sentispark.prepare.counts import counted, require_fit
+from sentispark.prepare.reuse import finished_manifest, origin_of, required_words, text_options_of
+from sentispark.reviews.distinct import dropped_places, merged_reviews
+from sentispark.reviews.kept import read_kept
+from sentispark.reviews.options import ReviewOptions
+from sentispark.reviews.read import Reviews, read_reviews
+from sentispark.reviews.replaced import warn_of_replaced
+from sentispark.spark.arrow import map_batches
+from sentispark.spark.causes import causes_told
+from sentispark.spark.exchange import PACKED
+from sentispark.spark.folders import spark_folder
+from sentispark.spark.writable import require_tasks_write
+from sentispark.text.kernels import FIRST_WORD, cut, encode
+from sentispark.text.options import TextOptions
+from sentispark.text.vocabulary import packed_counts, top_words
+from sentispark.text.wordlist import WordList
+
+__all__ = ["prepare_dataset"]
+
+QUARANTINE = "quarantine"
+KEPT = "kept"
+
+_log = logging.getLogger(__name__)
+
+
+def prepare_dataset(
+    spark: SparkSession,
+    paths: str | Sequence[str],
+    output: str,
+    reviews: ReviewOptions | None = None,
+    text: TextOptions | None = None,
+    *,
+    vocabulary: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write the dataset of the reviews in some files, and say what became of every record.
+
+    A finished dataset of the same files and options is left as it is, and told about.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    paths : str or sequence of str
+        Files, folders or globs.
+    output : str
+        Folder of the dataset. It holds the records that could not be used too, under `quarantine`.
+    reviews : ReviewOptions, optional
+        What is in the files, and what becomes of it.
+    text : TextOptions, optional
+        How texts become sequences.
+    vocabulary : str, optional
+        An earlier dataset whose vocabulary and text options are taken, so that new reviews are encoded like old ones.
+    overwrite : bool
+        Whether an existing output is replaced; it stays as it is until the new one is whole.
+
+    Returns
+    -------
+    dict
+        `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_with_replaced,
+        characters_replaced, rows_written, positive_share, vocabulary_size, sequence_length, seconds, stage_seconds,
+        reused, output`. `rows_read` is the sum of quarantined, merged, left out (neither positive nor negative) and
+        written.
+
+    Raises
+    ------
+    InputError
+        If the paths match nothing, or nearly nothing in them can be used, or the output holds what is read, or the
+        ratings are not those of the scale: a tenth of them is outside, or they make rows of one class alone (with a
+        `vocabulary` that is a warning).
+    DatasetError
+        If the output exists, is of other files or options, and is not to be replaced, or sentispark did not write it.
+    SetupError
+        If nothing can be written there.
+    OptionError
+        If a limit is not on the scale of the ratings, or a text option differs from that of the dataset whose
+        vocabulary is taken.
+    """
+    started = time.perf_counter()
+    reviews, text = reviews or ReviewOptions(), text or TextOptions()
+    if reviews.validation_share + reviews.test_share >= 1:
+        raise InputError("The shares of validation and test must leave rows for training. They sum to 1 or more.")
+    known, earlier, folder = None, None, spark_folder(output)
+    if vocabulary is not None:
+        earlier = open_dataset(spark_folder(vocabulary))
+        known, text = required_words(earlier), text_options_of(earlier, text)
+    scale = reviews.polarity.scale
+    layout = reviews.layout._asdict()
+    found = read_reviews(
+        spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup, **layout
+    )
+    require_apart(folder, files=[file.path for file in found.files], folders=[earlier.folder] if earlier else [])
+    origin = origin_of(found.files, reviews, text, known)
+    seconds: dict[str, float] = {}
+    manifest = None if overwrite else finished_manifest(folder, origin)
+    reused = manifest is not None
+    if reused:
+        _log.info("%s holds the dataset of these files and options already", output)
+    else:
+        with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
+            require_tasks_write(spark, draft, output=output)
+            manifest, seconds = _prepare(found, draft, reviews, text, known, origin)
+    rows = sum(manifest.counts["rows_written"].values())
+    return {
+        **manifest.counts,
+        "positive_share": round(sum(manifest.positives(split) for split in SPLITS) / rows, 4),
+        "vocabulary_size": manifest.vocabulary_size - FIRST_WORD,
+        "sequence_length": manifest.sequence_length,
+        "seconds": round(time.perf_counter() - started, 2),
+        "stage_seconds": {name: round(one, 2) for name, one in seconds.items()},
+        "reused": reused,
+        "output": output,
+    }
+
+
+def _prepare(
+    found: Reviews, draft: Folder, reviews: ReviewOptions, text: TextOptions, known: WordList | None, origin: str
+) -> tuple[Manifest, dict[str, float]]:
+    """Write the dataset into a draft folder; gives its manifest and the seconds of each stage."""
+    seconds: dict[str, float] = {}
+    kept, quarantine = draft.child(KEPT), draft.child(QUARANTINE)
+    merged = merged_reviews(found, kept=kept, quarantine=quarantine, options=reviews, text=text)
+    with _held(merged) as rows:
+        with _stage("read, clean and merge", seconds):
+            counts, ratings = counted(rows)
+        warn_of_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
+        require_fit(reviews, counts, ratings, quarantine, one_class_will_do=known is not None)
+        split_rows = counts["rows_written"]
+        second_pass = _SecondPass(rows, kept)
+        with _stage("count words", seconds):
+            word_list = known or _vocabulary(second_pass, text)
+        with _stage("encode and write", seconds):
+            plan = ChunkPlan(
+                split_rows,
+                rows_per_chunk=rows_per_chunk_of(text.sequence_length),
+                token_type=id_type_of(word_list.size),
+            )
+            manifest = write_dataset(
+                _encoded(second_pass, word_list, plan, reviews, text),
+                draft,
+                plan,
+                sequence_length=text.sequence_length,
+                vocabulary_size=word_list.size,
+                word_list=word_list,
+                text_options=dataclasses.asdict(text),
+                counts=counts,
+                origin=origin,
+            )
+    kept.remove()
+    return manifest, seconds
+
+
+@contextlib.contextmanager
+def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Log what begins, and keep how long it took."""
+    _log.info("%s", name)
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def _held(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once for all that is done with it in the block."""
+    frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
+
+
+@dataclasses.dataclass(frozen=True)
+class _SecondPass:
+    """The reviews that were kept and not dropped, read where Spark runs a task.
+
+    Attributes
+    ----------
+    merged : DataFrame
+        What `merged_reviews` gave.
+    folder : Folder
+        What was kept.
+    """
+
+    merged: DataFrame
+    folder: Folder
+
+    def map(
+        self,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]],
+        schema: str,
+        *,
+        split: str | None = None,
+    ) -> DataFrame:
+        """What a function makes of the reviews of each task, of a split or all; they come as `kept.KEPT` has them."""
+        folder, wanted = self.folder, None if split is None else SPLITS.index(split)
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            # Each of the first pass's tasks has the partition of its number.
+            task = TaskContext.get().partitionId()
+            return function(read_kept(folder, task, dropped_places(batches), split=wanted))
+
+        return map_batches(self.merged, run, schema)
+
+
+def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
+    """The most frequent words of the texts that train."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return packed_counts(batch.column("words") for batch in batches)
+
+    counts = reviews.map(run, PACKED, split="train")
+    return top_words(counts, vocab_size=text.vocab_size, min_count=text.min_count, source="The reviews")
+
+
+def _encoded(
+    reviews: _SecondPass, word_list: WordList, plan: ChunkPlan, options: ReviewOptions, text: TextOptions
+) -> DataFrame:
+    """The rows of all chunks, for `write_dataset`."""
+    polarity = options.polarity
+
+    def encoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+        words, order, rating, split = batch.columns
+        ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
+        label = pa.array(polarity.labels(rating.to_numpy()))
+        columns = {"split": split, "order": order, "tokens": pack_tokens(ids, plan.token_type), "label": label}
+        return pa.RecordBatch.from_pydict(columns)
+
+    return reviews.map(lambda batches: packed_rows(map(encoded, batches), plan), PACKED)
