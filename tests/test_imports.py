@@ -78,10 +78,14 @@ def own_imports(name: str, house: House) -> set[str]:
     return {one if one in house else one.rpartition(".")[0] for one in inside}
 
 
+def packages_of(name: str, house: House) -> set[str]:
+    """The packages that a file imports, those of the standard library too."""
+    return {full.split(".")[0] for full in house[name]}
+
+
 def outside_imports(name: str, house: House) -> set[str]:
     """The packages that a file imports from outside the house and the standard library."""
-    packages = {full.split(".")[0] for full in house[name]}
-    return packages - {"sentispark"} - set(sys.stdlib_module_names)
+    return packages_of(name, house) - {"sentispark"} - set(sys.stdlib_module_names)
 
 
 def floor(name: str) -> int | None:
@@ -182,7 +186,7 @@ def test_petastorm_is_imported_in_one_file_at_most(house: House) -> None:
 
 @pytest.mark.parametrize("package", ["pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"])
 def test_nothing_that_is_saved_can_run_code_when_it_is_loaded(house: House, package: str) -> None:
-    assert importers(package, house) == []
+    assert [name for name in house if package in packages_of(name, house)] == []
 
 
 def test_weights_are_saved_as_safetensors_alone() -> None:
@@ -257,6 +261,12 @@ def test_a_forbidden_package_is_reported_directly_and_through_others() -> None:
 def test_an_impure_import_is_reported() -> None:
     sources = {"text.kernels": "import re, numpy, pyarrow.compute, pandas", "text.padding": "import pandas"}
     assert impure_imports(house_of(sources)) == ["text.kernels is pure and imports pandas"]
+
+
+def test_packages_are_those_of_the_standard_library_too() -> None:
+    sources = {"a": "import pickle, numpy as np\nfrom sentispark.text import kernels"}
+    assert packages_of("a", house_of(sources)) == {"pickle", "numpy", "sentispark"}
+    assert outside_imports("a", house_of(sources)) == {"numpy"}
 
 
 def test_importers_of_a_package_are_counted() -> None:

@@ -7,7 +7,7 @@ the batches to whatever comes next in the same Python process. Texts do not trav
 from __future__ import annotations
 
 import dataclasses
-import pickle
+import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -115,11 +115,12 @@ class Reviews:
 
 def _pressed(pieces: Sequence[Piece]) -> bytes:
     """Pieces as a task gets them: of small files there may be thousands, whose paths are alike."""
-    return zlib.compress(pickle.dumps([tuple(piece) for piece in pieces]), 1)
+    return zlib.compress(json.dumps(pieces).encode(), 1)  # not msgspec: a path may hold half a surrogate pair
 
 
 def _unpressed(pieces: bytes) -> list[Piece]:
-    return [Piece(*piece) for piece in pickle.loads(zlib.decompress(pieces))]
+    decoded = (Piece(*piece) for piece in json.loads(zlib.decompress(pieces)))
+    return [piece._replace(partition=tuple(map(tuple, piece.partition))) for piece in decoded]
 
 
 def _judged(

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 
 from sentispark.errors import InputError, SentisparkError
 from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, RECORD_CHARACTERS
-from sentispark.reviews.read import read_reviews
+from sentispark.reviews.read import _pressed, _unpressed, read_reviews
 from sentispark.reviews.scale import parse_scale
 
 pytestmark = pytest.mark.modern
@@ -562,6 +563,17 @@ class TestErrors:
         assert error_of(read_reviews, spark, "x.jsonl", text_col="a", rating_col="a") == (
             "The text and the rating must be two columns. Both are 'a'."
         )
+
+
+@pytest.mark.modern
+def test_what_tasks_are_told_of_a_file_is_what_the_driver_knows(spark, tmp_path):
+    folder = tmp_path / "overall=4" / "x=__HIVE_DEFAULT_PARTITION__" / os.fsdecode(b"caf\xe9 \xf0\x9f\x98\x80")
+    folder.mkdir(parents=True)
+    (folder / "a'\"b.jsonl").write_text('{"reviewText": "good"}\n\n{}\n')
+    reviews = read_reviews(spark, str(tmp_path), keep_cols=["x"])
+    assert [_unpressed(_pressed(pieces)) for pieces in reviews.tasks] == reviews.tasks
+    assert [tuple(row) for row in reviews.usable.collect()] == [("good", 4.0, None)]
+    assert [row.reason for row in reviews.quarantined.collect()] == [NO_TEXT]
 
 
 def test_many_small_files_are_few_tasks_and_each_gets_its_own_pieces_alone(spark, tmp_path):

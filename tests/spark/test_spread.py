@@ -9,7 +9,7 @@ from sentispark.spark.spread import spread, spread_values
 
 
 @pytest.mark.modern
-@pytest.mark.parametrize("values", [[], [b"a"], ["a", None, ("b", 2), ["a"], b"\0" * 1000]])
+@pytest.mark.parametrize("values", [[], [b"a"], [b"a", b"", b"a", b"\0" * 1000, bytes(range(256)), b"a" * 2_000_000]])
 def test_each_value_comes_to_the_task_of_its_number(spark, values):
     def seen(batches):
         for number, value in spread_values(batches):
