@@ -74,11 +74,13 @@ def _take_place(draft: Folder, target: Folder) -> None:
         if former.exists():
             former.move_to(target)
         raise
-    # The new folder is in its place: nothing that the old one's removal meets may say otherwise.
+    # The new folder is in place: a failure to remove the old one must not look like a failed replacement.
     try:
         if former.exists() and (foreign := foreign_file(former)) is not None:
             _log.warning(
-                "'%s' has been put into the old folder meanwhile. The folder is kept as '%s'.", foreign, former.url
+                "'%s' was put into the old folder while it was replaced. The old folder is kept as '%s'.",
+                foreign,
+                former.url,
             )
         else:
             former.remove()
@@ -139,7 +141,7 @@ def _needed(name: str) -> Iterator[None]:
 
 
 def _remove_or_tell(draft: Folder) -> None:
-    """Remove a draft; what keeps it from being removed is told, for why it was given up matters more."""
+    """Remove a draft; a failure to do so is only logged, as the reason why the draft was given up matters more."""
     try:
         _remove(draft)
     except (OSError, SetupError) as error:
@@ -195,10 +197,10 @@ def _tell_of_left_ones(target: Folder) -> None:
         return
     place = Path(target.path())
     for kind, what in {
-        "draft": "a run that was killed, or is still going on",
-        "former": "a run that was killed",
+        "draft": "a run that was killed or is still running",
+        "former": "an earlier run that was killed, or could not remove it",
     }.items():
         with contextlib.suppress(OSError):
             for left in sorted(path.name for path in place.parent.iterdir()):
                 if left.startswith(f"_{place.name}.{kind}-"):
-                    _log.warning("'%s' was left by %s. It is not touched.", place.parent / left, what)
+                    _log.warning("'%s' belongs to %s. It is left alone.", place.parent / left, what)

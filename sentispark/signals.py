@@ -26,7 +26,7 @@ class EndedBySignal(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def not_cut_off() -> Iterator[None]:
-    """A short block after whose end a signal takes effect that comes in it, whatever it does."""
+    """A block that no signal interrupts: the first one to arrive in it is raised again when the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

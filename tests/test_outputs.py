@@ -290,7 +290,7 @@ def test_two_at_once_leave_each_other_alone_and_the_drafts_of_the_killed_are_tol
         assert draft.exists("one.txt")
     assert sorted(tmp_path.iterdir()) == [killed, tmp_path / "out"]
     assert contents(target) == {"one.txt": "one"}
-    assert f"'{killed}' was left by a run that was killed, or is still going on. It is not touched." in caplog.text
+    assert f"'{killed}' belongs to a run that was killed or is still running. It is left alone." in caplog.text
 
 
 class TestOfEarlierVersions:

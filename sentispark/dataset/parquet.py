@@ -2,8 +2,8 @@
 
 Of lists, Arrow's writer finds out value by value where each begins and that none is null, which costs three times as
 much as all else that is done to write them. Here that is known beforehand, so it is written down as what it is, a few
-runs a page. Parquet has no numbers of 16 bits: here they are places in a dictionary of all of them, so that half as
-many bytes are compressed as 32 bits each would be.
+runs a page. Parquet has no 16-bit integers: they are written as indices into a dictionary of all values up to the
+highest that occurs, which halves the bytes to compress.
 
 For the format see https://github.com/apache/parquet-format (`parquet.thrift`, `Encodings.md`); headers are in Thrift's
 compact protocol.

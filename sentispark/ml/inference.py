@@ -29,7 +29,7 @@ LARGEST_ID = 2**22 - 1
 _log = logging.getLogger(__name__)
 
 # Spark reuses Python workers, so a net is built once a worker and not once a task. A few are held, in the order of
-# their last use: a query may take several models to each batch.
+# their last use: a query may apply several models to each batch.
 _built: dict[tuple[str, str], ReviewLSTM] = {}
 _MOST_BUILT = 4
 

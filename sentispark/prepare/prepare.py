@@ -57,7 +57,7 @@ def prepare_dataset(
 ) -> dict[str, Any]:
     """Write the dataset of the reviews in some files, and say what became of every record.
 
-    A finished dataset of the same files and options is left as it is, and told about.
+    Unless `overwrite` is set, a finished dataset of the same files and options is kept, and its result returned.
 
     Parameters
     ----------
@@ -86,16 +86,16 @@ def prepare_dataset(
     Raises
     ------
     InputError
-        If the paths match nothing, or nearly nothing in them can be used, or the output holds what is read, or the
-        ratings are not those of the scale: a tenth of them is outside, or they make rows of one class alone (with a
-        `vocabulary` that is a warning).
+        If the paths match nothing, or fewer records can be used than `max_quarantined` allows, or the shares leave no
+        rows to train on, or the output holds what is read, or the ratings are not those of the scale: a tenth of them
+        is outside, or they make rows of one class alone (with a `vocabulary` that is a warning).
     DatasetError
         If the output exists, is of other files or options, and is not to be replaced, or sentispark did not write it.
     SetupError
         If nothing can be written there.
     OptionError
-        If a limit is not on the scale of the ratings, or a text option differs from that of the dataset whose
-        vocabulary is taken.
+        If a limit is not on the scale of the ratings, or a text option is neither the default nor that of the dataset
+        whose vocabulary is taken. Messages name options by their flags.
     """
     started = time.perf_counter()
     reviews, text = reviews or ReviewOptions(), text or TextOptions()

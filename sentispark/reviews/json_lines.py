@@ -18,7 +18,7 @@ from sentispark.reviews.encoding import marked, replaced_marks
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# No file can know it.
+# Random, so that no file can have a field of this name.
 _NOBODYS_NAME = f"a field of nobody's, {uuid.uuid4().hex}"
 # Python dictionaries, as Python 3 and 2 print them.
 _PYTHON = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")

@@ -89,7 +89,7 @@ def read_kept(folder: Folder, task: int, dropped: np.ndarray, *, split: int | No
     dropped : ndarray of shape (k,), dtype=int64
         The places, ascending.
     split : int, optional
-        The split whose rows alone are wanted.
+        The only split whose rows are wanted; all by default.
     """
     own = _folder_of(folder, task)
     for name in own.names():

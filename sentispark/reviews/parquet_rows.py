@@ -51,7 +51,7 @@ def _parquet(file: BinaryIO) -> pq.ParquetFile:
     made another here, for an older Arrow fails on a type that it does not know.
     """
     if file.seek(0, 2) < 12:
-        raise OSError("it is no Parquet file")
+        raise OSError("it is not a Parquet file")
     file.seek(-8, 2)
     tail = file.read()
     if tail.endswith(b"PARE"):

@@ -21,7 +21,7 @@ _COMPRESSED, _COLUMNAR = 3, 2
 _SMALLEST, _LARGEST = 4 << 20, 64 << 20
 # Several tasks a core even out what they differ by; each costs some 0.05 s too, so they are fewer where they are short.
 _MOST_A_CORE, _WORTH_A_TASK = 3, 32 << 20
-# No piece is cut off that is less than such a share of a task.
+# No piece is cut off that would be less than one such part of a task's work.
 _SLIVERS = 16
 # Each share of a file that cannot be cut reads, and drops, what is the others'.
 _MOST_SHARES = 4
@@ -118,7 +118,7 @@ def _work(file: File, format: str) -> int:
 
 
 def _cut(file: File, format: str, work: int, before: int, enough: int, anywhere: bool) -> Iterator[tuple[float, Piece]]:
-    """The pieces of a file, and where in its work the middle of each is; a task has `enough`, and `before` is done."""
+    """The pieces of a file, each with the middle of its work; a task gets `enough`, earlier files took `before`."""
     whole = Piece(file.path, format, 0, file.size, partition=file.partition)
     if format == "json" and anywhere and whole.compression is None:
         sliver = enough // _SLIVERS

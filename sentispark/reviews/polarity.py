@@ -105,7 +105,7 @@ def outside_sentence(polarity: Polarity, seen: Mapping[str, int], *, inside: int
         return None
     others = {spelled: count for spelled, count in seen.items() if scale.rating(spelled) is None}
     return (
-        f"At least nine tenths of the ratings must be on the scale {scale.name}. Of {ratings}, {outside} are not: "
+        f"More than nine tenths of the ratings must be on the scale {scale.name}. Of {ratings}, {outside} are not: "
         f"{_shown(others)}. {_advice(seen, polarity)}"
     )
 

@@ -43,7 +43,7 @@ _KNOWN = (
     ),
     (
         r'Cannot run program "([^"]*\bpy[^"/]*)"[^\n]*?(?:error=\d+, )([^\n]+)',
-        "Spark's Python workers cannot be started: '{0}': {1}. Set PYSPARK_PYTHON to an interpreter that is there.",
+        "Spark's Python workers cannot be started: '{0}': {1}. Set PYSPARK_PYTHON to an interpreter that can be run.",
     ),
     (r'Cannot run program "([^"]+)"[^\n]*?(?:error=\d+, )([^\n]+)', "Spark cannot run '{0}'{host}: {1}."),
     (
@@ -60,7 +60,7 @@ _KNOWN = (
     (r"(Could not execute broadcast in [^\n]+|Kryo serialization failed: [^\n]+)", "{0}."),
     (
         r"FetchFailedException: ([^\n]+)",
-        "A task could not fetch what another one has written: {0}. Look for what became of that executor.",
+        "A task could not fetch what another one wrote: {0}. Check the log of the executor that is named.",
     ),
     (r"Task not serializable[^\n]*\n(?:.*\n)*?Caused by: [\w.]+: ([^\n]+)", "A task cannot be sent to executors: {0}."),
     (

@@ -97,7 +97,7 @@ def spark_path(folder: Folder) -> str:
     Raises
     ------
     SetupError
-        If Hadoop knows no such file system, or Java no such path.
+        If Hadoop knows no such file system, or Java cannot name the path.
     """
     if folder.is_local:
         _require_name_in_java(folder.path())
@@ -119,7 +119,7 @@ def spark_path(folder: Folder) -> str:
 
 
 def _require_name_in_java(path: str) -> None:
-    """Raise `SetupError` if Java would take some of a path's letters for question marks."""
+    """Raise `SetupError` if Java would replace some of a path's characters by question marks."""
     if path.isascii() or is_remote():
         return
     encoding = get_spark().sparkContext._jvm.java.lang.System.getProperty("sun.jnu.encoding")
@@ -127,7 +127,7 @@ def _require_name_in_java(path: str) -> None:
         path.encode(encoding)
     except UnicodeEncodeError:
         raise SetupError(
-            f"'{path}' must be a path that Spark's Java can name. In its encoding, {encoding}, it cannot. Start Spark "
+            f"'{path}' must be a path that Spark's Java can name. Java's encoding, {encoding}, cannot. Start Spark "
             "with LC_ALL=C.UTF-8, or name another folder."
         ) from None
     except LookupError:

@@ -136,7 +136,7 @@ def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, runnin
 
 
 def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a JVM's environment must have in place of no locale, or of C, in which it knows no paths beyond ASCII.
+    """The variables with which a JVM can name non-ASCII paths where no locale is set, or C or POSIX is; else none.
 
     Python takes paths for UTF-8 then. Where somebody has set another locale it stays.
     """
@@ -197,7 +197,7 @@ def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
         launch = {**_launch_defaults(asked, conf_dir, log_level), **utf8_locale(os.environ)}
-        # A JVM whose start is cut off stays for good.
+        # A JVM whose start is interrupted is never stopped.
         with _environment(launch), not_cut_off():
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
     else:

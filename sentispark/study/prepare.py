@@ -49,8 +49,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# Turns are taken for so long before those that are compared, most of them short ones: Spark plans them as it plans long
-# ones, and after a minute its JVM still spends a third of a core on compiling that.
+# Warm-up before the timed turns, mostly short ones: Spark plans these as it plans long ones, and after a minute its JVM
+# is still busy with compiling the planner.
 WARM_UP_SECONDS = 120
 
 

@@ -42,10 +42,10 @@ _TO_BLANKS = bytes.maketrans(_ASCII_BLANKS, b" " * len(_ASCII_BLANKS))
 # needs as many rounds, and none may take a time that grows with the square of its length.
 _ROUNDS = 8
 
-# Those that nearly all entities in reviews are. What they stand for cannot be a part of another entity's name.
+# Nearly all entities in reviews are these. No character that they stand for can be part of another entity's name.
 _FREQUENT = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">"}
 
-# What may follow on a `&` or `<`: letters, of which case folding makes ASCII ones of some others, `#` and `/`.
+# What may follow `&` or `<`: `#`, `/`, ASCII letters, and the others, as case folding makes some of them ASCII ones.
 _BEGINS_NAMES = np.array([byte >= 0x80 or chr(byte).isalpha() or chr(byte) in "#/" for byte in range(256)])
 
 # More digits than Python makes a number of; no character has a number of more than seven.

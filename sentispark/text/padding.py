@@ -75,5 +75,5 @@ def _narrow(ids: pa.ListArray) -> pa.ListArray:
         return ids.cast(pa.list_(pa.int32()))
     except pa.ArrowInvalid as error:
         raise InputError(
-            "SequencePadder needs token ids that 32 bits can hold. There are others. Encode texts with ReviewEncoder."
+            "SequencePadder needs token ids that fit into 32 bits. Some do not. Encode texts with ReviewEncoder."
         ) from error

@@ -55,7 +55,7 @@ def test_a_file_without_row_groups_has_columns_and_no_records(tmp_path):
     [
         (lambda content: content[:-20], "Parquet magic bytes not found in footer"),
         (lambda content: content[:-4] + b"PARE", "it is encrypted"),
-        (lambda content: b"PAR1", "it is no Parquet file"),
+        (lambda content: b"PAR1", "it is not a Parquet file"),
         (lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1", "smaller than the size reported by footer"),
         (lambda content: b"reviewText,overall\n", "Parquet magic bytes not found in footer"),
     ],

@@ -58,7 +58,7 @@ def test_a_tenth_outside_is_too_much():
     polarity = polarity_of(parse_scale("1-5"))
     assert outside_sentence(polarity, {"4": 91, "0": 9}, inside=91, outside=9) is None
     refused = outside_sentence(polarity, {"4": 90, "0": 10}, inside=90, outside=10)
-    assert refused.startswith("At least nine tenths of the ratings must be on")
+    assert refused.startswith("More than nine tenths of the ratings must be on")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

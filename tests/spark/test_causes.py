@@ -173,8 +173,8 @@ def test_numpys_and_arrows_lack_of_memory_is_told_as_pythons(kind):
             "Lost task: FetchFailed(BlockManagerId(1, node-2, 7337, None), shuffleId=0, message=\n"
             "org.apache.spark.shuffle.FetchFailedException: Failed to connect to node-2/192.0.2.1:7337\n\tat x(y:1)\n"
             "Caused by: java.net.ConnectException: Connection refused",
-            "A task could not fetch what another one has written: Failed to connect to node-2/192.0.2.1:7337. "
-            "Look for what became of that executor.",
+            "A task could not fetch what another one wrote: Failed to connect to node-2/192.0.2.1:7337. "
+            "Check the log of the executor that is named.",
         ),
     ],
 )

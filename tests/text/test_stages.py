@@ -184,7 +184,7 @@ def test_a_missing_id_is_an_unknown_word_and_one_of_more_than_32_bits_is_refused
     frame = spark.sql("SELECT array(5L, NULL, 6L) AS ids, array(5L, 4294967296L) AS large")
     padder = SequencePadder(sequenceLength=4)
     assert padder.transform(frame).first().sequence == [5, 1, 6, 0]
-    with pytest.raises(InputError, match=r"^SequencePadder needs token ids that 32 bits can hold\. There are others\."):
+    with pytest.raises(InputError, match=r"^SequencePadder needs token ids that fit into 32 bits\. Some do not\."):
         collected(padder.setInputCol("large").transform(frame))
 
 
