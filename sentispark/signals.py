@@ -7,13 +7,13 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from sentispark.outputs import drafts_given_up, remove_drafts
 
-__all__ = ["EndedBySignal", "Signals", "not_cut_off"]
+__all__ = ["EndedBySignal", "Signals"]
 
 _PATIENCE_SECONDS = 20
 
@@ -22,27 +22,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class EndedBySignal(KeyboardInterrupt):
     """A signal has asked for the end."""
-
-
-@contextlib.contextmanager
-def not_cut_off() -> Iterator[None]:
-    """A block that no signal interrupts: the first one to arrive in it is raised again when the block ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in _SIGNALS
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
 
 
 class Signals:

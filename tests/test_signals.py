@@ -10,7 +10,7 @@ import threading
 import psutil
 import pytest
 
-from sentispark.signals import EndedBySignal, Signals, not_cut_off
+from sentispark.signals import EndedBySignal, Signals
 
 pytestmark = pytest.mark.endtoend
 
@@ -47,18 +47,26 @@ def test_a_signal_in_the_middle_of_a_job_removes_the_draft(reviews, tmp_path, nu
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_spark_starts_leaves_no_java_behind(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "awaited"), [(signal.SIGTERM, "java"), (signal.SIGINT, "java"), (signal.SIGTERM, "sleep")]
+)
+def test_a_signal_while_spark_starts_ends_its_start(tmp_path, number, awaited):
     (tmp_path / "a.jsonl").write_text('{"reviewText": "good", "overall": 5}\n')
+    (tmp_path / "conf").mkdir()
+    if awaited == "sleep":  # as while spark-submit fetches packages
+        (tmp_path / "conf" / "spark-env.sh").write_text("sleep 300\n")
     command = [sys.executable, "-m", "sentispark", "prepare", "a.jsonl", "--output", "out", "--master", "local[1]"]
-    child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environ = {**os.environ, "SPARK_CONF_DIR": str(tmp_path / "conf")}
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process, started = psutil.Process(child.pid), []
-    while not any(one.name() == "java" for one in started) and child.poll() is None:
+    while not any(one.name() == awaited for one in started) and child.poll() is None:
         threading.Event().wait(0.01)
         started = process.children(recursive=True)
     threading.Event().wait(0.4)
     child.send_signal(number)
-    child.wait(60)
+    child.wait(30)
     _, left = psutil.wait_procs(started, timeout=30)
     for one in left:
         one.kill()
@@ -66,21 +74,7 @@ def test_a_signal_while_spark_starts_leaves_no_java_behind(tmp_path, number):
     told, rest = child.communicate()
     assert (child.returncode, told) == (128 + number, ""), rest
     assert rest.splitlines()[-1] == "sentispark prepare: interrupted, and nothing was written."
-    assert os.listdir(tmp_path) == ["a.jsonl"]
-
-
-def test_a_signal_that_comes_in_a_block_that_is_not_cut_off_takes_effect_after_it():
-    done = []
-
-    @not_cut_off()
-    def start():
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)
-        done.append("all of it")
-
-    with Signals() as signals, pytest.raises(EndedBySignal):
-        start()
-    assert (done, signals.number) == (["all of it"], signal.SIGTERM)
+    assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "conf"]
 
 
 def test_the_first_signal_ends_the_block_later_ones_do_not_and_then_all_is_as_before():

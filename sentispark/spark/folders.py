@@ -123,15 +123,22 @@ def _require_name_in_java(path: str) -> None:
     if path.isascii() or is_remote():
         return
     encoding = get_spark().sparkContext._jvm.java.lang.System.getProperty("sun.jnu.encoding")
-    try:
-        path.encode(encoding)
-    except UnicodeEncodeError:
+    if not _can_spell(encoding, path):
+        mend = "Start Spark with LC_ALL=C.UTF-8, or name another folder" if _can_spell("utf-8", path) else "Rename it"
+        shown = path.encode("utf-8", "replace").decode()
         raise SetupError(
-            f"'{path}' must be a path that Spark's Java can name. Java's encoding, {encoding}, cannot. Start Spark "
-            "with LC_ALL=C.UTF-8, or name another folder."
-        ) from None
+            f"'{shown}' must be a path that Spark's Java can name. Java's encoding, {encoding}, cannot. {mend}."
+        )
+
+
+def _can_spell(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
     except LookupError:
-        return  # an encoding that Python does not know by this name
+        pass  # Java knows it by a name that Python does not
+    return True
 
 
 def _configuration() -> JavaObject:

@@ -11,16 +11,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pyspark
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
-from sentispark.signals import not_cut_off
 from sentispark.spark.java import ensure_java
 
 __all__ = [
@@ -136,15 +136,11 @@ def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, runnin
 
 
 def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables with which a JVM can name non-ASCII paths where no locale is set, or C or POSIX is; else none.
+    """The variables with which a JVM can name non-ASCII paths, which it cannot in the locale C; none in any other.
 
-    Python takes paths for UTF-8 then. Where somebody has set another locale it stays.
+    Where C is the locale because nobody has set one, Python itself has set `LC_CTYPE` by now (PEP 538).
     """
-    names = ("LC_ALL", "LC_CTYPE", "LANG")
-    current = next((environ[name] for name in names if environ.get(name)), "C")
-    if current not in ("C", "POSIX"):
-        return {}
-    return {"LC_ALL" if environ.get("LC_ALL") else "LC_CTYPE": "C.UTF-8"}
+    return {"LC_ALL": "C.UTF-8"} if environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def shares_this_machine(spark: SparkSession) -> bool:
@@ -197,8 +193,7 @@ def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
         launch = {**_launch_defaults(asked, conf_dir, log_level), **utf8_locale(os.environ)}
-        # A JVM whose start is interrupted is never stopped.
-        with _environment(launch), not_cut_off():
+        with _environment(launch), _children_ended_on_failure():
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
     else:
         SparkContext._ensure_initialized()
@@ -221,6 +216,23 @@ def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -
             f"-Dlog4j2.configurationFile={QUIET_LOGGING.as_uri()} -Dsentispark.log.level={log_level}"
         )
     return {name: value for name, value in defaults.items() if name not in os.environ}
+
+
+@contextmanager
+def _children_ended_on_failure() -> Iterator[None]:
+    """A block that starts a JVM. PySpark forgets one whose start is interrupted, and nothing would stop it."""
+    before = _children()
+    try:
+        yield
+    except BaseException:
+        for child in _children() - before:
+            with suppress(psutil.Error):
+                child.kill()
+        raise
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 @contextmanager

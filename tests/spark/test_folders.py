@@ -1,5 +1,7 @@
 """Paths as Spark means them, and back."""
 
+import os
+
 import pytest
 
 from sentispark.errors import InputError, SetupError
@@ -41,6 +43,8 @@ def test_a_path_that_java_cannot_name_is_refused(spark, tmp_path):
             spark_path(Folder(f"{tmp_path}/modèle"))
     finally:
         system.setProperty("sun.jnu.encoding", before)
+    with pytest.raises(SetupError, match=r"caf\?' must be a path that Spark's Java can name.*cannot\. Rename it\.$"):
+        spark_path(Folder(f"{tmp_path}/" + os.fsdecode(b"caf\xe9")))
 
 
 @pytest.mark.parametrize("path", ["", " ", "file:"])

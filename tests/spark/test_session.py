@@ -117,16 +117,28 @@ def test_other_masters_are_not_local(master: str) -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, {"LC_CTYPE": "C.UTF-8"}),
-        ({"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}),
+        ({"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}),
         ({"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, {"LC_ALL": "C.UTF-8"}),
-        ({"LC_ALL": "", "LC_CTYPE": "C", "LANG": "de_DE.UTF-8"}, {"LC_CTYPE": "C.UTF-8"}),
-        ({"LANG": "de_DE.UTF-8"}, {}),
-        ({"LANG": "de_DE@euro"}, {}),
+        ({"LC_CTYPE": "C.UTF-8"}, {}),
+        ({"LC_ALL": "de_DE@euro"}, {}),
     ],
 )
-def test_a_jvm_without_a_locale_knows_paths_beyond_ascii(environ: dict[str, str], expected: dict[str, str]) -> None:
+def test_a_jvm_in_the_locale_c_gets_one_that_can_name_all_paths(
+    environ: dict[str, str], expected: dict[str, str]
+) -> None:
     assert utf8_locale(environ) == expected
+
+
+@pytest.mark.parametrize("given", [{}, {"LC_ALL": "C"}, {"LC_CTYPE": "C"}, {"LANG": "C"}])
+def test_a_jvm_can_name_all_paths_where_nobody_has_set_a_locale(given: dict[str, str]) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    code = (
+        "import json, os; from sentispark.spark.session import utf8_locale;"
+        "print(json.dumps({**os.environ, **utf8_locale(os.environ)}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], env={**plain, **given}, capture_output=True, check=True)
+    seen = json.loads(run.stdout)
+    assert "UTF-8" in (seen.get("LC_ALL") or seen["LC_CTYPE"])
 
 
 def test_workers_run_what_the_environment_says_then_the_setting_then_this_interpreter() -> None:
