@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["HEAD_BYTES", "is_one_a_line", "json_objects", "no_records"]
+__all__ = ["HEAD_BYTES", "PYTHON_DICTIONARY", "is_one_a_line", "json_objects", "no_records"]
 
 # What of a file's beginning tells how it is laid out.
 HEAD_BYTES = 64 << 10
@@ -24,6 +24,9 @@ _LIST_UNDER_KEY = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*\[\s*\{')
 _COLUMNS = re.compile(r'\{\s*"[^"\\]*"\s*:\s*\{\s*"0"\s*:')
 
 _DECODER = json.JSONDecoder()
+
+# A Python dictionary, as Python 3 and 2 print it, at the beginning of a line.
+PYTHON_DICTIONARY = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")
 
 
 def is_one_a_line(head: str) -> bool:
@@ -129,8 +132,8 @@ def _object_at(text: str, at: int) -> tuple[Any, int]:
 def _goes_on(text: str) -> bool:
     """Whether a text can be the rest of an object, and does not begin with one that has a line for itself."""
     line = text.lstrip().partition("\n")[0]
-    loose = line.startswith(("{'", "{u'", '{u"'))  # a Python dictionary is a record, and no part of JSON's
-    return line.startswith(tuple('"{}]')) and not loose and not isinstance(_decoded(line), dict)
+    is_record = PYTHON_DICTIONARY.match(line) or isinstance(_decoded(line), dict)
+    return line.startswith(tuple('"{}]')) and not is_record
 
 
 def _from_first(head: str) -> str:

@@ -14,14 +14,13 @@ import msgspec
 import pyarrow as pa
 
 from sentispark.reviews.encoding import marked, replaced_marks
+from sentispark.reviews.json_layout import PYTHON_DICTIONARY
 
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Random, so that no file can have a field of this name.
 _NOBODYS_NAME = f"a field of nobody's, {uuid.uuid4().hex}"
-# Python dictionaries, as Python 3 and 2 print them.
-_PYTHON = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")
 # What `spelled` raises for what no JSON is, or none that Python writes: sets, numbers of thousands of digits, depths.
 _UNSPELLABLE = (RecursionError, ValueError, TypeError, OverflowError)
 
@@ -131,7 +130,7 @@ def lenient_json(text: str) -> list[Any]:
     taken as well.
     """
     try:
-        return [ast.literal_eval(text) if _PYTHON.match(text) else json.loads(text)]
+        return [ast.literal_eval(text) if PYTHON_DICTIONARY.match(text) else json.loads(text)]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return _side_by_side(text) or [None]
 

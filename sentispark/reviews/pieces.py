@@ -91,7 +91,8 @@ def format_of(path: str) -> str:
 
 
 def cut_into_tasks(files: Iterable[tuple[File, str]], *, cores: int, anywhere: bool = True) -> list[list[Piece]]:
-    """Files and their formats, cut and put together to equal tasks: one to three a core, or more of the largest size.
+    """Files and their formats, cut and put together to tasks of about equal work: one to three a core, fewer where they
+    would be small, more where they would be larger than a task may be.
 
     Lines of JSON are cut where a task ends, if `anywhere` says that their ends can be told without decoding. Rows of a
     compressed file, of CSV (a quoted field may hold line breaks) and of Parquet are found only by reading from the

@@ -6,6 +6,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 from functools import partial
 
 import pyarrow as pa
@@ -57,6 +58,8 @@ lines = st.one_of(
     records.map(json.dumps),
     records.map(lambda record: json.dumps(record, ensure_ascii=False)),
     records.map(repr),
+    records.map(lambda record: "{ " + repr(record)[1:]),
+    records.map(lambda record: "{U" + repr({"x": 1, **record})[1:]),
     records.map(lambda record: json.dumps(record)[:-2]),
     # Not the beginning of an array, which may go over lines.
     odd_texts.map(lambda text: " ".join(text.splitlines())).filter(lambda text: not text.lstrip().startswith("[")),
@@ -79,7 +82,7 @@ def plainly_read(content):
             continue
         try:
             record = (
-                eval(text, {"nan": float("nan"), "inf": float("inf")}) if text.startswith("{'") else json.loads(text)
+                eval(text, {"nan": float("nan"), "inf": float("inf")}) if re.match("{ ?U?'", text) else json.loads(text)
             )
         except (ValueError, SyntaxError):
             record = None
@@ -99,6 +102,8 @@ def plainly_read(content):
 @settings(max_examples=150)
 @example(['{"overall": 0.0}', '{"overall": -0.0}', '{"overall": 0}'], [], "\n", 8)
 @example(['{"reviewText": ', "{'reviewText': None}"], [], "\n", 8)
+@example(['{"reviewText": ', "{ 'reviewText': None}"], [], "\n", 8)
+@example(['{"reviewText": ', "{U'reviewText': None}"], [], "\n", 8)
 @given(
     st.lists(lines, max_size=12),
     st.lists(st.floats(0, 1), max_size=4),
@@ -191,6 +196,28 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
     for task in tasks:
         lines = sum(piece.stop - piece.start for piece in task if piece.path.endswith("l"))
         assert lines <= 2 * enough + 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 300 << 20), st.sampled_from(["jsonl", "jsonl.gz", "csv", "parquet"])), min_size=1
+    ),
+    st.integers(1, 64),
+)
+def test_no_task_has_more_than_its_part_and_one_piece(sizes, cores):
+    files = [
+        (File(f"{number}.{ending}", size), format_of(f"a.{ending}")) for number, (size, ending) in enumerate(sizes)
+    ]
+    tasks = cut_into_tasks(files, cores=cores)
+    times = {"jsonl": 1, "gz": 3, "csv": 1, "parquet": 2}
+
+    def work(piece):
+        return (piece.stop - piece.start) * times[piece.path.rsplit(".", 1)[1]] / piece.shares
+
+    total = sum(work(piece) for task in tasks for piece in task)
+    part = max(total / (3 * cores), 8 << 20)
+    for task in tasks:
+        assert sum(map(work, task)) <= 1.125 * max(min(part, 64 << 20), total / len(tasks)) + max(map(work, task))
 
 
 @given(st.lists(st.integers(1, 300 << 20), min_size=1, max_size=20), st.integers(1, 64))
