@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 # their last use: a query may apply several models to each batch.
 _built: dict[tuple[str, str], ReviewLSTM] = {}
 _MOST_BUILT = 4
+_building = threading.Lock()
 
 
 def valid_lengths(sequence: np.ndarray) -> np.ndarray:
@@ -126,13 +128,14 @@ class Predictor:
     def _net(self) -> ReviewLSTM:
         device = _device()
         key = self._fingerprint, device
-        net = _built.pop(key, None)
-        if net is None:
-            net = self._trained.module().to(device)
-            while len(_built) >= _MOST_BUILT:
-                del _built[next(iter(_built))]
-        _built[key] = net
-        return net
+        with _building:
+            net = _built.pop(key, None)
+            if net is None:
+                net = self._trained.module().to(device)
+                while len(_built) >= _MOST_BUILT:
+                    del _built[next(iter(_built))]
+            _built[key] = net
+            return net
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Where predictions are made, and with how many threads; torch is left as it was."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -69,8 +70,21 @@ def test_models_that_take_turns_are_built_once_and_few_are_held(monkeypatch):
     for predictor in 3 * predictors[:-1]:
         predictor(pa.array([[2, 3]]))
     assert len(built) == inference._MOST_BUILT
-    predictors[-1](pa.array([[2, 3]]))
+    for predictor in (predictors[0], predictors[-1], predictors[0]):
+        predictor(pa.array([[2, 3]]))
+    assert len(built) == inference._MOST_BUILT + 1  # the one that was not used for the longest time has gone
+    predictors[1](pa.array([[2, 3]]))
+    assert len(built) == inference._MOST_BUILT + 2
     assert len(inference._built) == inference._MOST_BUILT
+
+
+def test_threads_that_predict_by_one_model_build_it_once(predictor, monkeypatch):
+    built, plain = [], TrainedNet.module
+    monkeypatch.setattr(TrainedNet, "module", lambda trained: (built.append(trained), plain(trained))[1])
+    monkeypatch.setattr(inference, "_built", {})
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(predictor, [pa.array([[2, 3]])] * 8))
+    assert len(built) == 1
 
 
 def test_in_the_driver_torch_keeps_its_threads(predictor, monkeypatch):
