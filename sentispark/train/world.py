@@ -220,8 +220,8 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
 
 def _address_among(own: Told, told: Sequence[Told]) -> str | None:
     """The address from which this host reaches the first rank's, or, where that is this one, the others."""
-    found = (own.address, *(_address_towards(other.address) for other in told if other.address))
-    return next(filter(None, found), None)
+    found = (_address_towards(other.address) for other in told if other.address)
+    return own.address or next(filter(None, found), None)
 
 
 def _address_towards(host: str) -> str | None:
