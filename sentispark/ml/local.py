@@ -78,7 +78,7 @@ class TextPredictor:
             return cls(_words(folder), saved_text_options(trained.run["text_options"]), trained)
         *encoding, classifier = require_our_stages(folder, saved_stages(folder), encoders=ENCODERS)
         _require_chained(
-            [*((one.params["inputCol"], one.params["outputCol"]) for one in encoding)], classifier.params["featuresCol"]
+            [*((one.param("inputCol"), one.param("outputCol")) for one in encoding)], classifier.param("featuresCol")
         )
         trained = TrainedNet.load(classifier.folder)
         options = {name: value for stage in encoding for name, value in stage.params.items()}
@@ -89,7 +89,7 @@ class TextPredictor:
             _words(words.folder),
             saved_text_options({names[name]: value for name, value in options.items() if name in names}),
             trained,
-            threshold=amount(params["thresholds"]) if "thresholds" in params else params["threshold"],
+            threshold=amount(params["thresholds"]) if "thresholds" in params else classifier.param("threshold"),
         )
 
     @classmethod
@@ -174,8 +174,8 @@ def _require_chained(encoding: Sequence[tuple[str, str]], features: str) -> None
     for (_, made), read in zip(encoding, [*(read for read, _ in encoding[1:]), features], strict=True):
         if made != read:
             raise InputError(
-                f"Each stage must read what the one before it makes, here the column '{made}'. It reads '{read}'. "
-                "Set its inputCol or featuresCol."
+                f"Each stage must read the column that the one before it makes: '{made}'. The next one reads '{read}'. "
+                "Set the next stage's inputCol or featuresCol."
             )
 
 

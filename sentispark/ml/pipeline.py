@@ -79,7 +79,7 @@ def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
     Parameters
     ----------
     encoder : SavedStage
-        That of its stages which takes the texts.
+        The stage of it that takes the texts.
     trained : TrainedNet
     """
     # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
@@ -127,6 +127,15 @@ class SavedStage(NamedTuple):
     def params(self) -> dict[str, Any]:
         """The values of its Params, by name."""
         return {**self.metadata["defaultParamMap"], **self.metadata["paramMap"]}
+
+    def param(self, name: str) -> Any:
+        """The value of one of them. Raises `DatasetError` if the metadata, which are damaged then, have none."""
+        try:
+            return self.params[name]
+        except KeyError as error:
+            raise DatasetError(
+                f"'{self.folder.url}' must be a stage that sentispark saved. It is damaged: no value of {error}."
+            ) from error
 
 
 def saved_stages(folder: Folder) -> list[SavedStage]:

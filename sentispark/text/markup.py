@@ -115,8 +115,7 @@ def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
     )
     raw, offsets = bytes_of(texts)
     spaced = translated(raw, _TO_BLANKS)
-    validity = texts.is_valid().buffers()[1] if texts.null_count else None
-    texts = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(spaced), validity)
+    texts = _with_bytes(texts, spaced, offsets)
     blank = np.append(spaced == ord(" "), False)
     second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
     several = np.diff(np.searchsorted(second, offsets)) > 0
@@ -130,12 +129,14 @@ def _squeezed(texts: pa.StringArray) -> pa.StringArray:
     blank = raw == ord(" ")
     # A run that goes on into the next text may leave either without its blank: ends are trimmed afterwards anyway.
     second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
-    single = pa.py_buffer(np.delete(raw, second))
     offsets = offsets - np.searchsorted(second, offsets).astype(np.int32)
+    return pc.utf8_trim(_with_bytes(texts, np.delete(raw, second), offsets), characters=" ")
+
+
+def _with_bytes(texts: pa.StringArray, raw: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
+    """Texts of other bytes, see `bytes_of`, missing where these are."""
     validity = texts.is_valid().buffers()[1] if texts.null_count else None
-    return pc.utf8_trim(
-        pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), single, validity), characters=" "
-    )
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(raw), validity)
 
 
 def _decode_entities(texts: pa.StringArray) -> pa.StringArray:

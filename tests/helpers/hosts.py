@@ -160,7 +160,7 @@ def _bridge() -> tuple[str, int]:
 
 
 def _started(process: int) -> str | None:
-    """When a process was started, for its number may be another one's by now; None if there is none."""
+    """When a process was started, as its number may have been reused; None if there is none."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -168,11 +168,14 @@ def _started(process: int) -> str | None:
 
 
 def _sweep() -> None:
-    """Remove the hosts and bridges that a process has made which is dead."""
+    """Remove the hosts and bridges that were made by a process that is dead."""
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for link in Path("/sys/class/net").glob("hosts*"):
-            made_by = re.fullmatch(r"([0-9]+) ([0-9]+)", (link / "ifalias").read_text().strip())
+            try:
+                made_by = re.fullmatch(r"([0-9]+) ([0-9]+)", (link / "ifalias").read_text().strip())
+            except OSError:
+                continue  # its own process has removed it meanwhile
             if made_by is None or _started(int(made_by[1])) == made_by[2]:
                 continue
             for name in _namespaces():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -192,8 +193,20 @@ def test_stages_that_do_not_read_what_the_one_before_makes_are_told(fitted, tmp_
     crossed = PipelineModel([encoder, model.copy({model.featuresCol: "title_sequence"})])
     crossed.save(f"{tmp_path}/crossed")
     for make in (lambda: TextPredictor.of(crossed), lambda: TextPredictor.load(f"{tmp_path}/crossed")):
-        with pytest.raises(InputError, match=r"the column 'sequence'\. It reads 'title_sequence'"):
+        with pytest.raises(InputError, match=r"makes: 'sequence'\. The next one reads 'title_sequence'\. Set"):
             make()
+
+
+@pytest.mark.parametrize(("stage", "name"), [(0, "inputCol"), (0, "outputCol"), (1, "featuresCol"), (1, "threshold")])
+def test_a_saved_stage_that_lacks_a_param_is_damaged(folder, tmp_path, stage, name):
+    shutil.copytree(folder, tmp_path / "pipeline")
+    (part,) = (tmp_path / "pipeline" / "stages").glob(f"{stage}_*/metadata/part-*")
+    metadata = json.loads(part.read_text())
+    for params in ("paramMap", "defaultParamMap"):
+        metadata[params].pop(name, None)
+    part.write_text(json.dumps(metadata))
+    with pytest.raises(DatasetError, match=rf"must be a stage that sentispark saved\. It is damaged: .*'{name}'"):
+        TextPredictor.load(f"{tmp_path}/pipeline")
 
 
 def test_a_pipeline_that_ends_otherwise_is_told(fitted):
