@@ -168,7 +168,7 @@ def _require_own(told: Sequence[Told], found: Sequence[int]) -> None:
     for ranks in holders.values():
         if len(ranks) > 1:
             raise SetupError(
-                f"Each rank needs a GPU of its own. One is shared by {_named(told, ranks)}. Give each task a "
+                f"Each rank needs a GPU of its own. One GPU is shared by {_named(told, ranks)}. Give each task a "
                 "whole one (spark.task.resource.gpu.amount=1), use fewer ranks, or use device 'cpu'."
             )
 

@@ -82,5 +82,6 @@ def _parsed(numbers: list[bytes], word: bytes, path: str) -> np.ndarray:
         return np.array(numbers, np.float32)
     except ValueError as error:
         raise OptionError(
-            f"'embeddingPath' must name a text file of word vectors. In '{path}', after '{word.decode()}': {error}."
+            f"'embeddingPath' must name a text file of word vectors. In '{path}', after '{word.decode()}': {error}. "
+            "Mend that line."
         ) from error

@@ -58,18 +58,18 @@ class TestAgreed:
     @pytest.mark.parametrize("wanted", ["auto", "cuda"])
     def test_two_ranks_on_one_gpu(self, wanted):
         assert sentence([GPU, OTHER, GPU], wanted) == (
-            "Each rank needs a GPU of its own. One is shared by rank 0 on a and rank 2 on a. Give each task a "
+            "Each rank needs a GPU of its own. One GPU is shared by rank 0 on a and rank 2 on a. Give each task a "
             "whole one (spark.task.resource.gpu.amount=1), use fewer ranks, or use device 'cpu'."
         )
 
     def test_one_gpu_seen_by_two_containers_is_known_by_its_uuid(self):
         inside = dataclasses.replace(GPU, host="b", gpus=("u0",))
-        assert "One is shared by rank 0 on a and rank 1 on b." in sentence([GPU, inside])
+        assert "One GPU is shared by rank 0 on a and rank 1 on b." in sentence([GPU, inside])
 
     def test_gpus_without_a_uuid_are_told_apart_by_their_number(self):
         told = [dataclasses.replace(GPU, gpus=("", ""), given=given) for given in "01"]
         assert agreed_gpus(told, "cuda") == [0, 1]
-        assert "One is shared by" in sentence([told[0], told[0]])
+        assert "One GPU is shared by" in sentence([told[0], told[0]])
 
     def test_a_gpu_given_to_a_torch_without_cuda(self):
         assert sentence([GPU, dataclasses.replace(NONE, host="b", given="0")]) == (

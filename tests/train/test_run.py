@@ -568,7 +568,7 @@ class TestCommand:
         [
             ("{", "error: The config must be JSON. It is not: Expecting property name"),
             ('{"dataset": "/none"}', "error: '/none' must be a dataset. Nothing is there."),
-            (None, "error: No such file or directory"),
+            (None, "error: No such file or directory: '{}/job.json'"),
         ],
         ids=["no JSON", "no dataset", "no file"],
     )
@@ -577,7 +577,7 @@ class TestCommand:
             (tmp_path / "job.json").write_text(content)
         done = self.run("--config", tmp_path / "job.json", "--output", tmp_path / "net")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith(expected)
+        assert done.stderr.startswith(expected.format(tmp_path))
         assert len(done.stderr.splitlines()) == 1
         assert os.listdir(tmp_path) == (["job.json"] if content is not None else [])
 
