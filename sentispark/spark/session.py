@@ -193,7 +193,7 @@ def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
         launch = {**_launch_defaults(asked, conf_dir, log_level), **utf8_locale(os.environ)}
-        with _environment(launch), _children_ended_on_failure():
+        with _environment(launch), _ended_if_interrupted():
             SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(asked.items())))
     else:
         SparkContext._ensure_initialized()
@@ -219,20 +219,24 @@ def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -
 
 
 @contextmanager
-def _children_ended_on_failure() -> Iterator[None]:
+def _ended_if_interrupted() -> Iterator[None]:
     """A block that starts a JVM. PySpark forgets one whose start is interrupted, and nothing would stop it."""
-    before = _children()
+    before = set(psutil.Process().children())
     try:
         yield
     except BaseException:
-        for child in _children() - before:
+        for child in set(psutil.Process().children()) - before:
             with suppress(psutil.Error):
-                child.kill()
+                if re.search("spark-submit|SparkSubmit", " ".join(child.cmdline())):
+                    _end(child)
         raise
 
 
-def _children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+def _end(process: psutil.Process) -> None:
+    below = process.children(recursive=True)
+    for one in (process, *below):
+        with suppress(psutil.Error):
+            one.kill()
 
 
 @contextmanager

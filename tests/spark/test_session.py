@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pyspark
 import pytest
 from hypothesis import given
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from sentispark import get_spark
 from sentispark.spark.java import java_needs
 from sentispark.spark.session import (
+    _ended_if_interrupted,
     driver_memory_mib,
     is_local,
     local_cores,
@@ -127,6 +131,31 @@ def test_a_jvm_in_the_locale_c_gets_one_that_can_name_all_paths(
     environ: dict[str, str], expected: dict[str, str]
 ) -> None:
     assert utf8_locale(environ) == expected
+
+
+def test_of_the_processes_that_start_meanwhile_spark_s_alone_are_ended_with_it() -> None:
+    def started(name: str) -> subprocess.Popen:
+        child = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 300"])
+        while "bash" in psutil.Process(child.pid).cmdline():
+            time.sleep(0.01)
+        return child
+
+    old, children = started("spark-submit"), []
+
+    @_ended_if_interrupted()
+    def interrupted() -> None:
+        children.extend([started("spark-submit"), started("somebody")])
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert children[0].wait(10) == -signal.SIGKILL
+        assert [child.poll() for child in (old, children[1])] == [None, None]
+    finally:
+        for child in (old, *children):
+            child.kill()
+            child.wait()
 
 
 @pytest.mark.parametrize("given", [{}, {"LC_ALL": "C"}, {"LC_CTYPE": "C"}, {"LANG": "C"}])
