@@ -121,7 +121,7 @@ class Manifest:
                 "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
             )
         both, positives = sum(chunk.weight for chunk in chunks), sum(chunk.positives_weight for chunk in chunks)
-        # Sums of the same numbers in other groups differ in their last digits: those are no weight.
+        # Summed in another order, the same numbers differ in their last digits: such a rest is not a weight.
         return both - positives if both - positives > 1e-9 * both else 0.0, positives
 
     def to_json(self) -> str:

@@ -50,7 +50,7 @@ def find_files(path: str, folder: Folder | None = None) -> list[File]:
         raise InputError(f"'{path}' must match at least one file. It matches none.")
     if not files:
         empty = not any(True for match in matches for _ in _listed(fs, match.info))
-        holds = "The folder is empty" if empty else "It holds only hidden files, or files that a Delta table removed"
+        holds = "The folder is empty" if empty else "All that it names is hidden or was removed from a Delta table"
         raise InputError(f"'{path}' must hold at least one file. {holds}.")
     return files
 

@@ -70,7 +70,7 @@ class ReviewOptions:
     format: str = option(
         "auto",
         one_of(*FORMATS),
-        "format of the files (json: objects in lines or arrays; tsv: tabs, maybe quotes); auto goes by their names",
+        "format of the files (json: objects in lines or arrays; tsv: tabs, quotes if found); auto goes by their names",
     )
     column_names: str = option(
         "",

@@ -33,7 +33,7 @@ def warn_of_replaced(reviews: Reviews, *, rows: int, characters: int) -> None:
             else f" '{path}' looks like {likely}: give --encoding {likely}."
         )
     _log.warning(
-        "%d characters in %d records stand for bytes that are not valid %s, and are read as U+FFFD.%s",
+        "%d characters in %d records were read as U+FFFD, in place of bytes that are not valid %s.%s",
         characters,
         rows,
         reviews.layout.encoding,

@@ -52,7 +52,7 @@ def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> li
     TextOptions, only=["sequence_length", "truncate"], inputCol="ids", outputCol="sequence", lengthCol="length"
 )
 class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable, DefaultParamsWritable):
-    """Cuts and pads a column of token ids to `sequenceLength`, and adds the number of steps that are no padding.
+    """Cuts and pads a column of token ids to `sequenceLength`, and adds the number of steps that are not padding.
 
     A missing id counts as an unknown word. Ids beyond 32 bits are refused.
     """

@@ -37,7 +37,7 @@ class Told:
     torch, cuda, sentispark : str
         Versions; `cuda` is "" where torch was built without it.
     address : str or None
-        Of this rank's host, as the others reach it, if it knows.
+        The address at which others reach this rank's host, if known.
     port : int or None
         Where at that address this rank's store is open, if it has one.
     """

@@ -93,7 +93,7 @@ class TestTablesThatDeltalakeWrote:
         assert rows_of(tmp_path / "t/shop=x") == [("c", "5", "x")]
         live = next(file for file in find_files(str(tmp_path / "t")) if "shop=x" in file.path)
         assert rows_of(live.path) == [("c", "5", "x")]
-        with pytest.raises(InputError, match="It holds only hidden files, or files that a Delta table removed"):
+        with pytest.raises(InputError, match="All that it names is hidden or was removed from a Delta table"):
             find_files(removed[0].path)
 
     def test_links_to_a_table_and_to_its_files(self, tmp_path):
@@ -258,7 +258,7 @@ class TestLogsMadeByHand:
 
     def test_a_table_without_rows_is_an_empty_folder(self, tmp_path):
         write_log(tmp_path, (0, [*beginning(), add("a.parquet")]), (1, [remove("a.parquet")]))
-        with pytest.raises(InputError, match=r"It holds only hidden files, or files that a Delta table removed\.$"):
+        with pytest.raises(InputError, match=r"All that it names is hidden or was removed from a Delta table\.$"):
             find_files(str(tmp_path))
 
     def test_without_deltalake_the_error_says_what_to_install(self, tmp_path, monkeypatch):

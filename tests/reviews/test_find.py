@@ -41,7 +41,7 @@ def test_names_that_nobody_typed_are_hidden_as_spark_hides_them(tmp_path):
 def test_a_folder_of_hidden_files_alone_says_so(tmp_path):
     write(tmp_path / "_SUCCESS")
     for named in ("", "*"):
-        with pytest.raises(InputError, match="It holds only hidden files"):
+        with pytest.raises(InputError, match="All that it names is hidden"):
             found(tmp_path, named)
 
 
