@@ -105,7 +105,7 @@ class TestTablesThatDeltalakeWrote:
         (tmp_path / "new.parquet").symlink_to(whole(tmp_path / "t")[0])
         assert texts_of(tmp_path / "table") == texts_of(tmp_path / "table/*.parquet") == ["b"]
         assert texts_of(tmp_path / "new.parquet") == texts_of(tmp_path) == ["b"]
-        with pytest.raises(InputError, match="or files that a Delta table removed"):
+        with pytest.raises(InputError, match="or was removed from a Delta table"):
             find_files(str(tmp_path / "old.parquet"))
 
     def test_on_s3(self, s3, tmp_path):
