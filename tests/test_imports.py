@@ -36,7 +36,7 @@ FLOORS = [
     ["train"],
     ["cluster"],
     ["ml"],
-    ["study"],
+    ["bench"],
     ["jobs", "__main__"],
 ]
 FLOOR_OF = {place: number for number, places in enumerate(FLOORS) for place in places}
@@ -187,8 +187,8 @@ def test_pure_parts_import_numpy_and_arrow_alone(house: House) -> None:
 
 
 def test_petastorm_is_imported_in_one_file_at_most(house: House) -> None:
-    # What users write with Petastorm is measured beside sentispark, and is no part of it.
-    assert len([name for name in importers("petastorm", house) if not name.startswith("study.")]) <= 1
+    # What users write with Petastorm is what the benches compare sentispark with, and is no part of it.
+    assert len([name for name in importers("petastorm", house) if not name.startswith("bench.")]) <= 1
 
 
 @pytest.mark.parametrize(

@@ -1,120 +1,212 @@
-"""What sentispark does beside what a user would otherwise pick, measured in one run: `sentispark bench NAME`."""
+"""sentispark compared with the alternatives, measured in one run: `sentispark bench NAME`."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import dataclasses
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sentispark.errors import DatasetError, InputError
+from sentispark.bench.packages import require_package
+from sentispark.bench.results import begin_folder, machine, write_results
 from sentispark.files import Folder
-from sentispark.jobs import bench_balance, bench_inference, bench_prepare, bench_quality, bench_train
-from sentispark.outputs import require_writable
-from sentispark.overlap import require_apart
+from sentispark.jobs.flags import add_flags, add_session_flags
+from sentispark.options import options_of
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
+from sentispark.train.config import TrainOptions
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["BENCHES", "Bench", "add_arguments", "run"]
 
-RESULTS = "results.json"
-BENCH = "_bench"
+Measure = Callable[[SparkSession, Path], dict[str, Any]]
 
-NAMES = ("prepare", "train", "balance", "quality", "inference")
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """One bench of the command.
+
+    Attributes
+    ----------
+    does : str
+        For the command's help.
+    add_flags : callable
+        Declares its flags.
+    chosen : callable
+        From what was typed to the function that measures. Raises `SetupError` if a package that it needs is missing;
+        the modules of a bench are loaded here, as some take seconds.
+    """
+
+    does: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    chosen: Callable[[argparse.Namespace], Measure]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("name", choices=NAMES, help="what to measure")
-    parser.add_argument("--output", default="bench", help="folder for results, figures and data (default: bench)")
-    parser.add_argument(
-        "--rows",
-        type=int,
-        help=f"reviews to generate (default: prepare {bench_prepare.ROWS}, train {bench_train.ROWS}, "
-        f"balance {bench_balance.ROWS}, quality {bench_quality.ROWS}, inference {bench_inference.ROWS})",
-    )
-    parser.add_argument(
-        "--input",
-        nargs="+",
-        default=[],
-        help="quality: review files to use instead of generated ones, as 'prepare' takes them",
-    )
-    parser.add_argument(
-        "--times", type=int, default=3, help="turns that are counted, after one that is not (default: 3)"
-    )
-    parser.add_argument(
-        "--parts",
-        nargs="+",
-        choices=bench_prepare.PARTS,
-        default=bench_prepare.PARTS,
-        metavar="PART",
-        help=f"prepare: parts to measure, of {', '.join(bench_prepare.PARTS)} (default: all)",
-    )
-    parser.add_argument(
-        "--sizes",
-        default="100000,200000,1000000,5000000,10000000",
-        help="prepare: numbers of rows at which to measure cost and memory, '' for none (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--memory", default="1g", help="prepare: memory of the driver in that measurement (default: 1g)"
-    )
+    """Declare a sub-command for each bench."""
+    benches = parser.add_subparsers(dest="bench", required=True, metavar="NAME")
+    for name, bench in BENCHES.items():
+        one = benches.add_parser(name, help=bench.does, description=bench.does[0].upper() + bench.does[1:] + ".")
+        one.add_argument("--output", default="bench", help="folder for results, figures and data (default: bench)")
+        bench.add_flags(one)
+        add_session_flags(one, nested=True)
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     """The command: its result as the line of JSON has it, which goes into the output's `results.json` too."""
-    if not Folder(flags.output).is_local:
-        raise InputError(f"The bench writes to a local folder. Got '{flags.output}'.")
-    place = Folder(flags.output).child(flags.name).absolute_folder()
-    folder = Path(place.path())
-    require_apart(place, files=[read.url for read in spark_folders(flags.input)])
-    _begin(place)
-    machine = {"cores": task_cores(spark), "python": sys.version.split()[0], "memory_gib": _memory_gib()}
-    result = {"machine": machine, **_rounded(_measure(spark, folder, flags))}
-    (folder / RESULTS).write_text(json.dumps(result, indent=1))
-    return result
+    measure = BENCHES[flags.bench].chosen(flags)
+    files = [file.url for file in spark_folders(getattr(flags, "input", []))]
+    datasets = [Folder(flags.dataset)] if "dataset" in flags else []
+    folder = begin_folder(Folder(flags.output), flags.bench, files=files, folders=datasets)
+    measured_on = machine(cores=task_cores(spark))
+    return write_results(folder, {"machine": measured_on, **measure(spark, Path(folder.path()))})
 
 
-def _begin(place: Folder) -> None:
-    """The bench's own folder, which it writes over each time: a file in it says so. Raises if it is somebody else's."""
-    if place.is_file():
-        raise DatasetError(f"'{place.url}' must be a folder. It is a file. Name another output.")
-    if place.names() and not any(place.exists(name) for name in (BENCH, RESULTS)):
-        raise DatasetError(
-            f"'{place.url}' must be a folder of an earlier bench, or empty. It is something else. Name another output."
-        )
-    require_writable(place, name=place.url)
-    place.write(BENCH, b"")
+def _add_rows(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument("--rows", type=int, default=default, help="reviews to generate (default: %(default)s)")
 
 
-def _measure(spark: SparkSession, folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
-    if flags.name == "train":
-        return bench_train.measure(spark, folder, rows=flags.rows, times=flags.times)
-    if flags.name == "balance":
-        return bench_balance.measure(spark, folder, rows=flags.rows)
-    if flags.name == "inference":
-        return bench_inference.measure(spark, folder, rows=flags.rows, times=flags.times)
-    if flags.name == "quality":
-        return bench_quality.measure(spark, folder, rows=flags.rows, paths=flags.input)
-    sizes = [int(size) for size in flags.sizes.split(",") if size]
-    asked = {"rows": flags.rows, "times": flags.times, "parts": flags.parts, "sizes": sizes, "memory": flags.memory}
-    return bench_prepare.measure(spark, folder, **asked)
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--times", type=int, default=3, help="turns that are counted, after one that is not (default: 3)"
+    )
 
 
-def _memory_gib() -> int:
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
 
 
-def _rounded(value: Any) -> Any:
-    """Every number to four digits that count."""
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+# All of it takes an hour, the first two parts some minutes.
+_PARTS = ("polars", "encoder", "peers", "readers", "cores", "scale")
+
+
+def _add_prepare_flags(parser: argparse.ArgumentParser) -> None:
+    _add_rows(parser, 1_000_000)
+    _add_times(parser)
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=_PARTS,
+        default=_PARTS,
+        metavar="PART",
+        help=f"parts to measure, of {', '.join(_PARTS)} (default: all)",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=_numbers,
+        default="100000,200000,1000000,5000000,10000000",
+        help="numbers of rows at which 'scale' measures cost and memory, '' for none (default: %(default)s)",
+    )
+    parser.add_argument("--memory", default="1g", help="the driver's memory in 'scale' (default: 1g)")
+
+
+def _prepare(flags: argparse.Namespace) -> Measure:
+    if "polars" in flags.parts:
+        leave_out = " (Python 3.11 or newer), or leave 'polars' out of --parts"
+        require_package("prepare", "polars", name="Polars", otherwise=leave_out)
+    from sentispark.bench.prepare import measure
+
+    asked = {"rows": flags.rows, "times": flags.times, "parts": flags.parts}
+    return functools.partial(measure, **asked, sizes=flags.sizes, memory=flags.memory)
+
+
+def _add_train_flags(parser: argparse.ArgumentParser) -> None:
+    _add_rows(parser, 60_000)
+    _add_times(parser)
+
+
+def _train(flags: argparse.Namespace) -> Measure:
+    require_package("train", "petastorm", name="Petastorm", extra="petastorm")
+    from sentispark.bench.train import measure
+
+    return functools.partial(measure, rows=flags.rows, times=flags.times)
+
+
+def _add_balance_flags(parser: argparse.ArgumentParser) -> None:
+    _add_rows(parser, 12_000)  # about forty steps an epoch
+
+
+def _balance(flags: argparse.Namespace) -> Measure:
+    from sentispark.bench.balance import measure
+
+    return functools.partial(measure, rows=flags.rows)
+
+
+def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
+    _add_rows(parser, 60_000)
+    parser.add_argument(
+        "--input", nargs="+", default=[], help="review files to use instead of generated ones, as 'prepare' takes them"
+    )
+
+
+def _quality(flags: argparse.Namespace) -> Measure:
+    require_package("quality", "sklearn", name="scikit-learn")
+    from sentispark.bench.quality import measure
+
+    return functools.partial(measure, rows=flags.rows, paths=flags.input)
+
+
+def _add_inference_flags(parser: argparse.ArgumentParser) -> None:
+    _add_rows(parser, 60_000)
+    _add_times(parser)
+
+
+def _inference(flags: argparse.Namespace) -> Measure:
+    from sentispark.bench.inference import measure
+
+    return functools.partial(measure, rows=flags.rows, times=flags.times)
+
+
+def _add_throughput_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", help="folder on this machine that 'prepare' wrote")
+    _add_times(parser)
+    parser.add_argument(
+        "--batches",
+        type=_numbers,
+        default="128,512,2048,8192,16384",
+        help="global batch sizes to measure (default: %(default)s)",
+    )
+    parser.add_argument("--ranks", type=int, help="ranks that train (default: one for each GPU, else one)")
+    others = [field.name for field in options_of(TrainOptions) if field.name != "precision"]
+    add_flags(parser, TrainOptions, without=tuple(others))
+
+
+def _throughput(flags: argparse.Namespace) -> Measure:
+    from sentispark.bench.throughput import measure
+
+    def without_spark(spark: SparkSession, folder: Path) -> dict[str, Any]:
+        cores = task_cores(spark)
+        spark.stop()  # the ranks are to have the machine to themselves
+        asked = {"dataset": flags.dataset, "batches": flags.batches, "ranks": flags.ranks, "cores": cores}
+        return measure(folder, **asked, precision=flags.precision, times=flags.times)
+
+    return without_spark
+
+
+BENCHES = {
+    "prepare": Bench(
+        "prepare reviews, compared with streaming jobs, Spark SQL, Spark ML's stages and Polars",
+        _add_prepare_flags,
+        _prepare,
+    ),
+    "train": Bench("train, compared with a bare DDP loop and TorchDistributor", _add_train_flags, _train),
+    "balance": Bench(
+        "train on ranks of different speeds, compared with the best batch sizes", _add_balance_flags, _balance
+    ),
+    "quality": Bench("classify reviews, compared with linear models", _add_quality_flags, _quality),
+    "inference": Bench(
+        "predict, compared with a bare torch loop and two kinds of UDF", _add_inference_flags, _inference
+    ),
+    "throughput": Bench(
+        "train with several batch sizes, on GPUs where there are any, compared with a bare DDP loop",
+        _add_throughput_flags,
+        _throughput,
+    ),
+}
 
 
 if __name__ == "__main__":

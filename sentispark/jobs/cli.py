@@ -12,6 +12,7 @@ import traceback
 
 from sentispark import __version__
 from sentispark.errors import SentisparkError, sentence_of
+from sentispark.jobs.flags import add_session_flags
 from sentispark.signals import Signals
 
 __all__ = ["COMMANDS", "main"]
@@ -22,7 +23,7 @@ COMMANDS = {
     "train": "train a model on a dataset",
     "evaluate": "measure how good a model is on a dataset",
     "predict": "predict the sentiment of raw reviews",
-    "bench": "measure speed and quality beside the alternatives",
+    "bench": "measure speed and quality, compared with the alternatives",
 }
 
 
@@ -84,11 +85,5 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
         if name == typed:
             importlib.import_module(f"sentispark.jobs.{name}").add_arguments(command)
-        command.add_argument("--master", help="Spark master (default: as configured elsewhere, else local[*])")
-        command.add_argument(
-            "--quiet", action="store_true", help="print nothing but the line of JSON and, if it fails, the error"
-        )
-        command.add_argument(
-            "--verbose", action="store_true", help="print all details of an error: tracebacks and Spark's log of errors"
-        )
+        add_session_flags(command)
     return parser

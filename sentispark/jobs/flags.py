@@ -10,7 +10,7 @@ from typing import Any
 from sentispark.errors import OptionError
 from sentispark.options import flag_name, options_of
 
-__all__ = ["add_flags", "options_from_flags"]
+__all__ = ["add_flags", "add_session_flags", "options_from_flags"]
 
 
 def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: tuple[str, ...] = ()) -> None:
@@ -26,6 +26,36 @@ def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: 
             choices = field.metadata["rule"].choices
             metavar = "{" + ",".join(choices) + "}" if choices else field.name.rsplit("_", 1)[-1].upper()
             group.add_argument(flag_name(field), dest=field.name, metavar=metavar, type=_parser_of(field), **shown)
+
+
+def add_session_flags(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """Give a parser the flags that all commands share.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    nested : bool
+        Whether it is a sub-command's, whose command has the flags too: its defaults then replace nothing that was typed
+        before the sub-command.
+    """
+    parser.add_argument(
+        "--master",
+        default=argparse.SUPPRESS if nested else None,
+        help="Spark master (default: as configured elsewhere, else local[*])",
+    )
+    unset = argparse.SUPPRESS if nested else False
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        default=unset,
+        help="print nothing but the line of JSON and, if it fails, the error",
+    )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        default=unset,
+        help="print all details of an error: tracebacks and Spark's log of errors",
+    )
 
 
 def options_from_flags(flags: argparse.Namespace, options_class: type, **others: Any) -> Any:

@@ -1,27 +1,82 @@
-"""Where a bench writes, and where it does not."""
+"""Each bench has its own flags, and says at once which package it lacks."""
+
+import argparse
+import subprocess
+import sys
 
 import pytest
 
-from sentispark.errors import DatasetError, SetupError
-from sentispark.files import Folder
-from sentispark.jobs.bench import _begin
+from sentispark.jobs import bench, cli
 
 
-def test_a_bench_writes_into_an_empty_folder_or_one_of_its_own(tmp_path):
-    for _ in range(2):
-        _begin(Folder(f"{tmp_path}/bench/prepare"))
-    (tmp_path / "earlier").mkdir()
-    (tmp_path / "earlier" / "results.json").touch()
-    _begin(Folder(f"{tmp_path}/earlier"))
+def parsed(*words):
+    return cli._parser(["bench", *words]).parse_args(["bench", *words])
 
 
-def test_what_is_somebody_else_s_is_left_alone(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "data").touch()
-    with pytest.raises(DatasetError, match=r"must be a folder of an earlier bench, or empty\. It is something else"):
-        _begin(Folder(f"{tmp_path}/mine"))
-    with pytest.raises(DatasetError, match="It is a file"):
-        _begin(Folder(f"{tmp_path}/mine/data"))
-    with pytest.raises(SetupError, match="must be a place that can be written to"):
-        _begin(Folder("/proc/none"))
-    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "data"]
+def test_flags_belong_to_a_bench_and_those_of_the_session_stand_on_either_side_of_its_name(capsys):
+    flags = parsed(
+        "prepare", "--parts", "polars", "encoder", "--rows", "300000", "--sizes", "10,20", "--master", "local[2]"
+    )
+    assert (flags.bench, flags.parts, flags.rows, flags.times) == ("prepare", ["polars", "encoder"], 300_000, 3)
+    assert (flags.sizes, flags.memory, flags.master, flags.quiet) == ([10, 20], "1g", "local[2]", False)
+    before = parsed("--master", "local[3]", "--quiet", "inference")
+    assert (before.master, before.quiet, before.verbose, before.rows) == ("local[3]", True, False, 60_000)
+    with pytest.raises(SystemExit):
+        parsed("balance", "--parts", "polars")
+    assert "unrecognized arguments: --parts polars" in capsys.readouterr().err
+
+
+def test_defaults_of_lists():
+    assert parsed("prepare").sizes[0] == 100_000
+    assert parsed("prepare", "--sizes", "").sizes == []
+    throughput = parsed("throughput", "dataset")
+    assert (throughput.dataset, throughput.batches[:2], throughput.precision) == ("dataset", [128, 512], "tf32")
+
+
+@pytest.mark.parametrize("name", sorted(bench.BENCHES))
+def test_every_bench_has_help_that_does_not_name_it(name, capsys):
+    with pytest.raises(SystemExit):
+        parsed(name, "--help")
+    told = capsys.readouterr().out
+    assert "--output" in told
+    assert f" {name}: " not in told
+
+
+def test_declaring_the_flags_loads_no_bench():
+    code = "import sys; from sentispark.jobs import cli; cli._parser(['bench', 'train']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "matplotlib", "sklearn", "sentispark.bench.train"} & set(loaded)
+    assert "sentispark.jobs.bench" in loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["quality"],
+            "'sentispark bench quality' needs scikit-learn. Install it with pip install 'sentispark[bench]'.",
+        ),
+        (
+            ["prepare"],
+            "'sentispark bench prepare' needs Polars. Install it with pip install 'sentispark[bench]' (Python 3.11 or "
+            "newer), or leave 'polars' out of --parts.",
+        ),
+        (
+            ["train"],
+            "'sentispark bench train' needs Petastorm. Install it with pip install 'sentispark[petastorm]'.",
+        ),
+    ],
+)
+@pytest.mark.modern
+def test_a_bench_without_its_package_says_so_before_it_writes(spark, words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sentispark.bench.packages.find_spec", lambda module: None)
+    assert cli.main(["bench", *words, "--quiet"]) == 1
+    assert capsys.readouterr().err == f"sentispark bench: {sentence}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_other_than_polars_do_not_need_it(monkeypatch):
+    monkeypatch.setattr("sentispark.bench.packages.find_spec", lambda module: None)
+    flags = argparse.Namespace(parts=["encoder"], rows=1, times=1, sizes=[], memory="1g")
+    assert callable(bench.BENCHES["prepare"].chosen(flags))

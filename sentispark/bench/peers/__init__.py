@@ -1,0 +1,1 @@
+"""What sentispark is compared with, written as its users would write it."""

@@ -1,1 +1,0 @@
-"""How sentispark does beside what a user would otherwise pick, measured."""
