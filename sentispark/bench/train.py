@@ -17,6 +17,7 @@ from sentispark.bench.plots import draw_ratios
 from sentispark.bench.processes import run_module
 from sentispark.bench.reviews import generated_reviews
 from sentispark.dataset.dataset import open_dataset
+from sentispark.errors import InputError
 from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
@@ -57,9 +58,20 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
     -------
     dict
         `rows` of the bare loop, `ratios`, `bare_ddp` and `torch_distributor` with their seconds, `twice_the_rows`.
+
+    Raises
+    ------
+    InputError
+        If the rows are too few to be shared out by row groups.
     """
     cores = task_cores(spark)
     few, some, many = (_prepared(spark, folder, number, cores) for number in (rows // 4, rows, 2 * rows))
+    groups = len(open_dataset(some).manifest.chunks_of("train"))
+    if groups < RANKS:
+        raise InputError(
+            f"'rows' must fill at least {RANKS} row groups, as each of TorchDistributor's processes reads its own. "
+            f"Got {rows}, which fill {groups}. Raise --rows."
+        )
     options = TrainOptions(max_epochs=EPOCHS, keep="last")
     short, small, large = (TrainConfig(dataset, options) for dataset in (few, some, many))
     bare = compare_with_bare_loop(short, folder, ranks=RANKS, cores=cores, times=TURNS * times)

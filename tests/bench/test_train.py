@@ -2,7 +2,8 @@
 
 import pytest
 
-from sentispark.bench.train import compare_with_bare_loop, double_the_rows
+from sentispark.bench.train import compare_with_bare_loop, double_the_rows, measure
+from sentispark.errors import InputError
 from sentispark.nn.options import NetOptions
 from sentispark.train.config import TrainConfig, TrainOptions
 from tests.helpers.toy import toy_rows, write_toy
@@ -36,3 +37,9 @@ def test_twice_the_rows_are_told_with_the_memory_they_take(toy, tmp_path):
     assert [epoch["rows"] for epoch in found["epochs"]] == [1200, 2400]
     assert all(epoch["peak_mib"] > 50 for epoch in found["epochs"])
     assert found["ratio"] > 0
+
+
+def test_rows_that_torch_distributor_cannot_share_out_are_told_before_any_training(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("sentispark.bench.train.compare_with_bare_loop", None)
+    with pytest.raises(InputError, match=r"'rows' must fill at least 2 row groups.* Got 400, which fill 1\."):
+        measure(spark, tmp_path, rows=400, times=1)
