@@ -14,6 +14,7 @@ from sentispark.errors import InputError
 
 __all__ = [
     "HEAD_BYTES",
+    "MARK_ERRORS",
     "blocks_of_lines",
     "decoded_blocks",
     "is_cuttable",
@@ -39,11 +40,12 @@ _LOOKED_AT = 64 << 10
 # Half a surrogate pair, which no text has that was decoded: stands where bytes could not be.
 _MARK = "\udfff"
 _HALVES = re.compile("[\ud800-\udfff]")
-_ON_ERROR = "sentispark.mark"
+# How bytes that cannot be decoded become marks, as an error handler of decoders.
+MARK_ERRORS = "sentispark.mark"
 
 _TO_BYTE = "sentispark.mark_to_byte"
 
-codecs.register_error(_ON_ERROR, lambda error: (_MARK, error.end))
+codecs.register_error(MARK_ERRORS, lambda error: (_MARK, error.end))
 codecs.register_error(_TO_BYTE, lambda error: (b"\xff" * (error.end - error.start), error.end))
 
 _BYTE_ORDER_MARKS = {
@@ -69,7 +71,7 @@ def is_cuttable(encoding: str) -> bool:
 
 def marked(raw: bytes, encoding: str) -> str:
     """The text of some bytes; what cannot be decoded is marked, for `without_marks`."""
-    return raw.decode(encoding, _ON_ERROR)
+    return raw.decode(encoding, MARK_ERRORS)
 
 
 def recoded(text: str) -> bytes:
@@ -79,7 +81,7 @@ def recoded(text: str) -> bytes:
 
 def decoded_blocks(file: BinaryIO, encoding: str, *, block_bytes: int) -> Iterator[str]:
     """The text of a file in blocks; what cannot be decoded is marked."""
-    decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
+    decoder = codecs.getincrementaldecoder(encoding)(MARK_ERRORS)
     while raw := file.read(block_bytes):
         yield decoder.decode(raw)
     yield decoder.decode(b"", True)
@@ -91,7 +93,7 @@ def blocks_of_lines(file: BinaryIO, encoding: str, *, path: str, block_bytes: in
     Lines end with a line feed, or with a carriage return where the first block has no other. Raises what
     `require_narrow` raises.
     """
-    decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
+    decoder = codecs.getincrementaldecoder(encoding)(MARK_ERRORS)
     raw = file.read(HEAD_BYTES)
     require_narrow(raw, encoding, path=path)
     text = decoder.decode(raw, not raw).removeprefix("\ufeff")

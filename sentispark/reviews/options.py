@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 from sentispark.options import Rule, anything, between, one_of, option, seed_rule
-from sentispark.reviews.csv_form import ESCAPES
 from sentispark.reviews.encoding import is_text_encoding
+from sentispark.reviews.formats.csv_form import ESCAPES
+from sentispark.reviews.formats.table import FORMATS
 from sentispark.reviews.polarity import Polarity, polarity_of
 from sentispark.reviews.records import Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, is_scale, parse_scale
 
-__all__ = ["FORMATS", "PRESETS", "ReviewOptions", "columns_of", "layout_of"]
+__all__ = ["FORMAT_CHOICES", "PRESETS", "ReviewOptions", "columns_of", "layout_of"]
 
-FORMATS = ("auto", "json", "csv", "tsv", "parquet")
+FORMAT_CHOICES = ("auto", *FORMATS)
 
 # The fields of the text and of the rating in the releases that people have.
 PRESETS = {
@@ -69,7 +70,7 @@ class ReviewOptions:
     rating_col: str = option(PRESETS[_DEFAULT][1], anything(), "field that holds the rating")
     format: str = option(
         "auto",
-        one_of(*FORMATS),
+        one_of(*FORMAT_CHOICES),
         "format of the files (json: objects in lines or arrays; tsv: tabs, quotes if found); auto goes by their names",
     )
     column_names: str = option(
@@ -86,7 +87,7 @@ class ReviewOptions:
     encoding: str = option(
         "utf-8",
         Rule("a text encoding that Python knows, such as utf-8, cp1252 or utf-16", is_text_encoding),
-        "encoding of all files except Parquet; bytes that cannot be decoded are replaced and counted",
+        "encoding of text files; bytes that cannot be decoded are replaced and counted",
     )
     rating_scale: str = option(
         DEFAULT_SCALE,

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from sentispark.errors import InputError
-from sentispark.reviews.csv_rows import csv_columns, csv_rows
-from sentispark.reviews.json_rows import json_rows, require_json_records
-from sentispark.reviews.parquet_rows import parquet_columns, parquet_rows
+from sentispark.reviews.formats.format import ColumnNames
+from sentispark.reviews.formats.table import FORMATS
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import Fields, Layout, with_partition
 
-__all__ = ["columns_in", "read_piece", "require_records"]
+__all__ = ["check_file", "column_names", "read_piece"]
 
 # What readers raise for a file that is damaged or not there.
 _UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, csv.Error)
@@ -39,30 +38,32 @@ def read_piece(piece: Piece, fields: Fields, layout: Layout = DEFAULT) -> Iterat
     InputError
         If the file cannot be read to its end, or is not what it was when the piece was cut.
     """
-    read = {"json": json_rows, "csv": csv_rows, "tsv": csv_rows, "parquet": parquet_rows}[piece.format]
     try:
-        for batch in read(piece, fields, layout):
+        for batch in FORMATS[piece.format].rows(piece, fields, layout):
             yield with_partition(batch, piece.partition, fields) if piece.partition else batch
     except _UNREADABLE as error:
         problem = _problem(error)
         raise InputError(f"'{piece.path}' cannot be read to its end: {problem}. Mend or leave out the file.") from error
 
 
-def require_records(path: str, fields: Fields, encoding: str = "utf-8") -> None:
-    """Raise `InputError` if a file of JSON begins as one that does not hold an object for each review."""
+def check_file(path: str, format: str, fields: Fields, layout: Layout = DEFAULT) -> None:
+    """Raise what the format's check raises, and `InputError` if the file cannot be read."""
     try:
-        require_json_records(Piece(path, "json", 0, 0), fields, encoding)
+        FORMATS[format].check(Piece(path, format, 0, 0), fields, layout)
     except _UNREADABLE as error:
-        raise InputError(f"'{path}' cannot be read: {_problem(error)}.") from error
+        raise _not_read(path, error) from error
 
 
-def columns_in(path: str, format: str, fields: Fields, layout: Layout = DEFAULT) -> list[str]:
-    """The names of a CSV, TSV or Parquet file's columns. Raises `InputError` if the file cannot be read."""
-    piece = Piece(path, format, 0, 0)
+def column_names(path: str, format: str, fields: Fields, layout: Layout = DEFAULT) -> ColumnNames:
+    """The names of a file's columns. Raises `InputError` if the file cannot be read."""
     try:
-        return parquet_columns(piece, fields) if format == "parquet" else csv_columns(piece, fields, layout)
+        return FORMATS[format].names(Piece(path, format, 0, 0), fields, layout)
     except _UNREADABLE as error:
-        raise InputError(f"'{path}' cannot be read: {_problem(error)}.") from error
+        raise _not_read(path, error) from error
+
+
+def _not_read(path: str, error: Exception) -> InputError:
+    return InputError(f"'{path}' cannot be read: {_problem(error)}.")
 
 
 def _problem(error: Exception) -> str:

@@ -16,17 +16,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
-from sentispark.reviews.csv_form import ESCAPES
 from sentispark.reviews.encoding import is_cuttable, is_text_encoding
 from sentispark.reviews.find import each_once, find_files
-from sentispark.reviews.json_lines import spelled
-from sentispark.reviews.json_names import json_names
+from sentispark.reviews.formats.csv_form import ESCAPES
+from sentispark.reviews.formats.format import ColumnNames
+from sentispark.reviews.formats.json_lines import spelled
+from sentispark.reviews.formats.table import FORMATS, format_of
 from sentispark.reviews.judge import judge
-from sentispark.reviews.options import FORMATS
-from sentispark.reviews.parse import DEFAULT, columns_in, read_piece, require_records
-from sentispark.reviews.pieces import File, Piece, cut_into_tasks, format_of
+from sentispark.reviews.options import FORMAT_CHOICES
+from sentispark.reviews.parse import DEFAULT, check_file, column_names, read_piece
+from sentispark.reviews.pieces import File, Piece
 from sentispark.reviews.records import Fields, Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
+from sentispark.reviews.tasks import cut_into_tasks
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
@@ -35,8 +37,8 @@ from sentispark.text.markup import MARKUP
 
 __all__ = ["Kernel", "Reviews", "read_reviews", "require_new_names"]
 
-# Of the others the tasks see what they are.
-_JSON_FILES_LOOKED_AT = 20
+# Of each format. Of the others the tasks see what they are.
+_FILES_LOOKED_AT = 20
 
 # From a task's number and its batches of judged records to the batches that leave the task.
 Kernel = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
@@ -146,7 +148,7 @@ def read_reviews(
     encoding: str = "utf-8",
     escaped_breaks: bool = False,
 ) -> Reviews:
-    """Reviews from JSON (one object a line, or in arrays), CSV, TSV or Parquet files, compressed ones too.
+    """Reviews from files of the formats in `sentispark.reviews.formats.table`, such as JSON, CSV and Parquet.
 
     Nothing is inferred: a record that lacks the text or the rating, or whose rating is not on the scale, goes to
     the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
@@ -162,9 +164,10 @@ def read_reviews(
         The field that holds the text.
     rating_col : str or None
         The field that holds the rating; None where ratings are not needed, as for predictions.
-    format : {"auto", "json", "csv", "tsv", "parquet"}
-        "auto" goes by the ending of each file's name. In "tsv" a quote is a character like others, unless the first
-        megabyte tells that it is not (doubled quotes, fields that go over lines); "csv" takes quotes for what they are.
+    format : str
+        A name in that table, or "auto": the ending of each file's name tells. In "tsv" a quote is a character like
+        others, unless the first megabyte tells that it is not (doubled quotes, fields that go over lines); "csv" takes
+        quotes for what they are.
     keep_cols : sequence of str
         Fields that are read beside, as text, such as a review's id; not `text` or `rating`. Names that differ by case
         alone are one name to Spark.
@@ -180,7 +183,7 @@ def read_reviews(
         How a quote within a quoted field of CSV is spelled: twice, or after a backslash, as Spark writes it.
         "auto" goes by the first megabyte of each file, and lets a record that is broken so be read the other way.
     encoding : str
-        Of all files but Parquet. What cannot be decoded becomes U+FFFD, and is counted in `replaced`.
+        Of all text files. What cannot be decoded becomes U+FFFD, and is counted in `replaced`.
     escaped_breaks : bool
         Whether in CSV and TSV a backslash and an `n` stand for a line break, as in the releases of Zhang et al. 2015.
 
@@ -197,8 +200,8 @@ def read_reviews(
     fields = Fields(text_col, rating_col, keep_cols)
     if text_col == rating_col:
         raise InputError(f"The text and the rating must be two columns. Both are '{text_col}'.")
-    if format not in FORMATS:
-        raise InputError(f"'format' must be one of {', '.join(FORMATS)}. Got '{format}'.")
+    if format not in FORMAT_CHOICES:
+        raise InputError(f"'format' must be one of {', '.join(FORMAT_CHOICES)}. Got '{format}'.")
     scale = None if rating_col is None else parse_scale(rating_scale)
     if markup not in MARKUP:
         raise InputError(f"'markup' must be one of {', '.join(MARKUP)}. Got '{markup}'.")
@@ -213,8 +216,9 @@ def read_reviews(
     if not files:
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
-    for file, _ in [pair for pair in formats if pair[1] == "json"][:_JSON_FILES_LOOKED_AT]:
-        require_records(file.path, fields, encoding)
+    for name in FORMATS:
+        for file in [file for file, format in formats if format == name and file.size][:_FILES_LOOKED_AT]:
+            check_file(file.path, name, fields, layout)
     _require_columns(formats, fields, layout)
     tasks = cut_into_tasks(formats, cores=task_cores(spark), anywhere=is_cuttable(encoding))
     return Reviews(spark, tuple(files), tasks, fields, scale, markup, layout)
@@ -239,22 +243,19 @@ def require_new_names(keep_cols: Sequence[str], *taken: str) -> None:
 def _require_columns(files: Sequence[tuple[File, str]], fields: Fields, layout: Layout) -> None:
     """Raise `InputError` if no file can hold one of the fields; files are opened until all have been seen.
 
-    Lines of JSON have no header: their first records must have the text and the rating somewhere. What is kept beside
-    may come later, and is asked for only where all records have been looked at.
+    Where there is no header, the first records must have the text and the rating somewhere. What is kept as well may
+    come later, and is asked for only where all records have been looked at.
     """
     lacking, found = set(fields.names), set()
     may_come_later: set[str] = set()
     for number, (file, format) in enumerate(files):
-        if format == "json":
-            if number == _JSON_FILES_LOOKED_AT:
-                return
-            columns, told, whole = json_names(file.path, layout.encoding)
-            if not told:
-                return
-            may_come_later |= set() if whole else set(fields.kept)
-        else:
-            columns = columns_in(file.path, format, fields, layout) if file.size else []
-        columns = {*columns, *dict(file.partition)}
+        if number == _FILES_LOOKED_AT and not FORMATS[format].has_header:
+            return
+        names, told, whole = column_names(file.path, format, fields, layout) if file.size else ColumnNames(set())
+        if not told:
+            return
+        may_come_later |= set() if whole else set(fields.kept)
+        columns = {*names, *dict(file.partition)}
         found.update(columns)
         lacking.difference_update(columns)
         if not lacking:

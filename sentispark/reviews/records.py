@@ -18,7 +18,17 @@ from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.reviews.pieces import Partition, Piece
 
-__all__ = ["BATCH_ROWS", "BLOCK_BYTES", "Fields", "Layout", "as_batch", "opened", "with_partition"]
+__all__ = [
+    "BATCH_ROWS",
+    "BLOCK_BYTES",
+    "Fields",
+    "Layout",
+    "as_batch",
+    "decompressed",
+    "opened",
+    "require_each_once",
+    "with_partition",
+]
 
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 8192
@@ -47,7 +57,7 @@ class Layout(NamedTuple):
     csv_escape : {"auto", "double", "backslash"}
         How a quote within quotes is spelled; see `csv_form.ESCAPES`.
     encoding : str
-        Of all files but Parquet.
+        Of all text files.
     escaped_breaks : bool
         Whether in CSV and TSV a backslash and an `n` stand for a line break.
     """
@@ -65,12 +75,18 @@ def require_each_once(path: str, names: Sequence[str], wanted: Sequence[str]) ->
             raise InputError(f"'{path}' must have one column '{name}'. It has {names.count(name)}: rename the others.")
 
 
-def opened(piece: Piece) -> BinaryIO:
-    """The bytes of a piece's file, decompressed unless its format compresses by itself."""
-    fs, location = Folder(piece.path).location
-    file = fs.open(location, "rb")
+def opened(path: str) -> BinaryIO:
+    """The bytes of a file as they are."""
+    fs, location = Folder(path).location
+    file: BinaryIO = fs.open(location, "rb")
+    return file
+
+
+def decompressed(piece: Piece) -> BinaryIO:
+    """The bytes of a piece's file, decompressed if its name says that the whole file is compressed."""
+    file = opened(piece.path)
     # The standard library's readers say so when a file was cut off, and go on from one member to the next.
-    match piece.compression if piece.format != "parquet" else None:
+    match piece.compression:
         case None:
             return file
         case "gzip":

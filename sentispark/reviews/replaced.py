@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from sentispark.reviews.encoding import HEAD_BYTES, likely_encoding
+from sentispark.reviews.formats.table import FORMATS
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.read import Reviews
-from sentispark.reviews.records import opened
+from sentispark.reviews.records import decompressed
 
 __all__ = ["warn_of_replaced"]
 
@@ -42,10 +43,10 @@ def warn_of_replaced(reviews: Reviews, *, rows: int, characters: int) -> None:
 
 
 def _first_not_decoded(pieces: Sequence[Piece], encoding: str) -> tuple[str, bytes] | None:
-    """The first file with bytes that cannot be decoded, and some of its bytes around them; Parquet has its own."""
+    """The first file of text with bytes that cannot be decoded, and some of its bytes around them."""
     left = _LOOKED_THROUGH
-    for path, piece in {piece.path: piece for piece in pieces if piece.format != "parquet"}.items():
-        with opened(piece) as file:
+    for path, piece in {piece.path: piece for piece in pieces if FORMATS[piece.format].is_text}.items():
+        with decompressed(piece) as file:
             while left > 0 and (raw := file.read(HEAD_BYTES)):
                 left -= len(raw)
                 raw += file.readline(HEAD_BYTES)

@@ -21,7 +21,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.prepare.prepare import prepare_dataset
-from sentispark.reviews import pieces
+from sentispark.reviews import tasks
 from sentispark.reviews.digest import split_draws
 from sentispark.reviews.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
@@ -343,7 +343,7 @@ def test_files_and_dataset_may_be_on_s3(s3):
 
 
 def test_what_every_task_is_sent_does_not_grow_with_files_and_tasks(spark, tmp_path, monkeypatch):
-    monkeypatch.setattr(pieces, "_SMALLEST", 1000)
+    monkeypatch.setattr(tasks, "_SMALLEST", 1000)
     sent = defaultdict(list)
     for files in (2, 16):
         folder = tmp_path / f"{files}"

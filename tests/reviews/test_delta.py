@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sentispark.errors import InputError, SetupError
 from sentispark.reviews.delta import log_files
 from sentispark.reviews.find import find_files
+from sentispark.reviews.formats.table import format_of
 from sentispark.reviews.parse import read_piece
-from sentispark.reviews.pieces import Piece, format_of
+from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import Fields
 from tests.helpers.delta import add, beginning, remove, write_log, write_review, write_sidecar
 

@@ -1,4 +1,4 @@
-"""Files found, cut to pieces and read piece by piece: each record once, against a plain loop over the whole file."""
+"""Files read piece by piece: each record once, against a plain loop over the whole file."""
 
 import bz2
 import gzip
@@ -15,11 +15,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sentispark.errors import InputError
-from sentispark.reviews import json_rows
-from sentispark.reviews.json_layout import is_one_a_line, no_records
+from sentispark.reviews.formats import json_file
+from sentispark.reviews.formats.json_layout import is_one_a_line, no_records
 from sentispark.reviews.judge import judge
 from sentispark.reviews.parse import read_piece
-from sentispark.reviews.pieces import File, Piece, cut_into_tasks, format_of
+from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import Fields
 from sentispark.reviews.scale import parse_scale
 
@@ -116,18 +116,18 @@ def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factor
     path = tmp_path_factory.mktemp("piece") / "a.jsonl"
     path.write_bytes(content)
     edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
-    held, json_rows.BLOCK_BYTES = json_rows.BLOCK_BYTES, block
+    held, json_file.BLOCK_BYTES = json_file.BLOCK_BYTES, block
     try:
         found = rows_of([Piece(str(path), "json", start, stop) for start, stop in itertools.pairwise(edges)])
     finally:
-        json_rows.BLOCK_BYTES = held
+        json_file.BLOCK_BYTES = held
     assert found == plainly_read(content)
 
 
 @pytest.mark.parametrize("ending", PACKED)
 @pytest.mark.parametrize("shares", [1, 3])
 def test_the_shares_of_a_packed_file_give_each_line_once(tmp_path, monkeypatch, ending, shares):
-    monkeypatch.setattr(json_rows, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(json_file, "BLOCK_BYTES", 100)
     content = b"".join(
         json.dumps({"reviewText": f"text {number}", "overall": 5}).encode() + b"\n" for number in range(50)
     )
@@ -167,77 +167,6 @@ def test_a_field_whose_name_no_decoder_takes_is_read_all_the_same(tmp_path):
         ("good", "5.0", None),
         (None, None, None),
     ]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 300 << 20), st.sampled_from(["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])),
-        max_size=20,
-    ),
-    st.integers(1, 64),
-)
-def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
-    files = [(File(f"{number}/{name}", size), format_of(name)) for number, (size, name) in enumerate(sizes)]
-    tasks = cut_into_tasks(files, cores=cores)
-    assert all(tasks)
-    pieces = [piece for task in tasks for piece in task]
-    for file, _ in files:
-        own = [piece for piece in pieces if piece.path == file.path]
-        if own and own[0].shares > 1:
-            assert [(piece.start, piece.stop) for piece in own] == [(0, file.size)] * own[0].shares
-            assert [piece.share for piece in own] == list(range(own[0].shares))
-        else:
-            edges = [0, *(piece.stop for piece in own)]
-            assert [piece.start for piece in own] == edges[:-1]
-            assert edges[-1] == file.size
-    work = sum(file.size * (3 if file.path.endswith("z") else 2 if file.path.endswith("t") else 1) for file, _ in files)
-    a_core = min(max(round(work / cores / (32 << 20)), 1), 3)
-    enough = min(max(work / (a_core * cores), 8 << 20), 64 << 20)
-    for task in tasks:
-        lines = sum(piece.stop - piece.start for piece in task if piece.path.endswith("l"))
-        assert lines <= 2 * enough + 2
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 300 << 20), st.sampled_from(["jsonl", "jsonl.gz", "csv", "parquet"])), min_size=1
-    ),
-    st.integers(1, 64),
-)
-def test_no_task_has_more_than_its_part_and_one_piece(sizes, cores):
-    files = [
-        (File(f"{number}.{ending}", size), format_of(f"a.{ending}")) for number, (size, ending) in enumerate(sizes)
-    ]
-    tasks = cut_into_tasks(files, cores=cores)
-    times = {"jsonl": 1, "gz": 3, "csv": 1, "parquet": 2}
-
-    def work(piece):
-        return (piece.stop - piece.start) * times[piece.path.rsplit(".", 1)[1]] / piece.shares
-
-    total = sum(work(piece) for task in tasks for piece in task)
-    part = max(total / (3 * cores), 8 << 20)
-    for task in tasks:
-        assert sum(map(work, task)) <= 1.125 * max(min(part, 64 << 20), total / len(tasks)) + max(map(work, task))
-
-
-@given(st.lists(st.integers(1, 300 << 20), min_size=1, max_size=20), st.integers(1, 64))
-def test_tasks_of_json_lines_are_equal(sizes, cores):
-    tasks = cut_into_tasks([(File(f"{number}.jsonl", size), "json") for number, size in enumerate(sizes)], cores=cores)
-    work = [sum(piece.stop - piece.start for piece in task) for task in tasks]
-    assert max(work) <= 1.125 * sum(sizes) / len(tasks) + 2
-    assert min(work) >= 0.875 * sum(sizes) / len(tasks) - len(tasks) - 2
-
-
-@pytest.mark.parametrize("megabytes", [8, 10, 20])
-def test_tasks_of_files_of_about_one_size_have_as_many_each(megabytes):
-    files = [(File(f"{number}.csv", megabytes * 1_000_000 + 15_000 * (number * 7 % 16)), "csv") for number in range(16)]
-    numbers = [len(task) for task in cut_into_tasks(files, cores=2)]
-    assert max(numbers) - min(numbers) <= 16 % len(numbers)
-
-
-@pytest.mark.parametrize(("mebibytes", "tasks"), [(1, 1), (8, 2), (32, 2), (100, 4), (300, 6), (1024, 16)])
-def test_two_cores_get_one_to_three_tasks_each_or_more_large_ones(mebibytes, tasks):
-    assert len(cut_into_tasks([(File("reviews.jsonl", mebibytes << 20), "json")], cores=2)) == tasks
 
 
 # What becomes of a record.

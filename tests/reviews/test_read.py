@@ -533,7 +533,7 @@ class TestErrors:
         assert "asin" in read_reviews(spark, str(tmp_path), keep_cols="asin").usable.columns
 
     def test_a_kept_field_may_come_late_and_a_text_may_not(self, spark, tmp_path, monkeypatch):
-        monkeypatch.setattr("sentispark.reviews.json_names._LOOKED_AT", 100)
+        monkeypatch.setattr("sentispark.reviews.formats.json_names._LOOKED_AT", 100)
         lines = json_lines(*[review("good")] * 5, {**review("last"), "asin": "B1"})
         write(tmp_path / "a.jsonl", lines)
         rows = read_reviews(spark, str(tmp_path), keep_cols=["asin"]).usable.collect()

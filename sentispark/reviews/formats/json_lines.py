@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from sentispark.reviews.encoding import marked, replaced_marks
-from sentispark.reviews.json_layout import PYTHON_DICTIONARY
+from sentispark.reviews.formats.json_layout import PYTHON_DICTIONARY
 
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentispark.reviews.csv_records import LARGEST_RECORD, UNCLOSED, Bad, Dialect, RecordParser
+from sentispark.reviews.formats.csv_records import LARGEST_RECORD, UNCLOSED, Bad, Dialect, RecordParser
 
 HEADER = ("id", "text", "stars")
 

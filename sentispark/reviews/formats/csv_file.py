@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
@@ -9,18 +10,19 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentispark.reviews.csv_form import Form, form_of
-from sentispark.reviews.csv_records import REPEATED_HEADER, Bad, RecordParser
 from sentispark.reviews.encoding import blocks_of_lines, without_marks
+from sentispark.reviews.formats.csv_form import Form, form_of
+from sentispark.reviews.formats.csv_records import REPEATED_HEADER, Bad, RecordParser
+from sentispark.reviews.formats.format import ColumnNames, Cut, Format
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, opened
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, decompressed
 
-__all__ = ["csv_columns", "csv_rows"]
+__all__ = ["CSV", "TSV"]
 
 
-def csv_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
+def _rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
-    with opened(piece) as file:
+    with decompressed(piece) as file:
         form, blocks = _begun(file, piece, fields, layout)
         parser = RecordParser(form.dialect, len(form.header), form.place(fields.rating))
         places = [form.place(name) for name in fields.names]
@@ -29,10 +31,9 @@ def csv_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.Record
                 yield _batch(records, list(form.header), places, fields, layout)
 
 
-def csv_columns(piece: Piece, fields: Fields, layout: Layout) -> list[str]:
-    """The names of the file's columns."""
-    with opened(piece) as file:
-        return _begun(file, piece, fields, layout)[0].names
+def _names(piece: Piece, fields: Fields, layout: Layout) -> ColumnNames:
+    with decompressed(piece) as file:
+        return ColumnNames(set(_begun(file, piece, fields, layout)[0].names))
 
 
 def _begun(file: BinaryIO, piece: Piece, fields: Fields, layout: Layout) -> tuple[Form, Iterator[list[str]]]:
@@ -101,3 +102,8 @@ def _with_breaks(texts: pa.StringArray) -> pa.StringArray:
     for spelled, meant in (("\\n", "\n"), ('\\"', '"')):
         texts = pc.replace_substring(texts, spelled, meant)
     return texts
+
+
+# A quoted field may hold line breaks, so records are found only by reading from the beginning.
+CSV = Format(endings=("csv",), rows=_rows, names=_names, cut=Cut.TURNS, is_text=True)
+TSV = dataclasses.replace(CSV, endings=("tsv", "tab"))

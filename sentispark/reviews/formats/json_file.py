@@ -20,22 +20,24 @@ from sentispark.reviews.encoding import (
     replaced_marks,
     require_narrow,
 )
-from sentispark.reviews.json_layout import HEAD_BYTES, is_one_a_line, json_objects, no_records
-from sentispark.reviews.json_lines import LineDecoder, lenient_json
+from sentispark.reviews.formats.format import Cut, Format
+from sentispark.reviews.formats.json_layout import HEAD_BYTES, is_one_a_line, json_objects, no_records
+from sentispark.reviews.formats.json_lines import LineDecoder, lenient_json
+from sentispark.reviews.formats.json_names import json_names
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, opened
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, decompressed
 
-__all__ = ["json_rows", "require_json_records"]
+__all__ = ["JSON"]
 
 # A longer line is cut there, and so is none that can be read.
 LONGEST_LINE = 16 << 20
 _AHEAD = 64 << 10
 
 
-def json_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
+def _rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBatch]:
     """The records of a piece, as `read_piece` gives them."""
     decoder = LineDecoder(fields.text, fields.rating, fields.names)
-    with opened(piece) as file:
+    with decompressed(piece) as file:
         head, stream = _begun(file, piece)
         _require_records(piece, head, fields, layout.encoding)
         if is_one_a_line(marked(head, layout.encoding)):
@@ -52,10 +54,10 @@ def json_rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.Recor
                 yield as_batch(named, broken, fields, replaced=[decoder.replaced(some)])
 
 
-def require_json_records(piece: Piece, fields: Fields, encoding: str) -> None:
+def _check(piece: Piece, fields: Fields, layout: Layout) -> None:
     """Raise `InputError` if the beginning of a file tells that it does not hold an object for each review."""
-    with opened(piece) as file:
-        _require_records(piece, file.read(HEAD_BYTES), fields, encoding)
+    with decompressed(piece) as file:
+        _require_records(piece, file.read(HEAD_BYTES), fields, layout.encoding)
 
 
 def _require_records(piece: Piece, head: bytes, fields: Fields, encoding: str) -> None:
@@ -161,3 +163,14 @@ def _packed_blocks(stream: _Stream, piece: Piece) -> Iterator[bytes]:
             return
         if number % piece.shares == piece.share:
             yield block
+
+
+JSON = Format(
+    endings=("json", "jsonl", "ndjson"),
+    rows=_rows,
+    names=json_names,
+    cut=Cut.ANYWHERE,
+    is_text=True,
+    has_header=False,
+    check=_check,
+)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sentispark.errors import InputError
-from sentispark.reviews.csv_records import Bad, Dialect, RecordParser
+from sentispark.reviews.formats.csv_records import Bad, Dialect, RecordParser
 from sentispark.reviews.records import require_each_once
 
 __all__ = ["ESCAPES", "Form", "form_of"]

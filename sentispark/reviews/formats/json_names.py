@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from sentispark.reviews.encoding import marked, recoded, require_narrow
-from sentispark.reviews.json_layout import is_one_a_line, json_objects
-from sentispark.reviews.json_lines import lenient_json
+from sentispark.reviews.formats.format import ColumnNames
+from sentispark.reviews.formats.json_layout import is_one_a_line, json_objects
+from sentispark.reviews.formats.json_lines import lenient_json
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import opened
+from sentispark.reviews.records import Fields, Layout, decompressed
 
-__all__ = ["JsonNames", "json_names"]
+__all__ = ["json_names"]
 
 _LOOKED_AT = 1 << 20  # bytes
 
 
-class JsonNames(NamedTuple):
-    """What the beginning of a file tells.
-
-    Attributes
-    ----------
-    names : set of str
-        The fields of its first records.
-    told : bool
-        Whether there was a record, or nothing at all; what is read otherwise tells itself what is wrong with it.
-    whole : bool
-        Whether these are all fields of the file.
-    """
-
-    names: set[str]
-    told: bool
-    whole: bool
-
-
-def json_names(path: str, encoding: str = "utf-8") -> JsonNames:
+def json_names(piece: Piece, fields: Fields, layout: Layout) -> ColumnNames:
     """The fields of the records in the first megabyte of a file, decompressed; raises what `require_narrow` raises."""
     try:
-        with opened(Piece(path, "json", 0, 0)) as file:
+        with decompressed(piece) as file:
             block = file.read(_LOOKED_AT)
             whole = not file.read(1)
     except (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException):
-        return JsonNames(set(), told=False, whole=False)
-    require_narrow(block, encoding, path=path)
-    text = marked(block, encoding)
+        return ColumnNames(set(), told=False, whole=False)
+    require_narrow(block, layout.encoding, path=piece.path)
+    text = marked(block, layout.encoding)
     if is_one_a_line(text):
         lines = [line for line in recoded(text).splitlines() if line.strip()]
         records = [record for line in lines for record in _decoded(line)]
@@ -55,7 +37,7 @@ def json_names(path: str, encoding: str = "utf-8") -> JsonNames:
         records = [record for record, _ in json_objects([text])]
     found = [record for record in records if isinstance(record, dict)]
     names = {name for record in found for name in record}
-    return JsonNames(names, told=bool(found) or not records, whole=whole and len(found) == len(records))
+    return ColumnNames(names, told=bool(found) or not records, whole=whole and len(found) == len(records))
 
 
 def _decoded(line: bytes) -> list[object]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentispark.reviews import json_layout
-from sentispark.reviews.json_layout import is_one_a_line, json_objects, no_records
+from sentispark.reviews.formats import json_layout
+from sentispark.reviews.formats.json_layout import is_one_a_line, json_objects, no_records
 
 NAMES = ("reviewText", "overall")
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentispark.errors import InputError
-from sentispark.reviews import csv_rows
-from sentispark.reviews.csv_records import REPEATED_HEADER, UNCLOSED
-from sentispark.reviews.parse import columns_in, read_piece
+from sentispark.reviews.formats import csv_file
+from sentispark.reviews.formats.csv_records import REPEATED_HEADER, UNCLOSED
+from sentispark.reviews.parse import column_names, read_piece
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import Fields, Layout
 
@@ -105,8 +105,8 @@ def test_a_header_that_is_repeated_is_no_review(tmp_path):
 
 
 def test_the_shares_of_a_file_give_each_record_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "BLOCK_BYTES", 200)
-    monkeypatch.setattr(csv_rows, "BATCH_ROWS", 7)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(csv_file, "BATCH_ROWS", 7)
     content = "text,stars\n" + "".join(f'"text\n{number}",5\n' for number in range(100)) + '"open,5\nlast,4\n'
     whole = read(tmp_path, content)
     assert len(whole) == 102
@@ -153,4 +153,6 @@ def test_replaced_characters_are_counted_in_their_record(tmp_path):
     assert [row["replaced"] for row in read(tmp_path, content)] == [1, 0, 2]
     assert pairs(tmp_path, content, encoding="cp1252")[0] == ("café", "5")
     with pytest.raises(InputError, match="It is utf-16: give --encoding utf-16"):
-        columns_in(str(tmp_path / "a.csv"), "csv", FIELDS) if read(tmp_path, "text,stars\n".encode("utf-16")) else None
+        read(tmp_path, "text,stars\n".encode("utf-16"))
+    with pytest.raises(InputError, match="It is utf-16: give --encoding utf-16"):
+        column_names(str(tmp_path / "a.csv"), "csv", FIELDS)

@@ -1,0 +1,1 @@
+"""The formats of review files: a table, and for each format a file that reads it."""
