@@ -17,6 +17,7 @@ from sentispark.ml.pipeline import from_text, load_pipeline
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.prepare.counts import require_usable
+from sentispark.reviews.formats.table import FORMATS
 from sentispark.reviews.options import ReviewOptions, columns_of, layout_of
 from sentispark.reviews.parse import DEFAULT
 from sentispark.reviews.read import Reviews, read_reviews, require_new_names
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
     parser.add_argument(
-        "input", nargs="+", help="review files, folders or globs: JSON, CSV, TSV, Parquet; compressed too"
+        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}; compressed too"
     )
     parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from sentispark.jobs.flags import add_flags, options_from_flags
 from sentispark.prepare.prepare import prepare_dataset
+from sentispark.reviews.formats.table import FORMATS
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
 
@@ -19,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "input", nargs="+", help="review files, folders or globs: JSON, CSV, TSV, Parquet; compressed too"
+        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}; compressed too"
     )
     parser.add_argument("--output", required=True, help="folder for the dataset")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
