@@ -8,6 +8,7 @@ from sentispark.errors import InputError
 from sentispark.reviews.formats.csv_file import CSV, TSV
 from sentispark.reviews.formats.format import Format
 from sentispark.reviews.formats.json_file import JSON
+from sentispark.reviews.formats.orc_file import ORC
 from sentispark.reviews.formats.parquet_file import PARQUET
 from sentispark.reviews.pieces import COMPRESSIONS
 
@@ -18,6 +19,7 @@ FORMATS: dict[str, Format] = {
     "csv": CSV,
     "tsv": TSV,
     "parquet": PARQUET,
+    "orc": ORC,
 }
 
 
