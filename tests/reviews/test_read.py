@@ -496,12 +496,12 @@ class TestErrors:
         message = error_of(read_reviews, spark, str(tmp_path))
         assert message.startswith("The format of '")
         assert message.endswith(
-            f"{tmp_path}/{name}' cannot be told from its name. Name the format: json, csv, tsv, parquet or orc."
+            f"{tmp_path}/{name}' cannot be told from its name. Name the format: json, csv, tsv, parquet, orc or avro."
         )
 
     def test_an_unknown_format(self, spark):
         assert error_of(read_reviews, spark, "x.jsonl", format="xml") == (
-            "'format' must be one of auto, json, csv, tsv, parquet, orc. Got 'xml'."
+            "'format' must be one of auto, json, csv, tsv, parquet, orc, avro. Got 'xml'."
         )
 
     @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])

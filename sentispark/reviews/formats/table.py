@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sentispark.errors import InputError
+from sentispark.reviews.formats.avro_file import AVRO
 from sentispark.reviews.formats.csv_file import CSV, TSV
 from sentispark.reviews.formats.format import Format
 from sentispark.reviews.formats.json_file import JSON
@@ -20,6 +21,7 @@ FORMATS: dict[str, Format] = {
     "tsv": TSV,
     "parquet": PARQUET,
     "orc": ORC,
+    "avro": AVRO,
 }
 
 
