@@ -25,8 +25,8 @@ from sentispark.evaluate.metrics import measures, tally
 from sentispark.files import Folder
 from sentispark.nn.options import NetOptions, reference_net
 from sentispark.prepare.prepare import prepare_dataset
-from sentispark.reviews.digest import split_draws
-from sentispark.reviews.distinct import split_codes
+from sentispark.reviews.deduplicate.digest import split_draws
+from sentispark.reviews.deduplicate.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.polarity import LEFT_OUT
 from sentispark.reviews.read import read_reviews

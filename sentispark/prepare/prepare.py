@@ -22,8 +22,8 @@ from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.prepare.counts import counted, require_fit
 from sentispark.prepare.reuse import finished_manifest, origin_of, required_words, text_options_of
-from sentispark.reviews.distinct import dropped_places, merged_reviews
-from sentispark.reviews.kept import read_kept
+from sentispark.reviews.deduplicate.distinct import dropped_places, merged_reviews
+from sentispark.reviews.deduplicate.kept import read_kept
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.reviews.replaced import warn_of_replaced

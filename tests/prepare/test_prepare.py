@@ -22,8 +22,8 @@ from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
 from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews import tasks
-from sentispark.reviews.digest import split_draws
-from sentispark.reviews.distinct import split_codes
+from sentispark.reviews.deduplicate.digest import split_draws
+from sentispark.reviews.deduplicate.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.kernels import tokenize
 from sentispark.text.options import TextOptions

@@ -20,8 +20,8 @@ from typing import Any
 
 from sentispark.errors import OptionError
 from sentispark.options import at_least, between
-from sentispark.reviews import lexicon
-from sentispark.reviews.grammar import Draft, Draw, draw_draft, draw_stars, pick
+from sentispark.reviews.generate import lexicon
+from sentispark.reviews.generate.grammar import Draft, Draw, draw_draft, draw_stars, pick
 
 __all__ = ["generate_reviews", "write_reviews"]
 

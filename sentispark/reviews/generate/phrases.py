@@ -1,4 +1,4 @@
-"""Sentence templates for the generated reviews; `sentispark.reviews.lexicon` holds the words for their slots.
+"""Sentence templates for the generated reviews; `sentispark.reviews.generate.lexicon` holds the words for their slots.
 
 A template is written from the side of a happy reviewer. For an unhappy one the slots of `lexicon.OPPOSITES` change
 places, so a sentence's shape says nothing about its side, and in the shapes "turned" and "contrast" neither do its

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentispark.reviews.digest import digests, split_draws
+from sentispark.reviews.deduplicate.digest import digests, split_draws
 from sentispark.text.kernels import tokenize
 
 TEXTS = [f"review number {number}, written by nobody" for number in range(2000)]

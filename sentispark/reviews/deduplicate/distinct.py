@@ -7,23 +7,22 @@ Spark shuffles are these numbers, and what comes of them is which places are dro
 from __future__ import annotations
 
 import functools
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from sentispark.files import Folder
-from sentispark.reviews.digest import digests, split_draws
+from sentispark.reviews.deduplicate.digest import digests, split_draws
+from sentispark.reviews.deduplicate.kept import KEPT, KeptWriter, task_of
+from sentispark.reviews.deduplicate.merge import Numbered, merge_duplicates
 from sentispark.reviews.judge import spelled_ratings
-from sentispark.reviews.kept import KEPT, KeptWriter, task_of
-from sentispark.reviews.merge import Numbered, merge_duplicates
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.polarity import LEFT_OUT, Polarity
+from sentispark.reviews.quarantine import QuarantineWriter
 from sentispark.reviews.read import Kernel, Reviews
 from sentispark.reviews.scale import Scale
 from sentispark.spark.arrow import map_batches
@@ -61,8 +60,6 @@ _SENT = f"{PACKED}, rating string, reason string, split int, label int, rows lon
 # Of the ratings that a task has read, each spelling is counted for so many of the most frequent.
 _SPELLINGS = 1000
 _LONGEST_SPELLING = 40
-
-_QUARANTINE_BYTES = 32 << 20
 
 
 def merged_reviews(
@@ -124,7 +121,7 @@ def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: Tex
         return order % groups.groups, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer, bad, seen = KeptWriter(kept, task), _QuarantineWriter(quarantine, task), _Spellings(scale)
+        writer, bad, seen = KeptWriter(kept, task), QuarantineWriter(quarantine, task), _Spellings(scale)
         usable = (numbered(bad.take_out(seen.of(batch)), writer) for batch in batches)
         yield from map(_sent, packed(usable, groups))
         writer.close()
@@ -208,44 +205,3 @@ class _Spellings:
         if len(self.counts) > 2 * _SPELLINGS:
             self.counts = Counter(dict(self.counts.most_common(_SPELLINGS)))
         return records
-
-
-class _QuarantineWriter:
-    """Writes one task's records to files of bounded size; a task that is run again writes the same ones again.
-
-    Attributes
-    ----------
-    reasons : Counter
-        How many records were written for each reason.
-    rows_with_replaced, characters_replaced : int
-        In how many records, these and the others, how many characters were replaced.
-    """
-
-    def __init__(self, folder: Folder, task: int) -> None:
-        self._folder, self._task, self._files = folder, task, 0
-        self._held: list[pa.RecordBatch] = []
-        self.reasons: Counter[str] = Counter()
-        self.rows_with_replaced = self.characters_replaced = 0
-
-    def take_out(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Write the records that have a reason; gives `text` and `rating` of the others."""
-        reviews, replaced = records.select(["text", "rating"]), records.column("replaced").to_numpy()
-        self.rows_with_replaced += np.count_nonzero(replaced)
-        self.characters_replaced += int(replaced.sum())
-        usable = pc.is_null(records.column("reason"))
-        if pc.all(usable).as_py():
-            return reviews
-        bad = records.filter(pc.invert(usable)).select(["reason", "file", "record"])
-        self.reasons.update(bad.column("reason").to_pylist())
-        self._held.append(bad)
-        if sum(batch.nbytes for batch in self._held) >= _QUARANTINE_BYTES:
-            self.close()
-        return reviews.filter(usable)
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self._held:
-            stream = io.BytesIO()
-            pq.write_table(pa.Table.from_batches(self._held), stream, compression="zstd")
-            self._folder.write(f"part-{self._task:06d}-{self._files:06d}.parquet", stream.getvalue())
-        self._files, self._held = self._files + 1, []

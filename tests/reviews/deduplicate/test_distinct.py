@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sentispark.reviews.distinct import split_codes
+from sentispark.reviews.deduplicate.distinct import split_codes
 from sentispark.reviews.options import ReviewOptions
 
 TRAIN, VALIDATION, TEST = range(3)

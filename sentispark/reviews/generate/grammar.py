@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from sentispark.reviews import lexicon, phrases
+from sentispark.reviews.generate import lexicon, phrases
 
 __all__ = ["Draft", "Draw", "draw_draft", "draw_stars", "pick"]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentispark.reviews import merge
-from sentispark.reviews.merge import Numbered, merge_duplicates
+from sentispark.reviews.deduplicate import merge
+from sentispark.reviews.deduplicate.merge import Numbered, merge_duplicates
 
 STARS = [1.0, 1.5, 3.0, 4.5, 5.0]
 reviews = st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(STARS)), max_size=40)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentispark.files import Folder
-from sentispark.reviews import kept
-from sentispark.reviews.kept import KEPT, KeptWriter, read_kept, task_of
+from sentispark.reviews.deduplicate import kept
+from sentispark.reviews.deduplicate.kept import KEPT, KeptWriter, read_kept, task_of
 from sentispark.text.kernels import tokenize
 
 texts = st.lists(st.sampled_from(["good", "not", "日本", "x'y"]), max_size=4).map(" ".join)
