@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from sentispark.errors import DatasetError
 
-__all__ = ["FILE_NAME", "FORMAT_VERSION", "SPLITS", "Chunk", "Manifest", "id_type_of"]
+__all__ = ["FILE_NAME", "FORMAT_VERSION", "LABEL_NAMES", "SPLITS", "Chunk", "Manifest", "id_type_of"]
 
 FILE_NAME = "_manifest.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SPLITS = ("train", "validation", "test")
+# What the labels 0 and 1 mean.
+LABEL_NAMES = ("negative", "positive")
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 def id_type_of(vocabulary_size: int) -> str:
@@ -31,23 +36,24 @@ class Chunk:
     split : {"train", "validation", "test"}
     file : str
         Its path below the dataset's folder.
-    rows, positives : int
-        All rows, and those with label 1.
+    rows : int
+    label_counts : tuple of int
+        The rows with label 0, 1, …; they sum to `rows`.
     weight : float
         The sum of the rows' weights; `rows` where there are none.
     size : int
         Bytes of the file.
-    positives_weight : float or None
-        What the rows with label 1 have of `weight`; None in a weighted dataset of format version 1.
+    label_weights : tuple of float or None
+        What the rows with label 0, 1, … have of `weight`; None in a weighted dataset of format version 1.
     """
 
     split: str
     file: str
     rows: int
-    positives: int
+    label_counts: tuple[int, ...]
     weight: float
     size: int
-    positives_weight: float | None = None
+    label_weights: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Manifest:
         What became of the rows that were read.
     origin : str or None
         A hash of the files and options it was made of; None where it was made of sequences alone.
+    label_names : tuple of str
+        What the labels 0, 1, … mean.
     """
 
     sequence_length: int
@@ -82,6 +90,7 @@ class Manifest:
     text_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     counts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     origin: str | None = None
+    label_names: tuple[str, ...] = LABEL_NAMES
 
     @property
     def id_type(self) -> str:
@@ -96,33 +105,29 @@ class Manifest:
         """The number of rows of one split."""
         return sum(chunk.rows for chunk in self.chunks_of(split))
 
-    def positives(self, split: str) -> int:
-        """The number of rows of one split with label 1."""
-        return sum(chunk.positives for chunk in self.chunks_of(split))
+    def label_counts(self, split: str) -> tuple[int, ...]:
+        """The numbers of rows of one split with label 0, 1, …"""
+        return _sums([chunk.label_counts for chunk in self.chunks_of(split)], len(self.label_names), 0)
 
     def mean_weight(self, split: str) -> float:
         """The mean weight of a row; 1 where the split has no rows or the dataset no weights."""
         rows = self.rows(split)
         return sum(chunk.weight for chunk in self.chunks_of(split)) / rows if rows else 1.0
 
-    def class_weights(self, split: str) -> tuple[float, float]:
-        """The weights of the rows with label 0 and with label 1 of one split.
+    def label_weights(self, split: str) -> tuple[float, ...]:
+        """The weights of the rows of one split with label 0, 1, …
 
         Raises
         ------
         DatasetError
             If the dataset is of a version that did not keep them.
         """
-        if not self.weighted:
-            return float(self.rows(split) - self.positives(split)), float(self.positives(split))
         chunks = self.chunks_of(split)
-        if any(chunk.positives_weight is None for chunk in chunks):
+        if any(chunk.label_weights is None for chunk in chunks):
             raise DatasetError(
-                "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
+                "The dataset must tell the weight of the rows of each label. It is of format version 1. Write it again."
             )
-        both, positives = sum(chunk.weight for chunk in chunks), sum(chunk.positives_weight for chunk in chunks)
-        # Summed in another order, the same numbers differ in their last digits: such a rest is not a weight.
-        return both - positives if both - positives > 1e-9 * both else 0.0, positives
+        return _sums([chunk.label_weights or () for chunk in chunks], len(self.label_names), 0.0)
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -148,14 +153,36 @@ class Manifest:
                 "Prepare the dataset again."
             )
         try:
-            return cls(**{**content, "chunks": tuple(_chunk(chunk) for chunk in content["chunks"])})
+            chunks = tuple(_chunk(chunk, weighted=content["weighted"]) for chunk in content["chunks"])
+            names = tuple(content.get("label_names", LABEL_NAMES))
+            return cls(**{**content, "chunks": chunks, "label_names": names})
         except (TypeError, KeyError, ValueError) as error:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
 
 
-def _chunk(content: Mapping[str, Any]) -> Chunk:
+def _chunk(content: Mapping[str, Any], *, weighted: bool) -> Chunk:
     """A chunk as the file describes it. Raises ValueError if its path leads out of its split's folder."""
-    chunk = Chunk(**content)
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    chunk = Chunk(**(_of_positives(fields, weighted=weighted) if "positives" in fields else fields))
     if chunk.split not in SPLITS or not re.fullmatch(rf"{chunk.split}/\w[\w.-]*", chunk.file, re.ASCII):
         raise ValueError(f"'{chunk.file}' is no file of the split '{chunk.split}'")
     return chunk
+
+
+def _of_positives(fields: Mapping[str, Any], *, weighted: bool) -> dict[str, Any]:
+    """The fields of a chunk of format version 1 or 2, which counted the rows with label 1 alone."""
+    positives, positives_weight = fields["positives"], fields.get("positives_weight")
+    if not weighted:
+        positives_weight = float(positives)
+    weights = None
+    if positives_weight is not None:
+        negatives_weight = fields["weight"] - positives_weight
+        # Summed in another order, the same numbers differ in their last digits: such a rest is not a weight.
+        weights = (negatives_weight if negatives_weight > 1e-9 * fields["weight"] else 0.0, positives_weight)
+    others = {name: value for name, value in fields.items() if name not in ("positives", "positives_weight")}
+    return {**others, "label_counts": (fields["rows"] - positives, positives), "label_weights": weights}
+
+
+def _sums(parts: Sequence[Sequence[_Number]], labels: int, nothing: _Number) -> tuple[_Number, ...]:
+    """The sums by label."""
+    return tuple(sum((part[label] for part in parts), nothing) for label in range(labels))

@@ -220,15 +220,20 @@ def _flat(column: pa.ChunkedArray) -> np.ndarray:
 
 def _value_fault(arrays: ChunkArrays, chunk: Chunk, manifest: Manifest) -> str | None:
     """What the values are that they must not, as the rest of a sentence."""
-    limits = {"sequence": manifest.vocabulary_size - 1, "length": manifest.sequence_length, "label": 1}
+    limits = {
+        "sequence": manifest.vocabulary_size - 1,
+        "length": manifest.sequence_length,
+        "label": len(manifest.label_names) - 1,
+    }
     for name, limit in limits.items():
         values = getattr(arrays, name)
         if values.size and (values.min() < 0 or values.max() > limit):
             wrong = values.min() if values.min() < 0 else values.max()
             return f"hold values from 0 to {limit} in its column '{name}'. It holds {wrong}."
-    positives, weight = int(arrays.label.sum()), float(arrays.weight.sum())
-    if positives != chunk.positives:
-        return f"hold {chunk.positives} rows with label 1, as the manifest says. It holds {positives}."
+    counts, weight = np.bincount(arrays.label, minlength=len(manifest.label_names)), float(arrays.weight.sum())
+    for label, (found, expected) in enumerate(zip(counts.tolist(), chunk.label_counts, strict=True)):
+        if found != expected:
+            return f"hold {expected} rows with label {label}, as the manifest says. It holds {found}."
     if not np.isclose(weight, chunk.weight):
         return f"hold weights of {chunk.weight:g} in all, as the manifest says. They are {weight:g}."
     return None

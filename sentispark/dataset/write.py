@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.manifest import SPLITS, Chunk, Manifest
@@ -25,6 +25,12 @@ from sentispark.text.kernels import list_offsets, pad
 from sentispark.text.wordlist import WordList
 
 __all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "rows_per_chunk_of", "write_dataset"]
+
+# What a task says of a chunk that it has written.
+_LINE = (
+    "split string, file string, rows long, label_counts array<long>, weight double, size long, "
+    "label_weights array<double>"
+)
 
 # A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
 ROWS_PER_CHUNK = 32_768
@@ -199,9 +205,15 @@ def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest
                     sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
                     yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
-    schema = "split string, file string, rows long, positives long, weight double, size long, positives_weight double"
-    written = collected(map_batches(exchanged(packages, plan.groups), run, schema))
-    return tuple(sorted((Chunk(**line.asDict()) for line in written), key=lambda chunk: (chunk.split, chunk.file)))
+    written = collected(map_batches(exchanged(packages, plan.groups), run, _LINE))
+    return tuple(sorted(map(_chunk_of, written), key=lambda chunk: (chunk.split, chunk.file)))
+
+
+def _chunk_of(line: Row) -> Chunk:
+    fields = line.asDict()
+    return Chunk(
+        **{**fields, "label_counts": tuple(fields["label_counts"]), "label_weights": tuple(fields["label_weights"])}
+    )
 
 
 def _row_schema(*, weighted: bool) -> pa.Schema:
@@ -226,23 +238,24 @@ def _write_chunk(
     """Write one chunk's file and give its line of the manifest."""
     list_offsets(np.array([sequence.size]))  # what readers count in 32 bits
     label = table["label"].combine_chunks().cast(pa.int32()).to_numpy()
-    positive = label == 1
+    counts = np.bincount(label, minlength=len(plan.label_names))
     columns = {"length": length, "label": label}
-    weight, positives_weight = float(table.num_rows), float(np.sum(positive))
+    weight, weights = float(table.num_rows), counts.astype(float)
     if plan.weighted:
         columns["weight"] = each = table["weight"].combine_chunks().to_numpy()
-        weight, positives_weight = float(np.sum(each)), float(np.sum(each[positive]))
+        weight, weights = float(np.sum(each)), np.bincount(label, each, minlength=len(plan.label_names))
     content = parquet_bytes(sequence.astype(plan.id_type, copy=False), columns)
     folder.write(file, content)
-    line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "positives": int(np.sum(positive))}
-    weights = {"weight": weight, "size": len(content), "positives_weight": positives_weight}
-    return pa.RecordBatch.from_pylist([line | weights])
+    line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "label_counts": counts.tolist()}
+    return pa.RecordBatch.from_pylist(
+        [line | {"weight": weight, "size": len(content), "label_weights": weights.tolist()}]
+    )
 
 
 def _unannounced(table: pa.Table) -> pa.RecordBatch:
     """A line for rows of a split that was to have none; it makes the counts differ."""
-    line = {"split": "others", "file": "", "rows": table.num_rows, "positives": 0, "weight": 0.0, "size": 0}
-    return pa.RecordBatch.from_pylist([line | {"positives_weight": 0.0}])
+    line = {"split": "others", "file": "", "rows": table.num_rows, "label_counts": [0]}
+    return pa.RecordBatch.from_pylist([line | {"weight": 0.0, "size": 0, "label_weights": [0.0]}])
 
 
 def _padded(tokens: pa.ChunkedArray, sequence_length: int, token_type: str) -> tuple[np.ndarray, np.ndarray]:

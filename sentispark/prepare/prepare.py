@@ -124,7 +124,7 @@ def prepare_dataset(
     rows = sum(manifest.counts["rows_written"].values())
     return {
         **manifest.counts,
-        "positive_share": round(sum(manifest.positives(split) for split in SPLITS) / rows, 4),
+        "positive_share": round(sum(manifest.label_counts(split)[1] for split in SPLITS) / rows, 4),
         "vocabulary_size": manifest.vocabulary_size - FIRST_WORD,
         "sequence_length": manifest.sequence_length,
         "seconds": round(time.perf_counter() - started, 2),

@@ -179,7 +179,7 @@ def positive_weight(dataset: Dataset, options: TrainOptions) -> float:
     """
     if options.positive_weight != "balanced":
         return options.positive_weight
-    negative, positive = dataset.manifest.class_weights("train")
+    negative, positive = dataset.manifest.label_weights("train")
     if not negative or not positive:
         raise OptionError(
             "'positiveWeight' balanced needs rows of both classes"
@@ -191,10 +191,10 @@ def positive_weight(dataset: Dataset, options: TrainOptions) -> float:
 
 def one_class_sentence(dataset: Dataset) -> str | None:
     """What to tell whoever trains on rows of one class; None if there are two."""
-    rows, positives = dataset.manifest.rows("train"), dataset.manifest.positives("train")
-    if 0 < positives < rows:
+    negatives, positives = dataset.manifest.label_counts("train")
+    if negatives and positives:
         return None
-    kind, missing = ("positive", "negative") if positives else ("negative", "positive")
+    rows, kind, missing = negatives + positives, *(("positive", "negative") if positives else ("negative", "positive"))
     return f"All {rows} training rows are {kind}: the model cannot tell them from {missing} ones. Check the labels."
 
 

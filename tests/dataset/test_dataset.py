@@ -1,11 +1,11 @@
 """A folder is a dataset only if it was written to its end and nothing in it has changed since."""
 
-import dataclasses
 import json
 
 import pytest
 
 from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.manifest import Manifest
 from sentispark.errors import DatasetError, OptionError
 from sentispark.text.wordlist import WordList
 from tests.helpers.by_hand import error_of, write_by_hand
@@ -22,7 +22,7 @@ class TestOpenDataset:
     def test_it_knows_its_rows_and_labels(self, folder):
         manifest = open_dataset(str(folder)).manifest
         assert [manifest.rows(split) for split in ("train", "validation", "test")] == [10, 0, 0]
-        assert manifest.positives("train") == 3  # rows 2, 5 and 8
+        assert manifest.label_counts("train") == (7, 3)  # rows 2, 5 and 8
         assert manifest.mean_weight("train") == 1
 
     def test_weights_have_a_mean(self, tmp_path):
@@ -31,20 +31,20 @@ class TestOpenDataset:
         assert manifest.mean_weight("test") == 1
 
     def test_datasets_of_the_first_version_know_what_classes_weigh_if_all_rows_weigh_the_same(self, folder, tmp_path):
-        assert open_dataset(str(folder)).manifest.class_weights("train") == (7, 3)
+        assert open_dataset(str(folder)).manifest.label_weights("train") == (7, 3)
         weighted = open_dataset(str(write_by_hand(tmp_path / "weighted", weighted=True))).manifest
-        assert error_of(DatasetError, weighted.class_weights, "train") == (
-            "The dataset must tell the weight of its positive rows. It is of format version 1. Write it again."
+        assert error_of(DatasetError, weighted.label_weights, "train") == (
+            "The dataset must tell the weight of the rows of each label. It is of format version 1. Write it again."
         )
 
     def test_a_class_of_no_weight_has_none_whatever_the_last_digits_of_sums_are(self, tmp_path):
-        manifest = open_dataset(str(write_by_hand(tmp_path, weighted=True))).manifest
+        folder = write_by_hand(tmp_path, weighted=True)
+        content = json.loads((folder / "_manifest.json").read_text())
         for last_digits in (-1e-15, 0.0, 1e-15):
-            chunks = tuple(
-                dataclasses.replace(chunk, positives_weight=chunk.weight * (1 + last_digits))
-                for chunk in manifest.chunks
-            )
-            assert dataclasses.replace(manifest, chunks=chunks).class_weights("train")[0] == 0
+            for chunk in content["chunks"]:
+                chunk["positives_weight"] = chunk["weight"] * (1 + last_digits)
+            text = json.dumps({**content, "format_version": 2})
+            assert Manifest.from_json(text, source="here").label_weights("train")[0] == 0
 
     def test_a_manifest_says_the_same_after_being_written_and_read(self, folder):
         manifest = open_dataset(str(folder)).manifest
@@ -85,9 +85,9 @@ class TestOpenDataset:
 
     def test_another_format_version(self, folder):
         manifest = json.loads((folder / "_manifest.json").read_text())
-        (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 3}))
+        (folder / "_manifest.json").write_text(json.dumps(manifest | {"format_version": 4}))
         assert error_of(DatasetError, open_dataset, str(folder)) == (
-            f"'{folder}/_manifest.json' must be of format version 2 or earlier. It is of 3. Prepare the dataset again."
+            f"'{folder}/_manifest.json' must be of format version 3 or earlier. It is of 4. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize(

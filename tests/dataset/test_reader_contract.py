@@ -131,7 +131,7 @@ class TestCounts:
     def test_other_labels_than_the_manifest_counted(self, folder, reader):
         replace_columns(folder, label=pa.array([1, 1, 0], pa.int32()))
         assert error_of_first(reader, folder) == (
-            "hold 1 rows with label 1, as the manifest says. It holds 2. Prepare the dataset again."
+            "hold 2 rows with label 0, as the manifest says. It holds 1. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize(("weights", "total"), [([1.0, 2.0, 3.0], "6"), ([0.0, 0.75, float("nan")], "nan")])
@@ -191,7 +191,7 @@ class TestChangedFiles:
         assert len(content) == dataset.manifest.chunks[0].size
         put(folder, FIRST_FILE, content)
         assert error_of_first(reader, folder, dataset) == (
-            "hold 1 rows with label 1, as the manifest says. It holds 2. Prepare the dataset again."
+            "hold 2 rows with label 0, as the manifest says. It holds 1. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize("content", [b"", b"x", b"x" * 1000])

@@ -190,7 +190,7 @@ def write_padding(folder, *, chunks, rows, sequence_length):
         vocabulary_size=2,
         vocabulary_fingerprint=None,
         weighted=False,
-        chunks=tuple(Chunk("train", file, rows, 0, float(rows), len(content)) for file in files),
+        chunks=tuple(Chunk("train", file, rows, (rows, 0), float(rows), len(content)) for file in files),
     )
     put(folder, "_manifest.json", manifest.to_json().encode())
     return open_dataset(folder)

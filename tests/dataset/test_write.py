@@ -145,7 +145,8 @@ class TestWriteDataset:
         for chunk in manifest.chunks:
             table = pq.read_table(path / chunk.file)
             assert chunk.rows == table.num_rows == chunk.weight
-            assert chunk.positives == chunk.positives_weight == sum(table["label"].to_pylist())
+            labels = table["label"].to_pylist()
+            assert chunk.label_counts == chunk.label_weights == (labels.count(0), labels.count(1))
             assert chunk.size == (path / chunk.file).stat().st_size
             assert chunk.file.startswith(f"{chunk.split}/")
         assert [chunk.file for chunk in manifest.chunks] == [
@@ -154,7 +155,7 @@ class TestWriteDataset:
             "train/chunk-000002.parquet",
             "validation/chunk-000000.parquet",
         ]
-        assert manifest.positives("train") == 75  # every fourth row
+        assert manifest.label_counts("train")[1] == 75  # every fourth row
 
     def test_what_it_gives_is_what_is_opened(self, dataset):
         path, manifest = dataset
@@ -244,7 +245,7 @@ class TestWriteDataset:
     def test_the_manifest_is_text_that_anybody_can_read(self, dataset):
         path, _ = dataset
         manifest = json.loads((path / "_manifest.json").read_text())
-        assert manifest["format_version"] == 2
+        assert manifest["format_version"] == 3
         assert manifest["sequence_length"] == 5
         assert manifest["vocabulary_size"] == 402  # 400 words, padding and unknown
 

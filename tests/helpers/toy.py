@@ -86,8 +86,11 @@ def _write_chunk(folder: Path, file: str, rows: Sequence[Row], manifest: Manifes
         split=file.split("/")[0],
         file=file,
         rows=len(rows),
-        positives=sum(row.label for row in rows),
+        label_counts=(sum(1 - row.label for row in rows), sum(row.label for row in rows)),
         weight=sum(row.weight for row in rows) if manifest.weighted else float(len(rows)),
         size=path.stat().st_size,
-        positives_weight=float(sum(row.weight * row.label for row in rows)),
+        label_weights=(
+            float(sum(row.weight * (1 - row.label) for row in rows)),
+            float(sum(row.weight * row.label for row in rows)),
+        ),
     )
