@@ -16,9 +16,9 @@ from typing import Any
 from sentispark.errors import OptionError
 
 __all__ = [
+    "NONE",
     "Rule",
     "any_of",
-    "anything",
     "at_least",
     "between",
     "boolean",
@@ -28,18 +28,24 @@ __all__ = [
     "list_of",
     "one_of",
     "option",
+    "optional",
     "options_of",
     "seed_rule",
+    "text",
 ]
+
+# How None is written on the command line and in Spark Params.
+NONE = "none"
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a value must be, in words (`'batchSize' must be <words>`) and as a test."""
+    """What a value must be, in words (`'batchSize' must be <words>`) and as a test; `optional` allows None too."""
 
     words: str
     holds: Callable[[Any], bool]
     choices: tuple[str, ...] = ()
+    optional: bool = False
 
     def check(self, value: Any, *, name: str) -> None:
         """Raise `OptionError` if the value breaks the rule; `name` is what the user called it."""
@@ -104,9 +110,14 @@ def any_of(*rules: Rule) -> Rule:
     return Rule(" or ".join(rule.words for rule in rules), lambda value: any(rule.holds(value) for rule in rules))
 
 
-def anything() -> Rule:
+def text() -> Rule:
     """Any text."""
     return Rule("a string", lambda value: isinstance(value, str))
+
+
+def optional(rule: Rule) -> Rule:
+    """What follows the rule, or None; "none" on the command line and in Spark Params."""
+    return Rule(f"{rule.words} or none", lambda value: value is None or rule.holds(value), optional=True)
 
 
 def option(default: Any, rule: Rule, doc: str, *, flag: str | None = None) -> Any:

@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from sentispark.bench.processes import run_module
 from sentispark.bench.reviews import generated_reviews
+from sentispark.bench.slowdown import Slowdown
 from sentispark.dataset.batches import epoch_steps
 from sentispark.dataset.dataset import open_dataset
 from sentispark.evaluate.plots import balance_report
@@ -28,8 +29,8 @@ from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.text.options import TextOptions
 from sentispark.train.balance import equal_finish
-from sentispark.train.config import TrainConfig, TrainOptions
-from sentispark.train.slowdown import Slowdown
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 
 __all__ = ["CASES", "best_sizes", "measure", "measure_cases"]
 

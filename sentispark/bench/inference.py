@@ -230,10 +230,10 @@ def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length:
     import safetensors.torch
     import torch
 
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import build_net
 
     torch.manual_seed(0)
-    weights = safetensors.torch.save(ReviewLSTM(vocabulary_size, options).state_dict())
+    weights = safetensors.torch.save(build_net(vocabulary_size, options).state_dict())
     return TrainedNet(options, vocabulary_size, sequence_length, weights, history=[], run={})
 
 

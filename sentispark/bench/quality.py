@@ -33,9 +33,10 @@ from sentispark.reviews.read import read_reviews
 from sentispark.spark.session import task_cores
 from sentispark.text.kernels import tokenize
 from sentispark.text.options import TextOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.evaluation import evaluate
+from sentispark.train.options import TrainOptions
 from sentispark.train.result import TrainedNet
-from sentispark.train.trainer import evaluate
 from sentispark.train.world import World
 
 __all__ = ["Texts", "evaluate_linear", "evaluate_majority", "labelled_texts", "measure"]

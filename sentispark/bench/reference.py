@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sentispark.bench.peers.streaming import LENGTH, WORDS
 from sentispark.text.options import TextOptions
-from sentispark.train.config import TrainOptions
+from sentispark.train.options import TrainOptions
 
 __all__ = ["REFERENCE_TEXT", "REFERENCE_TRAINING"]
 
@@ -21,7 +21,7 @@ REFERENCE_TRAINING = TrainOptions(
     weight_decay=0.0,
     schedule="constant",
     warmup_share=0.0,
-    gradient_clip="none",
+    gradient_clip=None,
     positive_weight=0.2,
     keep="last",
 )

@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+from sentispark.bench.slowdown import Slowdown
 from sentispark.train.config import TrainConfig
 from sentispark.train.run import run_rank
-from sentispark.train.slowdown import Slowdown
 from sentispark.train.world import world_from_environment
 
 __all__ = ["main"]
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     flags = parser.parse_args(arguments)
     config = TrainConfig.from_json(Path(flags.config).read_text())
     world = world_from_environment(config.train.device, os.environ)
-    trained = run_rank(config, world, slowdown=Slowdown(**json.loads(flags.slowdowns)[world.rank]))
+    trained = run_rank(config, world, before_step=Slowdown(**json.loads(flags.slowdowns)[world.rank]).wait)
     if world.is_first:
         # The answer to the process that started the ranks.
         print(json.dumps({"history": trained.history, "batch_sizes": trained.run["batch_sizes"]}))  # noqa: T201

@@ -15,7 +15,8 @@ import torch
 from sentispark.bench.train import compare_with_bare_loop
 from sentispark.dataset.dataset import open_dataset
 from sentispark.nn.options import NetOptions, reference_net
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 
 __all__ = ["measure"]
 

@@ -22,7 +22,8 @@ from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.text.options import TextOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 
 __all__ = [
     "compare_with_bare_loop",

@@ -7,7 +7,7 @@ are, nor on their batch sizes. In each step all rows are of about the same lengt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from sentispark.dataset.plan import (
 from sentispark.dataset.readers import ChunkArrays
 from sentispark.dataset.store import RowStore
 
-__all__ = ["SECTION_STEPS", "Batch", "Epoch", "epoch_steps", "make_batch"]
+__all__ = ["SECTION_STEPS", "Batch", "Epoch", "SectionedEpoch", "epoch_steps", "make_batch"]
 
-# Rows are sorted by length within a section of so many steps: long enough for little padding.
+# Rows are sorted by length within a section of this many steps: long enough for little padding.
 SECTION_STEPS = 128
 
 
@@ -66,11 +66,38 @@ def epoch_steps(rows: int, global_batch: int) -> int:
 def _steps(rows: int, global_batch: int) -> np.ndarray:
     """The steps of each section."""
     sections = section_count(rows, global_batch, SECTION_STEPS)
-    return -(-section_rows(np.arange(sections), sections, rows) // global_batch)
+    return np.asarray(-(-section_rows(np.arange(sections), sections, rows) // global_batch))
 
 
-class Epoch:
-    """The steps of an epoch over the rows of a store.
+class Epoch(Protocol):
+    """Which rows the steps of an epoch take: a sampling of the training rows."""
+
+    @property
+    def steps(self) -> int:
+        """The steps of the epoch."""
+        ...
+
+    def step_rows(self, step: int) -> int:
+        """The rows of all ranks in a step, from 0 to steps - 1; at least 1."""
+        ...
+
+    def batch(self, step: int, sizes: Sequence[int] | np.ndarray, rank: int) -> Batch:
+        """A rank's part of a step's rows.
+
+        Steps are asked for in order, from any of them on.
+
+        Parameters
+        ----------
+        step : int
+        sizes : sequence of int, shape (W,)
+            The ranks' batch sizes in the step; they sum to the global batch.
+        rank : int
+        """
+        ...
+
+
+class SectionedEpoch:
+    """An epoch that takes every row of a store exactly once.
 
     Parameters
     ----------
@@ -84,10 +111,6 @@ class Epoch:
     trim : bool
         Whether batches lose the columns that are padding in all their rows.
 
-    Attributes
-    ----------
-    steps : int
-        The steps of the epoch.
     """
 
     def __init__(self, store: RowStore, *, global_batch: int, seed: int, epoch: int, trim: bool = True) -> None:
@@ -96,10 +119,12 @@ class Epoch:
         sections = section_count(len(store), global_batch, SECTION_STEPS)
         self._order = np.random.default_rng(self._seed).permutation(sections)
         self._starts = np.concatenate(([0], np.cumsum(_steps(len(store), global_batch)[self._order])))
-        self._place, self._section = -1, None
+        self._place = -1
+        self._section: _Section | None = None
 
     @property
     def steps(self) -> int:
+        """The steps of the epoch."""
         return int(self._starts[-1])
 
     def step_rows(self, step: int) -> int:
@@ -108,16 +133,9 @@ class Epoch:
         return int(section.step_rows[within].sum())
 
     def batch(self, step: int, sizes: Sequence[int] | np.ndarray = (), rank: int = 0) -> Batch:
-        """A rank's part of a step's rows.
+        """A rank's part of a step's rows; with no sizes one rank takes all.
 
         Steps are asked for in about their order: those of one section at a time are kept.
-
-        Parameters
-        ----------
-        step : int
-        sizes : sequence of int, shape (W,)
-            The ranks' batch sizes, which sum to the global batch; left out, one rank takes all.
-        rank : int
         """
         section, within = self._find(step)
         counts = section.step_rows[within]
@@ -127,7 +145,7 @@ class Epoch:
 
     def _find(self, step: int) -> tuple[_Section, int]:
         place = int(np.searchsorted(self._starts, step, side="right")) - 1
-        if self._place != place:
+        if self._section is None or self._place != place:
             self._place = place
             self._section = _Section(self._store, self._sizes, int(self._order[place]), len(self._order), self._seed)
         return self._section, step - int(self._starts[place])

@@ -78,7 +78,7 @@ def parts_of_step(counts: np.ndarray, blocks: np.ndarray, sizes: Sequence[int] |
     full, own = (np.concatenate(([0], np.cumsum(rows))) for rows in (blocks, counts))
     block = np.searchsorted(full, ends, side="right") - 1
     block = np.minimum(block, len(blocks) - 1)
-    return own[block] + (ends - full[block]) * counts[block] // blocks[block]
+    return np.asarray(own[block] + (ends - full[block]) * counts[block] // blocks[block])
 
 
 def spread(rows: int, parts: int) -> np.ndarray:

@@ -8,13 +8,14 @@ Spark ML's choice.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sentispark.errors import InputError
 
-__all__ = ["BINS", "Tally", "measures", "tally"]
+__all__ = ["BINS", "F1Scores", "Measures", "Tally", "measures", "tally"]
 
 BINS = 65_536
 LARGEST_LOGIT = 16  # beyond it a probability is within 2e-7 of 0 or 1
@@ -115,35 +116,44 @@ def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0)
     return Tally(counts, predicted, float(np.logaddexp(0.0, wrongness).sum()))
 
 
-def measures(total: Tally) -> dict:
-    """Judge the counted rows. Everything is a plain number, list or dict, ready for JSON; no value is ever NaN.
+class F1Scores(TypedDict):
+    """F1 of each class and their plain mean; None without rows.
 
-    Returns
-    -------
-    dict with the keys
-
-        rows : int
-        accuracy, majority_accuracy : float or None
-            Share of rows predicted rightly; share of the larger class, which a constant answer would reach. None
-            without rows.
-        balanced_accuracy : float or None
-            Mean of the two classes' recalls. None unless both classes are present.
-        f1 : dict of `negative`, `positive`, `macro`: float or None
-            F1 of each class and their plain mean. 0 for a class that is neither present nor predicted (scikit-learn's
-            `zero_division=0`). None without rows.
-        roc_auc : float or None
-            Share of (negative, positive) pairs in which the positive row has the larger logit, ties counted half (the
-            Mann–Whitney statistic; Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747). Logits in one
-            bin (1/2048 wide) count as tied, so the error is at most half the share of pairs that lie in one bin. None
-            unless both classes are present.
-        missing_class : {"negative", "positive"} or None
-            The class of which there is no row, where there is one of the other: accuracy and F1 then say nothing about
-            it.
-        log_loss : float or None
-            Mean over rows, in nats. None without rows.
-        confusion : list of lists of int
-            `[[true negatives, false positives], [false negatives, true positives]]`.
+    0 for a class that is neither present nor predicted (scikit-learn's `zero_division=0`).
     """
+
+    negative: float | None
+    positive: float | None
+    macro: float | None
+
+
+class Measures(TypedDict):
+    """The measures of a binary classifier, ready for JSON; no value is ever NaN."""
+
+    rows: int
+    # The share of rows predicted rightly, and that of the larger class, which a constant answer would reach. None
+    # without rows.
+    accuracy: float | None
+    majority_accuracy: float | None
+    # The mean of the two classes' recalls. None unless both classes are present.
+    balanced_accuracy: float | None
+    f1: F1Scores
+    # The share of (negative, positive) pairs in which the positive row has the larger logit, ties counted half (the
+    # Mann–Whitney statistic; Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747). Logits in one bin (1/2048
+    # wide) count as tied, so the error is at most half the share of pairs that lie in one bin. None unless both classes
+    # are present.
+    roc_auc: float | None
+    # The class of which there is no row, "negative" or "positive", where there is one of the other: accuracy and F1
+    # then say nothing about it.
+    missing_class: str | None
+    # The mean over rows, in nats. None without rows.
+    log_loss: float | None
+    # [[true negatives, false positives], [false negatives, true positives]]
+    confusion: list[list[int]]
+
+
+def measures(total: Tally) -> Measures:
+    """The measures of the rows that were counted."""
     fp, tp = total.predicted.tolist()
     tn, fn = (total.counts.sum(axis=1) - total.predicted).tolist()
     negatives, positives = tn + fp, fn + tp

@@ -19,7 +19,7 @@ from sentispark.jobs.flags import add_flags, add_session_flags
 from sentispark.options import options_of
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
-from sentispark.train.config import TrainOptions
+from sentispark.train.options import TrainOptions
 
 __all__ = ["BENCHES", "Bench", "add_arguments", "run"]
 

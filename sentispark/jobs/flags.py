@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sentispark.errors import OptionError
-from sentispark.options import flag_name, options_of
+from sentispark.options import NONE, flag_name, options_of
 
 __all__ = ["add_flags", "add_session_flags", "options_from_flags"]
 
@@ -79,9 +79,11 @@ def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
 
 
 def _typed(field: dataclasses.Field, text: str) -> Any:
-    """What was typed as the option's kind of value; lists are typed with commas, and `none` is the empty one."""
+    """What was typed as the option's kind of value; lists are typed with commas; `none` is None or an empty list."""
+    if field.metadata["rule"].optional and text == NONE:
+        return None
     if isinstance(field.default, tuple):
-        return tuple(_number(part) for part in text.split(",") if part and part != "none")
+        return tuple(_number(part) for part in text.split(",") if part and part != NONE)
     if isinstance(field.default, (int, float)):
         return _number(text)
     holds, words = field.metadata["rule"].holds, tuple(part for part in text.split(",") if part)
@@ -102,5 +104,5 @@ def _number(text: str) -> int | float | str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    return "none" if value == "" else str(value)
+        return ",".join(map(str, value)) or NONE
+    return NONE if value is None else str(value)

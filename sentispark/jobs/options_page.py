@@ -8,10 +8,10 @@ import sys
 from sentispark.jobs.train import OF_DATAFRAMES
 from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
-from sentispark.options import camel_case, flag_name, options_of
+from sentispark.options import NONE, camel_case, flag_name, options_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
-from sentispark.train.config import TrainOptions
+from sentispark.train.options import TrainOptions
 
 __all__ = ["options_page"]
 
@@ -61,8 +61,8 @@ def _section(options_class: type, title: str, command: str | None, stages: str |
 def _default(field: dataclasses.Field) -> str:
     value = field.default
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value == "" else f"{value}"
+        return ", ".join(map(str, value)) or NONE
+    return NONE if value is None else f"{value}"
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from sentispark.options import camel_case, options_of
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.spark.folders import spark_folder
+from sentispark.spark.params import options_from
 from sentispark.spark.persistence import save_pipeline
-from sentispark.train.config import TrainOptions
+from sentispark.train.options import TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
 
@@ -67,7 +68,7 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
     """
     started = time.perf_counter()
     dataset, folder = open_dataset(spark_folder(dataset_path)), spark_folder(output)
-    vectors = classifier.getEmbeddingPath()
+    vectors = options_from(classifier, TrainOptions).embedding_path
     require_apart(folder, folders=[dataset.folder], files=[spark_folder(vectors).url] if vectors else [])
     with replaced_folder(folder, overwrite=overwrite) as draft:
         encoder = encoder_of(dataset)

@@ -30,18 +30,18 @@ KEPT_DAYS = 7.0
 _PREFIX = "rows-"
 
 
-def cache_folder(cache_dir: str) -> Folder:
-    """The folder of a `cacheDir`; in local mode the empty one is a folder of this user's among the temporary ones.
+def cache_folder(cache_dir: str | None) -> Folder:
+    """The folder of a `cacheDir`; None is, in local mode, a folder of this user's among the temporary ones.
 
     Raises
     ------
     InputError
-        If it is empty and executors run on other machines.
+        If it is None and executors run on other machines.
     """
     if cache_dir:
         return spark_folder(cache_dir)
     if not shares_this_machine(get_spark()):
-        raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is empty.")
+        raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is none.")
     path = Path(tempfile.gettempdir(), f"sentispark-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_uid != os.getuid():
@@ -75,7 +75,7 @@ def cached(cache: Folder, name: str) -> Dataset | None:
     return None
 
 
-def clean_cache(cache_dir: str = "", *, days: float = 0.0) -> int:
+def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     """Remove the encoded rows that fits on DataFrames have left.
 
     Parameters

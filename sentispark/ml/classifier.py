@@ -33,7 +33,8 @@ from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_new_columns
 from sentispark.spark.schema import LABELS, MARKS, WEIGHTS, require_column
 from sentispark.spark.session import get_spark
-from sentispark.train.config import TrainConfig, TrainOptions, check_batch_size, check_trainable, one_class_sentence
+from sentispark.train.config import TrainConfig, check_batch_size, check_trainable, one_class_sentence
+from sentispark.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from sentispark.train.events import Event
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["LSTMClassifier"]
 
 _log = logging.getLogger(__name__)
+
+_FORMER_NAMES = {"partSize": "microBatchSize", "wire": "gradientWire"}
 
 
 @params_from(FitOptions, PredictOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
@@ -65,6 +68,13 @@ class LSTMClassifier(
     """
 
     _callbacks: tuple[Callback, ...] = ()
+
+    def getParam(self, paramName: str) -> Param[Any]:
+        """The Param of that name, or of the one that it had in an earlier version, where stages were saved."""
+        return super().getParam(_FORMER_NAMES.get(paramName, paramName))
+
+    def _setDefault(self, **params: Any) -> LSTMClassifier:
+        return super()._setDefault(**{_FORMER_NAMES.get(name, name): value for name, value in params.items()})
 
     def setWeightCol(self, value: str) -> LSTMClassifier:
         """Name the column of weights; only their ratios matter."""
@@ -166,7 +176,7 @@ class LSTMClassifier(
             "validation_col": self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None,
             "validation_fraction": self.getValidationFraction(),
             "seed": self.getSeed(),
-            "max_sequence_length": self.getMaxSequenceLength(),
+            "max_sequence_length": options_from(self, FitOptions).max_sequence_length,
         }
 
     def _written(self, dataset: DataFrame) -> Dataset:
@@ -177,10 +187,11 @@ class LSTMClassifier(
             if rows[name] is not None:
                 require_column(dataset, rows[name], kind, stage=self)
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
-        cache = cache_folder(self.getCacheDir())
+        cache_dir = options_from(self, FitOptions).cache_dir
+        cache = cache_folder(cache_dir)
         require_shared(get_spark(), cache, workers=self.getNumWorkers())
         require_writable(cache, name=cache.url)
-        clean_cache(self.getCacheDir(), days=KEPT_DAYS)
+        clean_cache(cache_dir, days=KEPT_DAYS)
         return materialize(dataset, cache, **rows)
 
 

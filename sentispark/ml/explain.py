@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from sentispark.ml.inference import logits_of
-from sentispark.text.kernels import UNKNOWN
+from sentispark.text.token_ids import UNKNOWN
 
 if TYPE_CHECKING:
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import Net
     from sentispark.train.result import TrainedNet
 
 __all__ = ["Explanation", "explained"]
@@ -47,12 +47,12 @@ class Explanation:
         return f"<div><b>{self.probability:.3f}</b> {painted}</div>"
 
 
-def explained(net: ReviewLSTM, trained: TrainedNet, words: list[str], ids: list[int]) -> Explanation:
+def explained(net: Net, trained: TrainedNet, words: list[str], ids: list[int]) -> Explanation:
     """The explanation of one text.
 
     Parameters
     ----------
-    net : ReviewLSTM
+    net : Net
         The module of the trained net.
     trained : TrainedNet
     words : list of str, of length n

@@ -16,10 +16,10 @@ from pyspark import TaskContext
 
 from sentispark.cluster.barrier import given_gpu
 from sentispark.ml.options import PredictOptions
-from sentispark.text.kernels import PAD, UNKNOWN
+from sentispark.text.token_ids import PAD, UNKNOWN
 
 if TYPE_CHECKING:
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import Net
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LARGEST_ID", "Predictor", "known_ids", "logits_of", "valid_lengths"]
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 # Spark reuses Python workers, so a net is built once a worker and not once a task. A few are held, in the order of
 # their last use: a query may apply several models to each batch.
-_built: dict[tuple[str, str], ReviewLSTM] = {}
+_built: dict[tuple[str, str], Net] = {}
 _MOST_BUILT = 4
 _building = threading.Lock()
 
@@ -53,13 +53,13 @@ def known_ids(sequences: pa.Array, vocabulary_size: int) -> pa.ListArray:
 
 
 def logits_of(
-    net: ReviewLSTM, trained: TrainedNet, sequences: pa.Array, *, batch_rows: int = PredictOptions.prediction_batch_size
+    net: Net, trained: TrainedNet, sequences: pa.Array, *, batch_rows: int = PredictOptions.prediction_batch_size
 ) -> np.ndarray:
     """The logits, shape (n,), dtype=float64.
 
     Parameters
     ----------
-    net : ReviewLSTM
+    net : Net
         The module of the trained net.
     trained : TrainedNet
     sequences : list<integer> array of length n
@@ -125,7 +125,7 @@ class Predictor:
         with _task_threads():
             return logits_of(self._net(), self._trained, sequences, batch_rows=self._batch_rows)
 
-    def _net(self) -> ReviewLSTM:
+    def _net(self) -> Net:
         device = _device()
         key = self._fingerprint, device
         with _building:

@@ -21,9 +21,10 @@ from sentispark.options import camel_case, options_of
 from sentispark.spark.params import ColumnStage
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
-from sentispark.text.kernels import FIRST_WORD, UNKNOWN, cut
+from sentispark.text.kernels import cut
 from sentispark.text.options import TextOptions, saved_text_options
 from sentispark.text.padding import SequencePadder
+from sentispark.text.token_ids import FIRST_WORD, UNKNOWN
 from sentispark.text.tokenizer import ReviewTokenizer
 from sentispark.text.vocabulary import VocabularyModel
 from sentispark.text.wordlist import WordList

@@ -46,7 +46,7 @@ def materialize(
     validation_col: str | None,
     validation_fraction: float,
     seed: int,
-    max_sequence_length: int | str = "none",
+    max_sequence_length: int | None = None,
 ) -> Dataset:
     """Sequences and labels as a dataset of the splits train and validation, written unless it is in the cache already.
 
@@ -65,8 +65,8 @@ def materialize(
         Where there is no such column: the share of the sequences that validates, by their hash.
     seed : int
         Seed of the rows' order.
-    max_sequence_length : int or "none"
-        Ids that a row keeps at most; "none" for as many as the longest has, up to `LONGEST_SEQUENCE`.
+    max_sequence_length : int, optional
+        Ids that a row keeps at most; None for as many as the longest has, up to `LONGEST_SEQUENCE`.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def materialize(
         there are no rows.
     """
     features = F.col(quoted(features_col)).cast("array<bigint>")
-    if max_sequence_length != "none":
+    if max_sequence_length is not None:
         features = F.slice(features, 1, max_sequence_length)
     if validation_col:
         validates = F.coalesce(F.col(quoted(validation_col)).cast("boolean"), F.lit(False))
@@ -107,7 +107,7 @@ def materialize(
         if wrong := sum(row.rows - row.labelled for row in found):
             shown = ", ".join(_other_labels(dataset, label_col))
             raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else: {shown}.")
-        _check(found, weight_col=weight_col, features_col=features_col, shortened=max_sequence_length != "none")
+        _check(found, weight_col=weight_col, features_col=features_col, shortened=max_sequence_length is not None)
         weighted = weight_col is not None
         name = _name(found, weighted=weighted)
         return cached(cache, name) or _write(rows, found, cache, name, weighted=weighted)

@@ -34,10 +34,10 @@ from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.spark.schema import LABELS, require_column
-from sentispark.text.kernels import FIRST_WORD
+from sentispark.text.token_ids import FIRST_WORD
 
 if TYPE_CHECKING:
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import Net
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LSTMClassificationModel", "TrainingSummary"]
@@ -74,7 +74,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         """Two: negative and positive."""
         return 2
 
-    def toTorch(self) -> ReviewLSTM:
+    def toTorch(self) -> Net:
         """The net as a torch module on the CPU, in evaluation mode."""
         return self._net().module()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sentispark.options import any_of, anything, at_least, between, one_of, option
+from sentispark.options import at_least, between, option, optional, text
 
 __all__ = ["LONGEST_SEQUENCE", "FitOptions", "PredictOptions"]
 
@@ -17,14 +17,14 @@ class FitOptions:
     """Where and on what a fit runs."""
 
     num_workers: int = option(1, at_least(1), "ranks that train together, each in its own Spark task", flag="--workers")
-    cache_dir: str = option(
-        "",
-        anything(),
+    cache_dir: str | None = option(
+        None,
+        optional(text()),
         "folder, readable by all executors, that keeps encoded rows for later fits; none: a temporary one, if local",
     )
-    max_sequence_length: int | str = option(
-        "none",
-        any_of(at_least(1), one_of("none")),
+    max_sequence_length: int | None = option(
+        None,
+        optional(at_least(1)),
         "most token ids of a row that are used: longer rows are cut at the end, in training and in prediction; "
         f"with none a row of more than {LONGEST_SEQUENCE} is refused",
     )

@@ -50,7 +50,7 @@ class NetOptions:
         "weights of the linear part beside the LSTM, looked up by hash of a word or two neighbouring ones; 0: none",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
         object.__setattr__(self, "head_layers", tuple(self.head_layers))  # JSON brings a list
 

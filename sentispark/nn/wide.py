@@ -1,4 +1,4 @@
-"""A linear model of words and of pairs of neighbouring words: the wide part beside the deep one."""
+"""A linear model of words and of pairs of neighbouring words: the wide part of a "wide & deep" net."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sentispark.text.token_ids import PAD
+
 __all__ = ["WideLinear"]
 
-PADDING = 0
 # Two numbers and a prime below 2³¹: (a · before + b · word) mod p, with ids below 2³¹, stays within 64 bits.
 _A, _B, _P = 1_013_904_223, 1_640_531_527, 2_147_483_647
 
@@ -28,7 +29,7 @@ class WideLinear(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.weights = nn.Embedding(1 + size, 1, padding_idx=PADDING)
+        self.weights = nn.Embedding(1 + size, 1, padding_idx=PAD)
         nn.init.zeros_(self.weights.weight)
 
     def forward(self, sequence: Tensor, length: Tensor) -> Tensor:
@@ -46,10 +47,10 @@ class WideLinear(nn.Module):
         """
         words = sequence.long()
         before = functional.pad(words, (0, 0, 1, 0))[:-1]
-        single = self._place(torch.zeros_like(words), words) * (words != PADDING)
-        paired = self._place(before, words) * ((words != PADDING) & (before != PADDING))
+        single = self._place(torch.zeros_like(words), words) * (words != PAD)
+        paired = self._place(before, words) * ((words != PAD) & (before != PAD))
         # Looked up at once: each look-up's gradient is as large as the table.
-        total = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
+        total: Tensor = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
         return total / length.clamp(min=1).sqrt()
 
     def _place(self, before: Tensor, words: Tensor) -> Tensor:

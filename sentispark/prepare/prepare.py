@@ -32,8 +32,9 @@ from sentispark.spark.causes import causes_told
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.writable import require_tasks_write
-from sentispark.text.kernels import FIRST_WORD, cut, encode
+from sentispark.text.kernels import cut, encode
 from sentispark.text.options import TextOptions
+from sentispark.text.token_ids import FIRST_WORD
 from sentispark.text.vocabulary import packed_counts, top_words
 from sentispark.text.wordlist import WordList
 

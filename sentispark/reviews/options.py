@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sentispark.options import Rule, anything, between, one_of, option, seed_rule
+from sentispark.options import Rule, between, one_of, option, optional, seed_rule, text
 from sentispark.reviews.encoding import is_text_encoding
 from sentispark.reviews.formats.csv_form import ESCAPES
 from sentispark.reviews.formats.table import FORMATS
@@ -52,9 +52,9 @@ def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tu
     return text if text_col == default_text else text_col, rating if rating_col == default_rating else rating_col
 
 
-def layout_of(preset: str, *, column_names: str, csv_escape: str, encoding: str) -> Layout:
+def layout_of(preset: str, *, column_names: str | None, csv_escape: str, encoding: str) -> Layout:
     """How text files are to be read, as options and preset say; what `column_names` names stands over the preset."""
-    columns = tuple(name for name in column_names.split(",") if name) or HEADERLESS.get(preset, ())
+    columns = tuple(name for name in (column_names or "").split(",") if name) or HEADERLESS.get(preset, ())
     return Layout(columns, csv_escape, encoding, preset in HEADERLESS)
 
 
@@ -66,16 +66,16 @@ class ReviewOptions:
     """What is in the review files, and what becomes of it."""
 
     preset: str = option(_DEFAULT, one_of(*PRESETS), "known release whose field names are used where none are given")
-    text_col: str = option(PRESETS[_DEFAULT][0], anything(), "field that holds the text")
-    rating_col: str = option(PRESETS[_DEFAULT][1], anything(), "field that holds the rating")
+    text_col: str = option(PRESETS[_DEFAULT][0], text(), "field that holds the text")
+    rating_col: str = option(PRESETS[_DEFAULT][1], text(), "field that holds the rating")
     format: str = option(
         "auto",
         one_of(*FORMAT_CHOICES),
         "format of the files (json: objects in lines or arrays; tsv: tabs, quotes if found); auto goes by their names",
     )
-    column_names: str = option(
-        "",
-        anything(),
+    column_names: str | None = option(
+        None,
+        optional(text()),
         "column names, in order, of CSV and TSV files without a header (separated by commas: label,title,text)",
         flag="--columns",
     )
@@ -100,9 +100,9 @@ class ReviewOptions:
         "lowest rating that counts as positive; auto takes 7 on 1-10 and 0-10, 3 on 1-4, three quarters of the way up "
         "other ranges (4 on 1-5), and of words those above the middle",
     )
-    negative_to: float | str = option(
-        "none",
-        _RATING,
+    negative_to: float | str | None = option(
+        None,
+        optional(_RATING),
         "highest rating that counts as negative; ratings between it and the positive ones are left out, and counted; "
         "with none, every rating that is not positive is negative",
     )

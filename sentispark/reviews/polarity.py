@@ -52,7 +52,7 @@ class Polarity(NamedTuple):
         return labels
 
 
-def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: float | str = "none") -> Polarity:
+def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: float | str | None = None) -> Polarity:
     """The polarity that ratings have on a scale, from its limits as the scale spells them.
 
     Parameters
@@ -61,7 +61,7 @@ def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: 
     positive_from : float or str
         A rating above the lowest; "auto" is the scale's own.
     negative_to : float or str
-        A rating below `positive_from`; "none" leaves out nothing.
+        A rating below `positive_from`; None leaves out nothing.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: 
             f"'--positive-from' must be above the lowest rating of the scale {scale.name}, or nothing is negative. "
             f"Got {positive_from}."
         )
-    highest = None if negative_to == "none" else _on(scale, negative_to, "--negative-to")
+    highest = None if negative_to is None else _on(scale, negative_to, "--negative-to")
     if highest is not None and highest >= lowest:
         raise OptionError(
             f"'--negative-to' must be below the lowest positive rating ({scale.spelled(lowest)}). Got {negative_to}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.sql.types import DataType
 
 from sentispark.errors import InputError, OptionError
-from sentispark.options import Rule, camel_case, options_of
+from sentispark.options import NONE, Rule, camel_case, options_of
 
 __all__ = [
     "ColumnStage",
@@ -87,7 +88,7 @@ def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: An
             if not only or field.name in only:
                 name = camel_case(field.name)
                 _add_param(stage_class, field, name)
-                stage_defaults[name] = _plain(field.default)
+                stage_defaults[name] = NONE if field.default is None else _plain(field.default)
         stage_class._defaults = stage_defaults
         stage_class.__signature__ = _signature(stage_class)
         return stage_class
@@ -98,7 +99,7 @@ def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: An
 def options_from(stage: Params, options_class: type, **others: Any) -> Any:
     """The options object that a stage's Params spell, with the given values for options that are no Params of it."""
     values = {
-        field.name: _frozen(stage.getOrDefault(camel_case(field.name)))
+        field.name: _option_value(field, stage.getOrDefault(camel_case(field.name)))
         for field in options_of(options_class)
         if field.name not in others and stage.hasParam(camel_case(field.name))
     }
@@ -175,7 +176,7 @@ def converter(name: str, rule: Rule, *, default: Any = None) -> Callable[[Any], 
         value = _plain(value)
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        rule.check(value, name=name)
+        rule.check(None if rule.optional and value == NONE else value, name=name)
         return value
 
     return convert
@@ -213,5 +214,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _frozen(value: Any) -> Any:
+def _option_value(field: dataclasses.Field[Any], value: Any) -> Any:
+    """A Param's value as the option has it."""
+    if field.metadata["rule"].optional and value in (NONE, ""):  # empty in older saved stages
+        return None
     return tuple(value) if isinstance(value, list) else value

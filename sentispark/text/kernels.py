@@ -20,12 +20,11 @@ import pyarrow.compute as pc
 from sentispark.errors import InputError
 from sentispark.text.letters import BLANK, reference_letters, word_letters
 from sentispark.text.markup import as_strings
+from sentispark.text.token_ids import FIRST_WORD, PAD, UNKNOWN
 
 __all__ = [
     "CLEANINGS",
     "COUNTS",
-    "PAD",
-    "UNKNOWN",
     "WORDS",
     "count_words",
     "cut",
@@ -38,10 +37,6 @@ __all__ = [
     "without",
     "without_padding",
 ]
-
-PAD = 0
-UNKNOWN = 1
-FIRST_WORD = 2
 
 CLEANINGS = ("words", "reference")
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from sentispark.errors import DatasetError
-from sentispark.text.kernels import FIRST_WORD, PAD, UNKNOWN
+from sentispark.text.token_ids import FIRST_WORD, PAD, UNKNOWN
 
 __all__ = ["FILE_NAME", "WordList"]
 

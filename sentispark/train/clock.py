@@ -18,7 +18,7 @@ class StepClock:
 
     def __init__(self, device: torch.device) -> None:
         self._on_gpu = device.type == "cuda"
-        self._steps: list[list] = []
+        self._steps: list[list[float | torch.cuda.Event]] = []
 
     def begin(self) -> None:
         """A step begins."""
@@ -41,12 +41,14 @@ class StepClock:
         self._steps.clear()
         return np.array(seconds, np.float64).reshape(-1, 2)
 
-    def _now(self):
+    def _now(self) -> float | torch.cuda.Event:
         if not self._on_gpu:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
-    def _between(self, earlier, later) -> float:
-        return earlier.elapsed_time(later) / 1000 if self._on_gpu else later - earlier
+    def _between(self, earlier: float | torch.cuda.Event, later: float | torch.cuda.Event) -> float:
+        if isinstance(earlier, float) and isinstance(later, float):
+            return later - earlier
+        return float(earlier.elapsed_time(later)) / 1000  # type: ignore[union-attr]

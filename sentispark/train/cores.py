@@ -72,9 +72,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 def _quotas(mount: Path, controllers: str, path: str) -> Iterator[float]:
     """The limits of a group and of those it lies in."""
     if controllers == "":
-        bases, files = [mount, mount / "unified"], ("cpu.max",)
+        bases, files = [mount, mount / "unified"], ["cpu.max"]
     elif "cpu" in controllers.split(","):
-        bases, files = [mount / controllers, mount / "cpu"], ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        bases, files = [mount / controllers, mount / "cpu"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
     else:
         return
     for base in bases:

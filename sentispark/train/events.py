@@ -1,14 +1,74 @@
-"""What a run tells while it goes on: plain dicts, so that they cross any process boundary as JSON."""
+"""Progress events of a training run: plain dicts, so that they cross any process boundary as JSON."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Literal, TypedDict
 
-__all__ = ["Emit", "Event", "Throttle", "line_of"]
+from sentispark.evaluate.metrics import Measures
 
-Event = dict[str, Any]
+__all__ = [
+    "BalanceDecision",
+    "BalanceEvent",
+    "Emit",
+    "EpochEntry",
+    "EpochEvent",
+    "Event",
+    "ProgressEvent",
+    "Throttle",
+    "line_of",
+]
+
+
+class BalanceDecision(TypedDict):
+    """What was decided about batch sizes after a step; lists have an entry a rank."""
+
+    step: int  # counted over all epochs, from 1
+    rows: list[float]  # in a step, on average
+    seconds: list[float]  # of a step, without waiting
+    gain: float  # the share of a step's time that other sizes were expected to save
+    moved: bool
+    sizes: list[int]  # from now on
+
+
+class EpochEntry(TypedDict):
+    """An epoch in a model's history."""
+
+    epoch: int  # from 1
+    train_loss: float
+    validation: Measures | None
+    seconds: float
+    rows_per_second: float
+    data_wait_share: float  # of the time, on average over the ranks, waiting for batches
+    rank_wait_share: float  # waiting for other ranks
+    batch_sizes: list[int]
+    balance: list[BalanceDecision]
+
+
+class ProgressEvent(TypedDict):
+    """A step was taken."""
+
+    kind: Literal["progress"]
+    epoch: int
+    step: int  # of the epoch, from 1
+    steps: int
+
+
+class BalanceEvent(BalanceDecision):
+    """Batch sizes were decided on."""
+
+    kind: Literal["balance"]
+    epoch: int
+
+
+class EpochEvent(EpochEntry):
+    """An epoch has ended."""
+
+    kind: Literal["epoch"]
+
+
+Event = ProgressEvent | BalanceEvent | EpochEvent
 Emit = Callable[[Event], None]
 
 
@@ -36,7 +96,7 @@ def line_of(event: Event) -> str | None:
     return None
 
 
-def _epoch_line(epoch: Event) -> str:
+def _epoch_line(epoch: EpochEntry) -> str:
     line = (
         f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.4f}, "
         f"{epoch['rows_per_second']:,.0f} rows/s, {epoch['seconds']:.1f} s"

@@ -95,9 +95,10 @@ def agreed_gpus(told: Sequence[Told], wanted: str) -> list[int] | None:
         if len(without) < len(told):
             _log.warning("All ranks compute on CPUs, as there is no GPU for %s.", _named(told, without))
         return None
-    _require_own(told, found)
+    gpus = [index for index in found if index is not None]
+    _require_own(told, gpus)
     _require_one(told, "torch, built for one CUDA", lambda one: f"{one.torch} (CUDA {one.cuda})")
-    return found
+    return gpus
 
 
 def gpu_index(given: str, listed: str | None, gpus: Sequence[str]) -> int | None:

@@ -14,10 +14,11 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import psutil
 from torch import distributed
-from torch.distributed import TCPStore
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # torch exports it and does not say so
 
 __all__ = [
     "gloo_at",
@@ -69,9 +70,9 @@ def own_address(
             return address
     # The name leads to the loopback, or the address is one by which others know a container.
     for peer in others:
-        address = towards(peer)
-        if fits(address):
-            return address
+        source = towards(peer)
+        if fits(source):
+            return source
     return None if others else LOOPBACK
 
 
@@ -104,7 +105,9 @@ def interfaces_here() -> dict[str, list[str]]:
 def resolved(host: str) -> list[str]:
     """The addresses that a name, or an address, stands for here; none if it is unknown."""
     try:
-        return list(dict.fromkeys(found[4][0] for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
+        return list(
+            dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        )
     except OSError:
         return []
 
@@ -115,7 +118,7 @@ def source_towards(host: str) -> str | None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9))
-            return probe.getsockname()[0]
+            return str(probe.getsockname()[0])
     return None
 
 
@@ -164,9 +167,10 @@ def gloo_at(address: str | None, environ: Mapping[str, str]) -> str:
 @functools.cache  # torch before 2.8 takes a name once, and Spark reuses the processes of its tasks
 def _registered(address: str) -> str:
     """The name of a backend that is gloo at one address."""
-    kind, name = distributed.ProcessGroupGloo, re.sub(r"\W", "_", f"sentispark_gloo_{address}")
+    kind: Any = distributed.ProcessGroupGloo  # whose options torch does not declare
+    name = re.sub(r"\W", "_", f"sentispark_gloo_{address}")
 
-    def make(store: distributed.Store, rank: int, size: int, timeout: timedelta) -> object:
+    def make(store: Store, rank: int, size: int, timeout: timedelta) -> object:
         options = kind._Options()
         options._devices, options._threads = [kind.create_device(hostname=address)], _GLOO_THREADS
         options._timeout = timeout

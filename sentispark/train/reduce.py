@@ -7,13 +7,17 @@ ranks would be wrong for unequal batches: the hooks here sum, and losses were di
 from __future__ import annotations
 
 import contextlib
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+from torch.distributed import GradBucket
+from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from sentispark.nn.net import Net
 from sentispark.train.clock import StepClock
+from sentispark.train.state import State
 from sentispark.train.world import World
 
 __all__ = ["Reducer"]
@@ -25,9 +29,13 @@ _POWERSGD_RANK, _POWERSGD_STEPS_BEFORE = 4, 50
 class Reducer:
     """A net whose backward pass leaves the sum of all ranks' gradients, on each of them.
 
+    The sum is taken in the same order in every step, in every run and after a restart. With three ranks or more it
+    depends on where a gradient lies in DDP's buckets, and DDP sorts these anew after its first backward pass. That
+    pass is one of a made-up row, before the first step.
+
     Parameters
     ----------
-    net : nn.Module
+    net : Net
         The same weights on every rank.
     world : World
         Joined.
@@ -35,43 +43,69 @@ class Reducer:
         Is told when this rank's own gradients are done, and when the sum is.
     wire : {"float32", "float16", "bfloat16", "powersgd", "rows"}
         What travels: gradients as they are; rounded; low-rank factors of matrices, the error kept for the next step;
-        or, of the embedding, the rows of those words alone that occur on any rank, which gives the same sums.
+        or, of the word vectors, the rows of those words alone that occur on any rank, which gives the same sums.
 
     Attributes
     ----------
-    module : nn.Module
+    module : Net
         To call in place of the net.
     """
 
-    def __init__(self, net: nn.Module, world: World, clock: StepClock, wire: str) -> None:
-        self._clock, self._rows = clock, None
-        self.module = net
+    def __init__(self, net: Net, world: World, clock: StepClock, wire: str) -> None:
+        self._clock = clock
+        self.module: Net = net
+        self._rows: _RowSum | None = None
+        self._hook: _BucketHook | None = None
         if world.size == 1:
             return
-        if wire == "rows":
-            self._rows = _RowSum(net.embedding.weight, clock)
-            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(net, ["embedding.weight"])
-        self.module = DistributedDataParallel(
-            net, device_ids=[world.device] if world.device.type == "cuda" else None, gradient_as_bucket_view=True
+        vectors = net.word_vectors if wire == "rows" else None
+        if vectors is not None:
+            name = next(name for name, parameter in net.named_parameters() if parameter is vectors)
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(net, [name])  # type: ignore[no-untyped-call]
+        self._hook = _BucketHook(_PowerSgd(world.size) if wire == "powersgd" else _Plain(_DTYPES.get(wire)), clock)
+        self._parallel = DistributedDataParallel(
+            cast(nn.Module, net),
+            device_ids=[world.device] if world.device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
         )
-        self.module.register_comm_hook(*_hook(clock, wire, world.size))
+        self._parallel.register_comm_hook(None, self._hook.on_bucket)
+        self.module = cast(Net, self._parallel)
+        self._settle_buckets(world.device)
+        self._hook.settled = True
+        if vectors is not None:
+            self._rows = _RowSum(vectors, clock)
+
+    def _settle_buckets(self, device: torch.device) -> None:
+        one = torch.ones((1, 1), dtype=torch.int32, device=device)
+        self.module(one, one[0]).sum().backward()  # type: ignore[no-untyped-call]
+        for parameter in self.module.parameters():
+            parameter.grad = None
 
     def begin(self, sequence: Tensor) -> None:
         """A step begins, of these token ids."""
         if self._rows:
             self._rows.begin(sequence)
 
-    def held_back(self) -> contextlib.AbstractContextManager[None]:
+    def no_sync(self) -> contextlib.AbstractContextManager[None]:
         """Backward passes in this context only add to the rank's own gradients."""
-        return self.module.no_sync() if isinstance(self.module, DistributedDataParallel) else contextlib.nullcontext()
+        return self._parallel.no_sync() if self._hook else contextlib.nullcontext()
 
     def finish(self) -> None:
         """The last backward pass of the step is over."""
         if self._rows:
             self._rows.finish()
-        elif not isinstance(self.module, DistributedDataParallel):
+        elif not self._hook:
             self._clock.computed()
         self._clock.summed()
+
+    def state(self) -> State:
+        """What a wire keeps from step to step; the errors of PowerSGD are each rank's own."""
+        return self._hook.wire.state() if self._hook else State()
+
+    def restore(self, state: State) -> None:
+        """Take over what `state` gave; nothing, where another wire gave it."""
+        if self._hook:
+            self._hook.wire.restore(state)
 
 
 class _RowSum:
@@ -81,7 +115,7 @@ class _RowSum:
         self._weight = weight
         self._used = torch.zeros(len(weight), dtype=torch.uint8, device=weight.device)
         # The embedding's gradient is the last; the end of the backward pass is later, as it waits for the other ranks.
-        weight.register_post_accumulate_grad_hook(lambda _: clock.computed())
+        weight.register_post_accumulate_grad_hook(lambda _: clock.computed())  # type: ignore[no-untyped-call]
 
     def begin(self, sequence: Tensor) -> None:
         # Which rows these are the ranks tell each other while they compute.
@@ -91,35 +125,89 @@ class _RowSum:
 
     def finish(self) -> None:
         self._told.wait()
-        rows = self._used.nonzero().squeeze(1)
-        summed = self._weight.grad.index_select(0, rows)
+        rows, gradient = self._used.nonzero().squeeze(1), self._weight.grad
+        assert gradient is not None
+        summed = gradient.index_select(0, rows)
         distributed.all_reduce(summed)
-        self._weight.grad.index_copy_(0, rows, summed)
+        gradient.index_copy_(0, rows, summed)
 
 
-def _hook(clock: StepClock, wire: str, ranks: int):
-    """The state and the hook for DDP. Hooks have no annotations: DDP refuses them as text, and asks for no others."""
-    if wire == "powersgd":
-        state = powerSGD_hook.PowerSGDState(
-            None, matrix_approximation_rank=_POWERSGD_RANK, start_powerSGD_iter=_POWERSGD_STEPS_BEFORE
-        )
+_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
-        def factors(state, bucket):
-            clock.computed()
-            return powerSGD_hook.powerSGD_hook(state, bucket).then(lambda mean: mean.value() * ranks)
 
-        return state, factors
+class _Wire(Protocol):
+    """How the gradients of a bucket travel."""
 
-    dtype = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(wire)
+    def sum(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+        """The sum over all ranks, in time."""
+        ...
 
-    def plain(_state, bucket):
-        clock.computed()
+    def state(self) -> State: ...
+    def restore(self, state: State) -> None: ...
+
+
+class _BucketHook:
+    """What DDP calls; it knows nothing of DDP, which must be gone before the process group is."""
+
+    def __init__(self, wire: _Wire, clock: StepClock) -> None:
+        self.wire, self._clock, self.settled = wire, clock, False
+
+    # DDP refuses annotations that are text, and asks for no others.
+    def on_bucket(self, _state, bucket):  # type: ignore[no-untyped-def]
+        """The future sum of a bucket's gradients; before buckets are settled what is in them is of no use."""
+        if not self.settled:
+            done: torch.futures.Future[Tensor] = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+        self._clock.computed()
+        return self.wire.sum(bucket)
+
+
+class _Plain:
+    """Gradients as they are, or rounded to a type."""
+
+    def __init__(self, dtype: torch.dtype | None) -> None:
+        self._dtype = dtype
+
+    def sum(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
         buffer = bucket.buffer()
-        sent = buffer if dtype is None else buffer.to(dtype)
+        sent = buffer if self._dtype is None else buffer.to(self._dtype)
         work = distributed.all_reduce(sent, async_op=True)
         return work.get_future().then(lambda done: _into(buffer, done.value()[0]))
 
-    return None, plain
+    def state(self) -> State:
+        return State()
+
+    def restore(self, state: State) -> None:
+        pass
+
+
+class _PowerSgd:
+    """Factors of low rank, and what they leave out is added to the next step's gradients."""
+
+    def __init__(self, ranks: int) -> None:
+        self._ranks = ranks
+        self._state = PowerSGDState(
+            None, matrix_approximation_rank=_POWERSGD_RANK, start_powerSGD_iter=_POWERSGD_STEPS_BEFORE
+        )
+
+    def sum(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+        return powerSGD_hook(self._state, bucket).then(lambda mean: mean.value() * self._ranks)
+
+    def state(self) -> State:
+        factors = {"p": self._state.p_memory_dict, "q": self._state.q_memory_dict}
+        return State(
+            {"steps": self._state.iter},
+            {f"{kind}{place}": tensor.clone() for kind, kept in factors.items() for place, tensor in kept.items()},
+            {str(place): tensor.clone() for place, tensor in self._state.error_dict.items()},
+        )
+
+    def restore(self, state: State) -> None:
+        self._state.iter = state.values.get("steps", 0)
+        for name, tensor in state.tensors.items():
+            kept = self._state.p_memory_dict if name[0] == "p" else self._state.q_memory_dict
+            kept[int(name[1:])] = tensor.clone()
+        self._state.error_dict = {int(place): tensor.clone() for place, tensor in state.own.items()}
 
 
 def _into(buffer: Tensor, summed: Tensor) -> Tensor:

@@ -10,22 +10,40 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from sentispark.dataset.manifest import LABEL_NAMES
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.nn.options import NetOptions
+from sentispark.train.events import EpochEntry
 
 if TYPE_CHECKING:
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import Net
 
-__all__ = ["NET_FILE", "TrainedNet"]
+__all__ = ["NET_FILE", "RunRecord", "TrainedNet"]
 
 # A net of an older version must load in every newer one: see tests/ml/test_golden.py.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NET_FILE = "net.json"
 WEIGHTS_FILE = "weights.safetensors"
 HISTORY_FILE = "history.json"
+
+
+class RunRecord(TypedDict):
+    """How a net was trained."""
+
+    workers: int
+    reader: str
+    backend: str
+    device: str
+    threads: list[int]  # of each rank
+    kept_epoch: int  # whose weights these are, from 1
+    batch_sizes: list[list[Any]]  # for `TrainConfig.sizes`: pairs of a step and the sizes from it on
+    options: dict[str, Any]
+    text_options: dict[str, Any]
+    vocabulary_fingerprint: str | None
+    versions: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +58,20 @@ class TrainedNet:
         Length of the sequences it was trained on.
     weights : bytes
         The state of the net in the safetensors format.
-    history : list of dict
-        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
-        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
-        on batch sizes.
-    run : dict
-        What the run was: `workers`, `threads` (of each rank), `reader`, `kept_epoch`, `batch_sizes` (for
-        `TrainConfig.sizes`), its options, `vocabulary_fingerprint` and `versions`.
+    history : list of EpochEntry
+        One entry an epoch.
+    run : RunRecord
+    label_names : tuple of str
+        What the labels 0, 1, … mean.
     """
 
     options: NetOptions
     vocabulary_size: int
     sequence_length: int
     weights: bytes
-    history: list[dict[str, Any]]
-    run: dict[str, Any]
+    history: list[EpochEntry]
+    run: RunRecord
+    label_names: tuple[str, ...] = LABEL_NAMES
 
     @cached_property
     def fingerprint(self) -> str:
@@ -62,18 +79,20 @@ class TrainedNet:
         shape = json.dumps([dataclasses.asdict(self.options), self.vocabulary_size, self.sequence_length])
         return hashlib.sha256(shape.encode() + self.weights).hexdigest()
 
-    def module(self) -> ReviewLSTM:
+    def module(self) -> Net:
         """The net on the CPU, ready to predict. Raises `DatasetError` if the weights are not this net's."""
         import safetensors.torch
 
-        from sentispark.nn.lstm import ReviewLSTM
+        from sentispark.nn.net import build_net
 
-        net = ReviewLSTM(self.vocabulary_size, self.options)
+        net = build_net(self.vocabulary_size, self.options)
         try:
-            net.load_state_dict(safetensors.torch.load(self.weights))
+            weights = safetensors.torch.load(self.weights)
+            net.load_state_dict({_name(name): tensor for name, tensor in weights.items()})
         except (safetensors.SafetensorError, RuntimeError) as error:
             raise DatasetError(f"The weights must be those of the net that '{NET_FILE}' describes: {error}.") from error
-        return net.eval()
+        net.eval()
+        return net
 
     def to_files(self) -> dict[str, bytes]:
         """The net as the contents of three files, by their names."""
@@ -82,6 +101,7 @@ class TrainedNet:
             "options": dataclasses.asdict(self.options),
             "vocabulary_size": self.vocabulary_size,
             "sequence_length": self.sequence_length,
+            "label_names": list(self.label_names),
             "run": self.run,
         }
         return {
@@ -113,6 +133,7 @@ class TrainedNet:
                 weights=read(WEIGHTS_FILE),
                 history=json.loads(read(HISTORY_FILE)),
                 run=shape["run"],
+                label_names=tuple(shape.get("label_names", LABEL_NAMES)),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"'{source}' must hold a trained net. It is damaged: {error!r}.") from error
@@ -126,3 +147,8 @@ class TrainedNet:
     def load(cls, folder: Folder) -> TrainedNet:
         """Read what `save` wrote. Raises `DatasetError` if a file is gone or damaged."""
         return cls.from_files(folder.read, source=folder.url)
+
+
+def _name(name: str) -> str:
+    """What a weight is called today: in format version 1 the recurrent layers were "lstm"."""
+    return f"rnn.{name.removeprefix('lstm.')}" if name.startswith("lstm.") else name

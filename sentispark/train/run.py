@@ -6,37 +6,42 @@ import contextlib
 import dataclasses
 import logging
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import safetensors.torch
 import torch
 
 from sentispark import __version__
-from sentispark.dataset.batches import epoch_steps
+from sentispark.dataset.batches import Epoch, SectionedEpoch, epoch_steps
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
 from sentispark.dataset.store import RowStore
-from sentispark.errors import SentisparkError, TrainingError
-from sentispark.nn.lstm import ReviewLSTM
+from sentispark.errors import OptionError, SentisparkError, TrainingError
+from sentispark.nn.net import Net, build_net
+from sentispark.text.token_ids import FIRST_WORD
+from sentispark.train.batch_sizes import BatchSizeController
 from sentispark.train.config import TrainConfig, check_trainable, positive_weight
-from sentispark.train.events import Emit
-from sentispark.train.pace import Pace
+from sentispark.train.events import Emit, Event
+from sentispark.train.loss import WeightedLoss
 from sentispark.train.precision import products
 from sentispark.train.result import TrainedNet
-from sentispark.train.slowdown import Slowdown
-from sentispark.train.step import Stepper
+from sentispark.train.step import StepHook, Stepper
 from sentispark.train.trainer import Trainer
 from sentispark.train.vectors import read_vectors
 from sentispark.train.world import World
 
-__all__ = ["run_rank"]
+__all__ = ["new_trainer", "run_rank"]
 
 _log = logging.getLogger(__name__)
 
 
+def _silent(event: Event) -> None:
+    pass
+
+
 def run_rank(
-    config: TrainConfig, world: World, emit: Emit = lambda event: None, *, slowdown: Slowdown | None = None
+    config: TrainConfig, world: World, emit: Emit = _silent, *, before_step: StepHook | None = None
 ) -> TrainedNet:
     """Train as one rank of a world.
 
@@ -49,8 +54,8 @@ def run_rank(
         that no other rank waits for it.
     emit : callable
         Takes the first rank's events.
-    slowdown : Slowdown, optional
-        For measuring: what this rank's steps take longer.
+    before_step : callable, optional
+        Called at the beginning of each step, within the time that counts as this rank's own.
 
     Returns
     -------
@@ -67,9 +72,8 @@ def run_rank(
             check_trainable(dataset, config, world.size)
             net = _untrained(config, dataset)
             with world.joined(), products(config.train.precision):
-                return _train(
-                    config, world, dataset, stores, net, emit if world.is_first else lambda event: None, slowdown
-                )
+                # In a function of its own: the trainer's DDP must be gone before the process group is.
+                return _train(config, world, dataset, stores, net, emit if world.is_first else _silent, before_step)
     except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
         raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
 
@@ -91,57 +95,109 @@ def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 
 
-def _untrained(config: TrainConfig, dataset: Dataset) -> ReviewLSTM:
+def _untrained(config: TrainConfig, dataset: Dataset) -> Net:
     """The net before its first step, the same on every rank."""
     torch.manual_seed(config.train.seed)
-    net = ReviewLSTM(dataset.manifest.vocabulary_size, config.net)
+    net = build_net(dataset.manifest.vocabulary_size, config.net)
     if path := config.train.embedding_path:
+        if net.word_vectors is None:
+            raise OptionError("'embeddingPath' needs a net that has word vectors. This one has none. Leave it out.")
         token_ids, vectors = read_vectors(path, dataset, config.net.embedding_size)
-        _log.info("%d of %d words start from vectors of '%s'.", len(token_ids), len(dataset.word_list.words), path)
+        words = dataset.manifest.vocabulary_size - FIRST_WORD
+        _log.info("%d of %d words start from vectors of '%s'.", len(token_ids), words, path)
         with torch.no_grad():
-            net.embedding.weight[token_ids] = torch.from_numpy(vectors)
+            net.word_vectors[token_ids] = torch.from_numpy(vectors)
     return net
+
+
+def new_trainer(
+    config: TrainConfig,
+    world: World,
+    dataset: Dataset,
+    stores: Mapping[str, RowStore],
+    net: Net,
+    *,
+    emit: Emit = _silent,
+    before_step: StepHook | None = None,
+    after_step: Callable[[Trainer], None] = lambda trainer: None,
+) -> Trainer:
+    """A rank's trainer before its first step.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    world : World
+        Joined.
+    dataset : Dataset
+    stores : mapping of str to RowStore
+        `train`, and `validation`, which may have no rows.
+    net : Net
+        The same weights on every rank.
+    emit, before_step, after_step : callable
+        See `Trainer` and `Stepper`.
+    """
+    manifest, options = dataset.manifest, config.train
+    net.to(world.device)
+    stepper = Stepper(
+        net,
+        options,
+        world,
+        steps=options.max_epochs * epoch_steps(manifest.rows("train"), options.batch_size),
+        loss=WeightedLoss(positive_weight(dataset, options), manifest.mean_weight("train"), options.label_smoothing),
+        before_step=before_step,
+    )
+
+    def epoch_of(number: int) -> Epoch:
+        return SectionedEpoch(
+            stores["train"], global_batch=options.batch_size, seed=options.seed, epoch=number, trim=net.trims
+        )
+
+    return Trainer(
+        net,
+        stepper,
+        BatchSizeController(options, world, stepper.clock, config.sizes),
+        epoch_of,
+        stores["validation"],
+        options=options,
+        world=world,
+        emit=emit,
+        after_step=after_step,
+    )
 
 
 def _train(
     config: TrainConfig,
     world: World,
     dataset: Dataset,
-    stores: dict[str, RowStore],
-    net: ReviewLSTM,
+    stores: Mapping[str, RowStore],
+    net: Net,
     emit: Emit,
-    slowdown: Slowdown | None,
+    before_step: StepHook | None,
 ) -> TrainedNet:
-    manifest, options = dataset.manifest, config.train
-    net.to(world.device)
-    torch.manual_seed(options.seed * world.size + world.rank)  # each rank drops values of its own
-    stepper = Stepper(
-        net,
-        options,
-        world,
-        steps=options.max_epochs * epoch_steps(manifest.rows("train"), options.batch_size),
-        positive_weight=positive_weight(dataset, options),
-        mean_weight=manifest.mean_weight("train"),
-        slowdown=slowdown,
-    )
-    pace = Pace(options, world, stepper.clock, config.sizes)
+    trainer = new_trainer(config, world, dataset, stores, net, emit=emit, before_step=before_step)
+    trainer.train()
+    return _trained(config, world, dataset, trainer, reader=stores["train"].reader.name)
+
+
+def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Trainer, *, reader: str) -> TrainedNet:
+    manifest = dataset.manifest
     threads = world.gathered(np.array([torch.get_num_threads()])).ravel().astype(int).tolist()
-    history, state, kept = Trainer(net, stepper, pace, stores, options, world, emit).train()
+    weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.best.weights.items()}
     return TrainedNet(
         options=config.net,
         vocabulary_size=manifest.vocabulary_size,
         sequence_length=manifest.sequence_length,
-        weights=safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in state.items()}),
-        history=history,
+        weights=safetensors.torch.save(weights),
+        history=trainer.history,
         run={
             "workers": world.size,
-            "reader": stores["train"].reader.name,
+            "reader": reader,
             "backend": world.backend,
             "device": world.device.type,
             "threads": threads,
-            "kept_epoch": kept,
-            "batch_sizes": pace.record,
-            "options": dataclasses.asdict(options),
+            "kept_epoch": trainer.best.epoch,
+            "batch_sizes": [[begin, sizes] for begin, sizes in trainer.batch_sizes.record],
+            "options": dataclasses.asdict(config.train),
             "text_options": dict(manifest.text_options),
             "vocabulary_fingerprint": manifest.vocabulary_fingerprint,
             "versions": {"sentispark": __version__, "torch": torch.__version__, "python": platform.python_version()},

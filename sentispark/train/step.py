@@ -5,53 +5,57 @@ Every rank divides the sum of its rows' losses by the rows of the whole step, an
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from sentispark.dataset.batches import Batch
+from sentispark.nn.net import Net
 from sentispark.train.clock import StepClock
-from sentispark.train.config import TrainOptions
+from sentispark.train.loss import WeightedLoss
+from sentispark.train.optim import Optimizers
+from sentispark.train.options import TrainOptions
 from sentispark.train.precision import autocast
 from sentispark.train.reduce import Reducer
-from sentispark.train.schedule import learning_rate_factor, scaled_to_batch
-from sentispark.train.slowdown import Slowdown
+from sentispark.train.state import State
 from sentispark.train.world import World
 
-__all__ = ["Stepper", "Tensors", "optimizers_of", "takes_fused", "to_tensors"]
+__all__ = ["StepHook", "Stepper", "Tensors", "step_seed", "to_tensors"]
 
 # A batch's sequence, length, label and weight.
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 
+# Called with a step, counted over the whole training from 0, and this rank's rows in it.
+StepHook = Callable[[int, int], None]
+
 
 def to_tensors(batch: Batch, device: torch.device) -> Tensors:
-    """A batch as tensors on a device; a GPU fetches them by itself, without anybody waiting."""
-    columns = (torch.from_numpy(column) for column in batch)
-    if device.type == "cpu":
-        return tuple(columns)
-    return tuple(column.pin_memory().to(device, non_blocking=True) for column in columns)
+    """A batch as tensors on a device; a GPU fetches them by itself while the CPU goes on."""
+    sequence, length, label, weight = (_on(torch.from_numpy(column), device) for column in batch)
+    return sequence, length, label, weight
+
+
+def _on(column: Tensor, device: torch.device) -> Tensor:
+    return column if device.type == "cpu" else column.pin_memory().to(device, non_blocking=True)
 
 
 class Stepper:
-    """The net, its optimizer and its schedule.
+    """Takes the steps of a training.
 
     Parameters
     ----------
-    net : nn.Module
-        `(sequence, length) -> logits`, the same weights on every rank.
+    net : Net
+        The same weights on every rank.
     options : TrainOptions
     world : World
         Joined.
     steps : int
         Steps of the whole training.
-    positive_weight : float
-        Factor of a positive row's loss.
-    mean_weight : float
-        Mean weight of the dataset's rows; weights are divided by it, so that their scale does not matter.
-    slowdown : Slowdown, optional
-        For measuring: what steps take longer.
+    loss : WeightedLoss
+    before_step : callable, optional
+        Called at the beginning of each step, within the time that counts as this rank's own.
 
     Attributes
     ----------
@@ -61,38 +65,21 @@ class Stepper:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Net,
         options: TrainOptions,
         world: World,
         *,
         steps: int,
-        positive_weight: float = 1.0,
-        mean_weight: float = 1.0,
-        slowdown: Slowdown | None = None,
+        loss: WeightedLoss | None = None,
+        before_step: StepHook | None = None,
     ) -> None:
         self.clock = StepClock(world.device)
-        self._reducer = Reducer(net, world, self.clock, options.wire)
-        rate, warmup_share = scaled_to_batch(
-            options.learning_rate,
-            options.warmup_share,
-            batch_size=options.batch_size,
-            base_batch_size=options.base_batch_size,
-            scaling=options.learning_rate_scaling,
-        )
-        self._optimizers = optimizers_of(net, options, rate)
-
-        def factor(step: int) -> float:
-            return learning_rate_factor(
-                min(step, steps - 1), steps, schedule=options.schedule, warmup_share=warmup_share
-            )
-
-        self._schedules = [torch.optim.lr_scheduler.LambdaLR(each, factor) for each in self._optimizers]
-        self._clip = None if options.gradient_clip == "none" else options.gradient_clip
-        self._positive_weight = torch.tensor(positive_weight, device=world.device)
-        self._mean_weight, self._smoothing = mean_weight, options.label_smoothing
-        self._slowdown, self._step = slowdown or Slowdown(), 0
-        self._precision = options.precision
-        self._part_rows = options.batch_size if options.part_size == "none" else options.part_size
+        self._net, self._world, self._step = net, world, 0
+        self._reducer = Reducer(net, world, self.clock, options.gradient_wire)
+        self._optimizers = Optimizers(net, options, batch_size=options.batch_size, steps=steps)
+        self._loss, self._before_step = loss or WeightedLoss(), before_step
+        self._precision, self._seed = options.precision, options.seed
+        self._micro_batch_rows = options.micro_batch_size or options.batch_size
 
     def __call__(self, batch: Tensors, step_rows: int) -> Tensor:
         """Take one step.
@@ -110,65 +97,52 @@ class Stepper:
             The sum of the weighted losses of this rank's rows.
         """
         self.clock.begin()
-        self._slowdown.wait(self._step, len(batch[0]))
+        if self._before_step:
+            self._before_step(self._step, len(batch[0]))
+        torch.manual_seed(step_seed(self._seed, self._step, self._world.rank))
         self._reducer.begin(batch[0])
-        for optimizer in self._optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        *first, last = zip(*(column.split(self._part_rows) for column in batch), strict=True)
-        with self._reducer.held_back():
-            sums = [self._backward(part, step_rows) for part in first]
+        self._optimizers.zero_grad()
+        *first, last = zip(*(column.split(self._micro_batch_rows) for column in batch), strict=True)
+        with self._reducer.no_sync():
+            sums = [self._backward(micro_batch, step_rows) for micro_batch in first]
         sums.append(self._backward(last, step_rows))
         self._reducer.finish()
-        if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._reducer.module.parameters(), self._clip)
-        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
-            optimizer.step()
-            schedule.step()
+        self._optimizers.step(self._step)
         self._step += 1
         return torch.stack(sums).sum()
 
-    def _backward(self, part: Tensors, step_rows: int) -> Tensor:
+    def _backward(self, micro_batch: Tensors, step_rows: int) -> Tensor:
         """Add the gradients of some rows; gives the sum of their losses."""
-        sequence, length, label, weight = part
-        label = label * (1 - self._smoothing) + 0.5 * self._smoothing
+        sequence, length, label, weight = micro_batch
         with autocast(sequence.device, self._precision):
             logits = self._reducer.module(sequence, length)
-        losses = functional.binary_cross_entropy_with_logits(
-            logits.to(label.dtype), label, reduction="none", pos_weight=self._positive_weight
-        )
-        loss_sum = (losses * weight).sum() / self._mean_weight
-        (loss_sum / step_rows).backward()
+        loss_sum = self._loss(logits, label, weight)
+        (loss_sum / step_rows).backward()  # type: ignore[no-untyped-call]
         return loss_sum.detach()
 
+    def state(self) -> State:
+        """The weights, what the optimizers and the reducer keep, and the number of steps that were taken."""
+        weights = {name: tensor.detach().clone() for name, tensor in self._net.state_dict().items()}
+        parts = {
+            "weights": State({"step": self._step}, weights),
+            "optimizers": self._optimizers.state(),
+            "reducer": self._reducer.state(),
+        }
+        return State.joined(parts)
 
-def optimizers_of(net: nn.Module, options: TrainOptions, rate: float) -> list[torch.optim.Optimizer]:
-    """One for the net, and Adagrad for its linear part: few steps have a gradient for most of its weights.
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave, maybe on another number of ranks."""
+        weights = state.part("weights")
+        self._step = weights.values["step"]
+        self._net.load_state_dict(weights.tensors)
+        self._optimizers.restore(state.part("optimizers"))
+        self._reducer.restore(state.part("reducer"))
 
-    AdamW goes on moving a weight for many steps after its only gradient, some 30 times as far as Adagrad (Duchi et al.
-    2011) with the same learning rate.
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of what is random in a rank's step: dropout.
+
+    >>> step_seed(0, 1, 0) != step_seed(0, 0, 1)
+    True
     """
-    wide = [parameter for name, parameter in net.named_parameters() if name.startswith("wide.")]
-    deep = [parameter for name, parameter in net.named_parameters() if not name.startswith("wide.")]
-    if options.optimizer == "sgd":
-        first = torch.optim.SGD(deep, lr=rate, momentum=options.momentum, weight_decay=options.weight_decay)
-    else:
-        first = _fastest(torch.optim.AdamW, deep, lr=rate, weight_decay=options.weight_decay)
-    scale = rate / options.learning_rate
-    return [first, *([_fastest(torch.optim.Adagrad, wide, lr=options.wide_learning_rate * scale)] if wide else [])]
-
-
-def _fastest(kind: type[torch.optim.Optimizer], parameters: list[nn.Parameter], **options) -> torch.optim.Optimizer:
-    fused = all(takes_fused(kind, device) for device in {parameter.device for parameter in parameters})
-    return kind(parameters, fused=fused, **options)
-
-
-@functools.cache
-def takes_fused(kind: type[torch.optim.Optimizer], device: torch.device) -> bool:
-    """Whether this torch has an optimizer in one kernel for a device: it says so at a step, and not before."""
-    one = nn.Parameter(torch.zeros(1, device=device))
-    one.grad = torch.zeros_like(one)
-    try:
-        kind([one], fused=True).step()
-    except (RuntimeError, NotImplementedError, TypeError):
-        return False
-    return True
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])

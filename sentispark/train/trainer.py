@@ -5,162 +5,235 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sentispark.dataset.batches import Epoch
 from sentispark.dataset.store import RowStore
 from sentispark.errors import TrainingError
-from sentispark.evaluate.metrics import Tally, measures, tally
-from sentispark.train.config import TrainOptions
-from sentispark.train.data import Ahead, evaluation_batches
-from sentispark.train.events import Emit, Throttle
-from sentispark.train.pace import Pace
-from sentispark.train.step import Stepper, to_tensors
+from sentispark.evaluate.metrics import Measures
+from sentispark.nn.net import Net
+from sentispark.train.batch_sizes import BatchSizeController
+from sentispark.train.evaluation import evaluate
+from sentispark.train.events import BalanceDecision, Emit, EpochEntry, Throttle
+from sentispark.train.options import StoppingOptions
+from sentispark.train.prefetch import PrefetchedBatches
+from sentispark.train.state import State
+from sentispark.train.step import Stepper
 from sentispark.train.world import World
 
-__all__ = ["Trainer", "evaluate"]
+__all__ = ["Best", "EpochTotals", "Trainer"]
 
-EVALUATION_BATCH = 512
-# Of an epoch in the history, beside those that moved rows.
-DECISIONS_KEPT = 50
+# Decisions of an epoch in the history, in addition to those that moved rows.
+_DECISIONS_KEPT = 50
 
 
 @dataclasses.dataclass
+class EpochTotals:
+    """What this rank has accumulated over the steps of an epoch so far."""
+
+    loss_sum: Tensor  # float64 of shape ()
+    step: int = 0
+    rows: int = 0  # of all ranks
+    seconds: float = 0.0
+    seconds_without_data: float = 0.0
+    seconds_for_ranks: float = 0.0
+    decisions: list[BalanceDecision] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The epoch whose weights are kept, from 1, or 0 before there is one; its loss and its weights."""
+
+    epoch: int = 0
+    loss: float = math.inf
+    weights: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
 class Trainer:
     """One rank's training.
 
-    Attributes
+    Parameters
     ----------
-    net : ReviewLSTM
+    net : Net
         The same weights on every rank.
     stepper : Stepper
         Made of that net.
-    pace : Pace
+    batch_sizes : BatchSizeController
         With the stepper's clock.
-    stores : dict of str to RowStore
-        `train`, and `validation`, which may have no rows.
-    options : TrainOptions
+    epoch_of : callable
+        The steps of an epoch, by its number from 1; every epoch has the same number of steps.
+    validation : RowStore
+        May have no rows.
+    options : StoppingOptions
     world : World
         Joined.
     emit : callable
         Takes events; only the first rank's should reach anybody.
+    after_step : callable, optional
+        Called with this trainer after each step, where `state` may be asked for.
+
+    Attributes
+    ----------
+    history : list of EpochEntry
+        One entry for each epoch that has ended.
+    best : Best
+    batch_sizes : BatchSizeController
     """
 
-    net: nn.Module
-    stepper: Stepper
-    pace: Pace
-    stores: dict[str, RowStore]
-    options: TrainOptions
-    world: World
-    emit: Emit
+    def __init__(
+        self,
+        net: Net,
+        stepper: Stepper,
+        batch_sizes: BatchSizeController,
+        epoch_of: Callable[[int], Epoch],
+        validation: RowStore,
+        *,
+        options: StoppingOptions,
+        world: World,
+        emit: Emit = lambda event: None,
+        after_step: Callable[[Trainer], None] = lambda trainer: None,
+    ) -> None:
+        self.net, self.history, self.best = net, list[EpochEntry](), Best()
+        self.batch_sizes = batch_sizes
+        self._stepper, self._epoch_of, self._validation = stepper, epoch_of, validation
+        self._options, self._world, self._emit, self._after_step = options, world, emit, after_step
+        self._totals = self._no_totals()
 
-    def train(self) -> tuple[list[dict[str, Any]], dict[str, Tensor], int]:
-        """Train the net for all epochs.
+    def train(self) -> None:
+        """Train the net for all epochs that are left, or until the validation says that it is enough."""
+        while len(self.history) < self._options.max_epochs and not self._enough():
+            entry = self.epoch()
+            self._emit({"kind": "epoch", **entry})
 
-        Returns
-        -------
-        history : list of dict
-            One entry an epoch.
-        state : dict of str to Tensor
-            The weights that are kept.
-        kept : int
-            The epoch they are of, from 1.
-        """
-        history, best, state, kept = [], math.inf, {}, 0
-        for epoch in range(1, self.options.max_epochs + 1):
-            entry = self.epoch(epoch)
-            history.append(entry)
-            self.emit({"kind": "epoch", **entry})
-            loss = entry["validation"]["log_loss"] if entry["validation"] and self.options.keep == "best" else -epoch
-            if loss < best:
-                best, kept = loss, epoch
-                state = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
-            if self._enough(history):
-                break
-        return history, state, kept
-
-    def epoch(self, number: int) -> dict[str, Any]:
-        """Take the steps of one epoch and judge the net; gives the entry of the history."""
-        started, waited_before = time.perf_counter(), self.pace.seconds[1]
-        rows = len(self.stores["train"])
-        loss_sum, waited_for_data, decisions = self._steps(number)
-        loss = float(self.world.total(np.array([float(loss_sum)]))[0]) / rows
+    def epoch(self) -> EpochEntry:
+        """Take the steps that are left of the next epoch and evaluate the net; gives the entry of the history."""
+        number = len(self.history) + 1
+        started = time.perf_counter() - self._totals.seconds
+        self._steps(number, started)
+        totals, self._totals = self._totals, self._no_totals()
+        loss = float(self._world.total(np.array([float(totals.loss_sum)]))[0]) / totals.rows
         if not math.isfinite(loss):
             raise TrainingError(f"The loss of epoch {number} is {loss}. Lower the learning rate or clip gradients.")
         seconds = time.perf_counter() - started
-        waited = np.array([waited_for_data, self.pace.seconds[1] - waited_before]) / seconds
-        shares = self.world.total(waited) / self.world.size
-        return {
+        waited = np.array([totals.seconds_without_data, totals.seconds_for_ranks]) / seconds
+        shares = self._world.total(waited) / self._world.size
+        entry: EpochEntry = {
             "epoch": number,
             "train_loss": loss,
-            "validation": self._validation(),
+            "validation": self._evaluated(),
             "seconds": round(seconds, 3),
-            "rows_per_second": round(rows / seconds, 1),
+            "rows_per_second": round(totals.rows / seconds, 1),
             "data_wait_share": round(float(shares[0]), 4),
             "rank_wait_share": round(float(shares[1]), 4),
-            "batch_sizes": self.pace.sizes.tolist(),
-            "balance": decisions,
+            "batch_sizes": self.batch_sizes.upcoming.tolist(),
+            "balance": totals.decisions,
         }
+        self.history.append(entry)
+        self._keep_best(entry)
+        return entry
 
-    def _steps(self, number: int) -> tuple[Tensor, float, list[dict[str, Any]]]:
-        """The steps of an epoch: this rank's sum of losses, its seconds without data, and decisions on sizes."""
-        self.net.train()
-        options, progress, decisions = self.options, Throttle(self.emit), []
-        epoch = Epoch(
-            self.stores["train"],
-            global_batch=options.batch_size,
-            seed=options.seed,
-            epoch=number,
-            trim=self.net.trims,
+    def state(self) -> State:
+        """What it takes to go on after the last step as if nothing had happened; asked for on all ranks at once."""
+        totals = self._totals
+        sums = self._world.gathered(
+            np.array([float(totals.loss_sum), totals.seconds_without_data, totals.seconds_for_ranks])
         )
-        batches = Ahead(epoch, self.world, self.pace.sizes)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.world.device)
-        for step, (batch, step_rows) in enumerate(batches, start=1):
-            loss_sum += self.stepper(batch, step_rows)
-            decision = self.pace.stepped(len(batch[0]), epoch_ends=step == epoch.steps)
-            batches.sizes = self.pace.sizes
-            if decision:
-                self.emit({"kind": "balance", "epoch": number, **decision})
-                if decision["moved"] or step * DECISIONS_KEPT >= len(decisions) * epoch.steps:
-                    decisions.append(decision)
-            progress({"kind": "progress", "epoch": number, "step": step, "steps": epoch.steps})
-        return loss_sum, batches.seconds_waited, decisions
+        values: dict[str, Any] = {
+            "step": totals.step,
+            "rows": totals.rows,
+            "seconds": totals.seconds,
+            "sums": sums.tolist(),
+            "decisions": [*totals.decisions],
+            "history": [*self.history],
+            "best": {"epoch": self.best.epoch, "loss": self.best.loss},
+        }
+        own = State(values, {name: tensor.clone() for name, tensor in self.best.weights.items()})
+        return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": self.batch_sizes.state()})
 
-    def _enough(self, history: list[dict[str, Any]]) -> bool:
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave, maybe on another number of ranks."""
+        own = state.part("trainer")
+        values = own.values
+        sums = np.array(values["sums"])
+        if len(sums) != self._world.size:  # the first rank stands for all that there were
+            sums = np.concatenate([sums.sum(axis=0, keepdims=True), np.zeros((self._world.size - 1, 3))])
+        loss_sum, without_data, for_ranks = sums[self._world.rank].tolist()
+        self._totals = EpochTotals(
+            torch.tensor(loss_sum, dtype=torch.float64, device=self._world.device),
+            values["step"],
+            values["rows"],
+            values["seconds"],
+            without_data,
+            for_ranks,
+            [*values["decisions"]],
+        )
+        self.history = [*values["history"]]
+        weights = {name: tensor.clone() for name, tensor in own.tensors.items()}
+        self.best = Best(values["best"]["epoch"], values["best"]["loss"], weights)
+        self._stepper.restore(state.part("stepper"))
+        self.batch_sizes.restore(state.part("batch_sizes"))
+
+    def _no_totals(self) -> EpochTotals:
+        return EpochTotals(torch.zeros((), dtype=torch.float64, device=self._world.device))
+
+    def _steps(self, number: int, started: float) -> None:
+        """Take the steps of an epoch that are left."""
+        self.net.train()
+        epoch, totals, progress = self._epoch_of(number), self._totals, Throttle(self._emit)
+        before = (number - 1) * epoch.steps
+        batches = PrefetchedBatches(
+            epoch, self._world, lambda step: self.batch_sizes.sizes_at(before + step), first=totals.step
+        )
+        without_data = totals.seconds_without_data
+        for_ranks = totals.seconds_for_ranks - self.batch_sizes.seconds[1]
+        for batch, step_rows in batches:
+            totals.loss_sum += self._stepper(batch, step_rows)
+            totals.step += 1
+            totals.rows += step_rows
+            self._decide(number, len(batch[0]), epoch.steps)
+            totals.seconds = time.perf_counter() - started
+            totals.seconds_without_data = without_data + batches.seconds_waited
+            totals.seconds_for_ranks = for_ranks + self.batch_sizes.seconds[1]
+            progress({"kind": "progress", "epoch": number, "step": totals.step, "steps": epoch.steps})
+            self._after_step(self)
+
+    def _decide(self, number: int, rows: int, steps: int) -> None:
+        """After a step with that many of this rank's rows; some of the decisions go into the history."""
+        totals = self._totals
+        decision = self.batch_sizes.after_step(rows, epoch_ends=totals.step == steps)
+        if decision:
+            self._emit({"kind": "balance", "epoch": number, **decision})
+            if decision["moved"] or totals.step * _DECISIONS_KEPT >= len(totals.decisions) * steps:
+                totals.decisions.append(decision)
+
+    def _keep_best(self, entry: EpochEntry) -> None:
+        loss = _log_loss(entry)
+        if loss is None or self._options.keep == "last":
+            loss = -float(entry["epoch"])
+        if loss < self.best.loss:
+            weights = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
+            self.best = Best(entry["epoch"], loss, weights)
+
+    def _enough(self) -> bool:
         """Whether the validation loss is low enough, or has not fallen for long enough, to end the training."""
-        losses = [entry["validation"]["log_loss"] for entry in history if entry["validation"]]
-        target, patience = self.options.target_loss, self.options.patience
-        if target != "none" and losses[-1] <= target:
+        losses = [loss for entry in self.history if (loss := _log_loss(entry)) is not None]
+        target, patience = self._options.target_loss, self._options.patience
+        if not losses:
+            return False
+        if target is not None and losses[-1] <= target:
             return True
-        return patience != "none" and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
+        return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
-    def _validation(self) -> dict[str, Any] | None:
-        store = self.stores["validation"]
-        return evaluate(self.net, store, self.world, sizes=self.pace.sizes) if len(store) else None
+    def _evaluated(self) -> Measures | None:
+        if not len(self._validation):
+            return None
+        return evaluate(self.net, self._validation, self._world, sizes=self.batch_sizes.upcoming)
 
 
-@torch.no_grad()
-def evaluate(net: nn.Module, store: RowStore, world: World, *, sizes: np.ndarray | None = None) -> dict[str, Any]:
-    """The measures of the net on all rows of a store, each rank judging its share; the same on every rank.
-
-    Parameters
-    ----------
-    net : nn.Module
-    store : RowStore
-    world : World
-        Joined.
-    sizes : ndarray of shape (W,), optional
-        The ranks' batch sizes, which tell how fast they are; None means equal ones.
-    """
-    net.eval()
-    own = Tally.empty()
-    sizes = np.ones(world.size, np.int64) if sizes is None else sizes
-    for batch in evaluation_batches(store, rank=world.rank, sizes=sizes, batch_rows=EVALUATION_BATCH, trim=net.trims):
-        sequence, length, _, _ = to_tensors(batch, world.device)
-        own = own + tally(net(sequence, length).float().cpu().numpy(), batch.label)
-    world.meet()  # a share may have to be read first
-    return measures(Tally.from_array(world.total(own.to_array())))
+def _log_loss(entry: EpochEntry) -> float | None:
+    return entry["validation"] and entry["validation"]["log_loss"]

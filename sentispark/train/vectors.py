@@ -1,4 +1,4 @@
-"""Word vectors that somebody has trained already, from their text file: one word a line, its numbers behind it."""
+"""Pretrained word vectors from a text file: one word a line, its numbers behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from sentispark.dataset.dataset import Dataset
 from sentispark.errors import OptionError
 from sentispark.files import Folder
-from sentispark.text.kernels import FIRST_WORD
+from sentispark.text.token_ids import FIRST_WORD
 
 __all__ = ["check_vectors", "read_vectors"]
 
@@ -50,7 +50,8 @@ def read_vectors(path: str, dataset: Dataset, size: int) -> tuple[np.ndarray, np
     OptionError
         If the file is gone, is no such text, or has vectors of another size.
     """
-    ids = {word.encode(): token_id for token_id, word in enumerate(dataset.word_list.words, start=FIRST_WORD)}
+    words = dataset.word_list.words if dataset.word_list else ()
+    ids = {word.encode(): token_id for token_id, word in enumerate(words, start=FIRST_WORD)}
     found: dict[int, np.ndarray] = {}
     for word, numbers in _vectors(path, size):
         if word in ids and ids[word] not in found:

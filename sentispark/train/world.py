@@ -11,6 +11,7 @@ import socket
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ import torch
 # (their defaults are the group of that moment), and its threads may abort the process when Python ends.
 import torch.distributed.nn
 from torch import distributed
+from torch.distributed import Store, rendezvous  # type: ignore[attr-defined]  # torch exports them and does not say so
 
 from sentispark.train.cores import asked_threads, cores_here, thread_count
 from sentispark.train.gathering import Told, agreed_gpus, gpus_here
@@ -68,7 +70,7 @@ class World:
     device: torch.device = CPU
     backend: str = "gloo"
     threads: int | None = None
-    store: distributed.Store | None = None
+    store: Store | None = None
     address: str | None = None
     _meetings: Iterator[int] = dataclasses.field(default_factory=itertools.count, repr=False, compare=False)
 
@@ -114,14 +116,14 @@ class World:
 
     def meet(self) -> None:
         """Return once every rank has come here, however late: for what takes some ranks far longer than others."""
-        if self.size == 1:
+        store, place = self.store, f"sentispark/meeting {next(self._meetings)}"
+        if store is None:
             return
-        place = f"sentispark/meeting {next(self._meetings)}"
-        self.store.set(f"{place}/{self.rank}", "")
-        if self.store.add(place, 1) == self.size:
-            self.store.set(f"{place}/all", "")
-        while not _came(self.store, f"{place}/all", REMINDER):
-            missing = [rank for rank in range(self.size) if not self.store.check([f"{place}/{rank}"])]
+        store.set(f"{place}/{self.rank}", "")
+        if store.add(place, 1) == self.size:
+            store.set(f"{place}/all", "")
+        while not _came(store, f"{place}/all", REMINDER):
+            missing = [rank for rank in range(self.size) if not store.check([f"{place}/{rank}"])]
             _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
     def wait_for_all(self) -> None:
@@ -136,7 +138,7 @@ class World:
         # float64 sums of counts are exact, so the order in which ranks are added does not matter.
         tensor = torch.from_numpy(np.array(array, np.float64)).to(self.device)
         distributed.all_reduce(tensor)
-        return tensor.cpu().numpy()
+        return np.asarray(tensor.cpu().numpy())
 
     def gathered(self, values: np.ndarray) -> np.ndarray:
         """The values of all ranks, float64 of shape (W, k), from k on each; the same on every rank."""
@@ -145,12 +147,12 @@ class World:
         return self.total(table)
 
 
-def _came(store: distributed.Store, key: str, patience: timedelta) -> bool:
+def _came(store: Store, key: str, patience: timedelta) -> bool:
     """Whether a key is set in the store within some time; raises what the store says if it is gone."""
     try:
         store.wait([key], patience)
     except RuntimeError:
-        return store.check([key])
+        return bool(store.check([key]))
     return True
 
 
@@ -181,7 +183,7 @@ def address_here(known_as: str, peers: list[str]) -> str | None:
     return own_address(known_as, peers, interfaces_here(), resolve=resolved, towards=source_towards)
 
 
-def told_here(host: str, wanted: str, environ: Mapping[str, str], **more) -> Told:
+def told_here(host: str, wanted: str, environ: Mapping[str, str], **more: Any) -> Told:
     """What this rank tells the others; of GPUs nothing where none is wanted."""
     gpus = () if wanted == "cpu" else gpus_here()
     return Told(host, gpus=gpus, listed=environ.get("CUDA_VISIBLE_DEVICES"), **more)
@@ -201,16 +203,17 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
     host = f"{socket.gethostname()} (host {environ['GROUP_RANK']})" if "GROUP_RANK" in environ else socket.gethostname()
     many = size > local_size
     own = told_here(host, device, environ, address=_address_towards(environ["MASTER_ADDR"]) if many else None)
-    store, told = None, [own]
+    store: Store | None = None
+    told = [own]
     if size > 1:
-        store, _, _ = next(distributed.rendezvous("env://", rank, size, timeout=PATIENCE))
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))  # type: ignore[no-untyped-call]
         store.set(f"sentispark/told/{rank}", own.to_json())
         told = [Told.from_json(store.get(f"sentispark/told/{other}").decode()) for other in range(size)]
     gpus = agreed_gpus(told, device)
     return World(
         rank=rank,
         size=size,
-        device=device_of(gpus and gpus[rank]),
+        device=device_of(gpus[rank] if gpus else None),
         backend="nccl" if gpus else "gloo",
         threads=rank_threads(environ, ranks=local_size),
         store=store,

@@ -3,7 +3,7 @@
 import pytest
 
 from sentispark.bench.balance import CASES, best_sizes, measure_cases
-from sentispark.train.slowdown import Slowdown
+from sentispark.bench.slowdown import Slowdown
 from tests.helpers.toy import toy_rows, write_toy
 
 

@@ -5,7 +5,8 @@ import pytest
 from sentispark.bench.train import compare_with_bare_loop, double_the_rows, measure
 from sentispark.errors import InputError
 from sentispark.nn.options import NetOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 from tests.helpers.toy import toy_rows, write_toy
 
 NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=50)

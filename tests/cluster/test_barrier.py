@@ -14,7 +14,8 @@ from py4j.protocol import Py4JError
 from sentispark.cluster.barrier import _collected, train_on_cluster
 from sentispark.errors import SetupError, TrainingError
 from sentispark.nn.options import NetOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 from tests.helpers.ranks import train_ranks
 from tests.helpers.toy import toy_rows, write_toy
 
@@ -107,7 +108,7 @@ def test_a_chunk_that_only_one_rank_reads_and_cannot_is_named_with_that_rank(spa
 
 @pytest.mark.timeout(60)
 def test_a_loss_that_is_no_number_ends_the_stage(spark, toy):
-    options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=1e30, gradient_clip="none")
+    options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=1e30, gradient_clip=None)
     with pytest.raises(TrainingError) as caught:
         train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
     assert str(caught.value).endswith(

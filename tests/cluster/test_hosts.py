@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sentispark.nn.options import NetOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.options import TrainOptions
 from tests.helpers.hosts import hosts
 from tests.helpers.ranks import train_ranks
 from tests.helpers.spark_hosts import ROOT, spark_hosts

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentispark.dataset.batches import SECTION_STEPS, Epoch, epoch_steps, make_batch
+from sentispark.dataset.batches import SECTION_STEPS, SectionedEpoch, epoch_steps, make_batch
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader, ChunkArrays
 from sentispark.dataset.store import RowStore
@@ -34,7 +34,7 @@ class Rows:
 
 
 def epoch_of(rows, global_batch, *, seed=0, epoch=1, trim=True):
-    return Epoch(Rows(rows), global_batch=global_batch, seed=seed, epoch=epoch, trim=trim)
+    return SectionedEpoch(Rows(rows), global_batch=global_batch, seed=seed, epoch=epoch, trim=trim)
 
 
 def numbers(batch):
@@ -179,7 +179,7 @@ def test_a_rank_opens_its_own_chunks_alone(tmp_path):
         read.clear()
         with RowStore(open_dataset(path), "train", Noting()) as store:
             for number in (1, 2):
-                epoch = Epoch(store, global_batch=64, seed=0, epoch=number)
+                epoch = SectionedEpoch(store, global_batch=64, seed=0, epoch=number)
                 parts = [epoch.batch(step, [32, 32], rank) for step in range(epoch.steps)]
         used += [row for part in parts for row in numbers(part)]
         assert sorted(read) == [f"train/chunk-{number:06d}.parquet" for number in (2 * rank, 2 * rank + 1)]

@@ -11,7 +11,7 @@ from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
-from sentispark.train.config import TrainOptions
+from sentispark.train.options import TrainOptions
 
 ALL = [ReviewOptions, TextOptions, NetOptions, TrainOptions, FitOptions, PredictOptions]
 
@@ -41,7 +41,7 @@ def test_no_flags_give_the_defaults(options_class):
         (ReviewOptions, ["--rating-scale=-1-1"], "rating_scale", "-1-1"),
         (TrainOptions, ["--patience", "2"], "patience", 2),
         (TrainOptions, ["--target-loss", "0.3"], "target_loss", 0.3),
-        (TrainOptions, ["--part-size", "64"], "part_size", 64),
+        (TrainOptions, ["--micro-batch-size", "64"], "micro_batch_size", 64),
         (ReviewOptions, ["--text-col", "7"], "text_col", "7"),
         (NetOptions, ["--no-bidirectional"], "bidirectional", False),
         (NetOptions, ["--head-layers", "32,16"], "head_layers", (32, 16)),

@@ -15,8 +15,8 @@ import torch
 from sentispark import LSTMClassificationModel
 from sentispark.errors import InputError, SetupError
 from sentispark.ml.export import onnx_of, torch_program_of
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions, reference_net
+from sentispark.nn.recurrent import RecurrentNet
 from sentispark.train.result import TrainedNet
 
 WORDS, L = 30, 12
@@ -33,7 +33,7 @@ NETS = {
 @pytest.fixture(scope="module", params=NETS)
 def trained(request):
     torch.manual_seed(0)
-    net = ReviewLSTM(WORDS, NETS[request.param])
+    net = RecurrentNet(WORDS, NETS[request.param])
     state = {name: torch.randn_like(value) for name, value in net.state_dict().items()}
     return TrainedNet(NETS[request.param], WORDS, L, safetensors.torch.save(state), history=[], run={})
 

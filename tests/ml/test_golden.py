@@ -6,6 +6,7 @@ people have: make the new version read the old format, and add a folder for the 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
 
-from sentispark import TextPredictor
+from sentispark import LSTMClassifier, TextPredictor
+from sentispark.ml.options import FitOptions
 from sentispark.ml.pipeline import load_pipeline
+from sentispark.nn.options import NetOptions
+from sentispark.spark.params import options_from
+from sentispark.train.options import TrainOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = sorted(path.name for path in GOLDEN.glob("pipeline-*"))
@@ -39,4 +44,17 @@ def test_a_saved_pipeline_of_an_older_version_gives_what_it_gave(spark, name):
         assert len(pipeline.stages[-1].summary.history) == expected["epochs"]
     np.testing.assert_allclose(
         TextPredictor.load(path).probability(expected["texts"]), expected["probability"], atol=1e-6
+    )
+
+
+def test_a_saved_estimator_of_an_older_version_is_what_it_was(spark):
+    """Params were renamed, and some of its defaults were written otherwise."""
+    classifier = LSTMClassifier.load(str(GOLDEN / "estimator-1"))
+    assert classifier.getMicroBatchSize() == 8
+    assert classifier.getGradientWire() == "rows"
+    options, expected = options_from(classifier, TrainOptions), TrainOptions(max_epochs=2, batch_size=20)
+    assert options == dataclasses.replace(expected, micro_batch_size=8, gradient_wire="rows")
+    assert options_from(classifier, FitOptions) == FitOptions()
+    assert options_from(classifier, NetOptions) == NetOptions(
+        hidden_size=6, embedding_size=5, wide_size=100, num_layers=2
     )

@@ -9,8 +9,8 @@ import torch
 
 from sentispark.ml import inference
 from sentispark.ml.inference import Predictor
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
+from sentispark.nn.recurrent import RecurrentNet
 from sentispark.train import gathering
 from sentispark.train.result import TrainedNet
 
@@ -21,7 +21,7 @@ def new_predictor():
     """A predictor of a net with weights of its own."""
     import safetensors.torch
 
-    weights = safetensors.torch.save(ReviewLSTM(10, NET).state_dict())
+    weights = safetensors.torch.save(RecurrentNet(10, NET).state_dict())
     return Predictor(TrainedNet(NET, 10, 4, weights, history=[], run={}))
 
 

@@ -398,9 +398,9 @@ class TestSaving:
 
     def test_a_newer_format_is_told(self, path):
         net = json.loads((path / "net.json").read_text())
-        (path / "net.json").write_text(json.dumps({**net, "format_version": 2}))
+        (path / "net.json").write_text(json.dumps({**net, "format_version": 3}))
         assert sentence(DatasetError, LSTMClassificationModel.load, str(path)) == (
-            f"'{path}' must be of format version 1 or earlier. It is of 2. "
+            f"'{path}' must be of format version 2 or earlier. It is of 3. "
             "Use the version of sentispark that wrote it, or a newer one."
         )
 

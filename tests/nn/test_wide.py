@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
+from sentispark.nn.recurrent import RecurrentNet
 from sentispark.nn.wide import WideLinear
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -75,7 +75,7 @@ def test_few_pairs_share_a_weight():
 def test_the_net_adds_it_to_its_own_logit():
     options = NetOptions(embedding_size=4, hidden_size=3, wide_size=50)
     torch.manual_seed(0)
-    net = ReviewLSTM(30, options).eval()
+    net = RecurrentNet(30, options).eval()
     sequence, length = torch.tensor([[5, 6, 7, 0], [8, 0, 0, 0], [0, 0, 0, 0]]), torch.tensor([3, 1, 0])
     alone = net(sequence, length)
     net.wide = wide_of(50)
@@ -83,5 +83,5 @@ def test_the_net_adds_it_to_its_own_logit():
 
 
 def test_without_a_size_there_is_none():
-    net = ReviewLSTM(30, NetOptions(wide_size=0))
+    net = RecurrentNet(30, NetOptions(wide_size=0))
     assert not any(name.startswith("wide") for name, _ in net.named_parameters())

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentispark.train.balance import Balancer, EpochBalancer, equal_finish, fitted, relative
+from sentispark.train.balance import Balancer, EpochBalancer
+from sentispark.train.step_cost import equal_finish, fit_cost_line, relative_step_times
 
 NO_BOUNDS = {"low": np.zeros(8, np.int64), "high": np.full(8, 10**6)}
 
@@ -53,18 +54,18 @@ class TestRelative:
     """The ranks' times beside each other, and how well they are known."""
 
     def test_steps_of_more_work_tell_the_same_as_others(self):
-        times, error = relative(np.array([[1.0, 4.0], [2.0, 8.0], [0.5, 2.0]]))
+        times, error = relative_step_times(np.array([[1.0, 4.0], [2.0, 8.0], [0.5, 2.0]]))
         assert times.tolist() == pytest.approx([0.5, 2.0])
         assert error == pytest.approx(0)
 
     def test_the_error_is_that_of_a_median_of_normal_values(self):
         rng = np.random.default_rng(0)
-        windows = [relative(np.exp(rng.normal(0, 0.05, (25, 2)))) for _ in range(2000)]
+        windows = [relative_step_times(np.exp(rng.normal(0, 0.05, (25, 2)))) for _ in range(2000)]
         medians = [times[0] for times, _ in windows]
         assert np.mean([error for _, error in windows]) == pytest.approx(np.std(medians), rel=0.15)
 
     def test_an_outlier_does_not_count(self):
-        times, error = relative(np.array([[1.0, 1.0]] * 4 + [[99.0, 1.0]]))
+        times, error = relative_step_times(np.array([[1.0, 1.0]] * 4 + [[99.0, 1.0]]))
         assert times.tolist() == [1.0, 1.0]
         assert error == 0
 
@@ -74,15 +75,15 @@ class TestFitting:
 
     @given(st.floats(0, 4), st.floats(0.5, 4), st.integers(10, 50), st.integers(60, 99))
     def test_two_exact_points_give_the_line_unless_it_leaves_the_bounds(self, fixed, per_row, few, many):
-        found = fitted([(few, fixed + per_row * few), (many, fixed + per_row * many)], 1.0)
+        found = fit_cost_line([(few, fixed + per_row * few), (many, fixed + per_row * many)], 1.0)
         assert found == pytest.approx((fixed, per_row))
 
     def test_one_size_alone_is_cut_by_the_share(self):
-        assert fitted([(10, 4.0)], 1.0) == pytest.approx((0.0, 0.4))
-        assert fitted([(10, 4.0), (10, 4.4)], 0.25) == pytest.approx((3.3, 0.11))
+        assert fit_cost_line([(10, 4.0)], 1.0) == pytest.approx((0.0, 0.4))
+        assert fit_cost_line([(10, 4.0), (10, 4.4)], 0.25) == pytest.approx((3.3, 0.11))
 
     def test_a_line_that_falls_counts_as_mostly_fixed(self):
-        assert fitted([(10, 4.0), (20, 3.0)], 1.0) == pytest.approx((2.4, 0.03))
+        assert fit_cost_line([(10, 4.0), (20, 3.0)], 1.0) == pytest.approx((2.4, 0.03))
 
 
 GLOBAL = 2048

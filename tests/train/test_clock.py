@@ -1,14 +1,12 @@
 """The times of steps against a clock that is set by hand."""
 
 import numpy as np
-import pytest
 import torch
 
 from sentispark.train import clock as clock_module
+from sentispark.train.batch_sizes import BatchSizeController
 from sentispark.train.clock import StepClock
-from sentispark.train.config import TrainOptions
-from sentispark.train.pace import Pace
-from sentispark.train.slowdown import Slowdown
+from sentispark.train.options import TrainOptions
 from sentispark.train.world import World
 
 
@@ -27,30 +25,15 @@ def test_a_step_is_cut_where_the_last_gradients_are_done(monkeypatch):
     assert clock.read().shape == (0, 2)
 
 
-def test_a_slowdown_grows_with_the_rows_and_from_a_step_on():
-    slowdown = Slowdown(fixed=0.5, per_row=0.01, later_factor=3.0, later=7)
-    assert slowdown.seconds(6, 10) == pytest.approx(0.6)
-    assert slowdown.seconds(7, 10) == pytest.approx(3 * 0.6)
-    assert Slowdown().seconds(0, 1000) == 0.0
-
-
-def test_the_noise_of_a_slowdown_is_the_same_with_the_same_seed():
-    one, again, other = (
-        [Slowdown(fixed=1.0, noise=0.1, seed=seed).seconds(step, 5) for step in range(200)] for seed in (1, 1, 2)
-    )
-    assert one == again != other
-    assert np.std(np.log(one)) == pytest.approx(0.1, rel=0.2)
-
-
 def test_an_epoch_of_many_steps_is_timed_whole_without_holding_all_of_its_moments():
     clock = StepClock(torch.device("cpu"))
-    pace, held = Pace(TrainOptions(), World(), clock), 0
+    controller, held = BatchSizeController(TrainOptions(), World(), clock), 0
     for step in range(2500):
         clock.begin()
         clock.computed()
         clock.summed()
         held = max(held, len(clock._steps))
-        pace.stepped(8, epoch_ends=step == 2499)
+        controller.after_step(8, epoch_ends=step == 2499)
     assert held == 1000
-    assert clock._steps == pace._rows == []
-    assert pace.seconds[0] > 0
+    assert clock._steps == controller._rows == []
+    assert controller.seconds[0] > 0

@@ -5,8 +5,8 @@ import contextlib
 import pytest
 import torch
 
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
+from sentispark.nn.recurrent import RecurrentNet
 from sentispark.train.precision import autocast, products
 
 BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn)
@@ -46,7 +46,7 @@ def test_a_gpu_is_told_to_cast_where_that_is_asked_for(precision, casts):
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_an_lstm_keeps_out_of_autocast_and_the_rest_does_not(bidirectional):
     """On a CPU, where autocast can be watched: on a GPU it would run an LSTM in float16."""
-    net = ReviewLSTM(10, NetOptions(embedding_size=4, hidden_size=4, bidirectional=bidirectional, wide_size=5))
+    net = RecurrentNet(10, NetOptions(embedding_size=4, hidden_size=4, bidirectional=bidirectional, wide_size=5))
     seen = {}
     for name, module in net.named_modules():
         if isinstance(module, (torch.nn.LSTM, torch.nn.Linear)):

@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 import torch
 
+from sentispark.bench.slowdown import Slowdown
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.dataset.store import RowStore
 from sentispark.errors import DatasetError, OptionError, TrainingError
 from sentispark.files import Folder
 from sentispark.nn.options import NetOptions
-from sentispark.train.config import TrainConfig, TrainOptions
+from sentispark.train.config import TrainConfig
+from sentispark.train.evaluation import evaluate
+from sentispark.train.options import TrainOptions
 from sentispark.train.result import TrainedNet
 from sentispark.train.run import run_rank
-from sentispark.train.slowdown import Slowdown
-from sentispark.train.trainer import evaluate
 from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks, train_as_rank, train_ranks
 from tests.helpers.toy import Row, toy_rows, write_toy
@@ -160,7 +161,7 @@ class TestSizes:
 
 def train_slowly(world, config):
     """A training in which the second rank is much slower than the first."""
-    return run_rank(config, world, slowdown=Slowdown(per_row=0.002 if world.rank else 0.0))
+    return run_rank(config, world, before_step=Slowdown(per_row=0.002 if world.rank else 0.0).wait)
 
 
 @pytest.mark.distributed
@@ -391,7 +392,7 @@ class TestFailures:
     @pytest.mark.distributed
     @pytest.mark.parametrize("ranks", [1, 2])
     def test_a_loss_that_is_no_number_ends_the_training(self, toy, ranks):
-        config = config_of(toy, optimizer="sgd", learning_rate=1e30, gradient_clip="none", schedule="constant")
+        config = config_of(toy, optimizer="sgd", learning_rate=1e30, gradient_clip=None, schedule="constant")
         outcomes = run_ranks(train_as_rank, ranks, config)
         assert [str(outcome) for outcome in outcomes] == [
             f"[rank {rank}/{ranks} on {HOST}] The loss of epoch 1 is nan. Lower the learning rate or clip gradients."

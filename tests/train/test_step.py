@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from sentispark.dataset.batches import Batch
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
-from sentispark.train.config import TrainOptions
+from sentispark.nn.recurrent import RecurrentNet
+from sentispark.train.loss import WeightedLoss
+from sentispark.train.optim import _fastest, optimizers_of, takes_fused
+from sentispark.train.options import TrainOptions
 from sentispark.train.schedule import learning_rate_factor
-from sentispark.train.step import Stepper, _fastest, optimizers_of, takes_fused, to_tensors
+from sentispark.train.step import Stepper, to_tensors
 from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 
@@ -32,7 +34,7 @@ SGD = TrainOptions(
     weight_decay=0.01,
     gradient_clip=0.02,
 )
-ADAMW = TrainOptions(optimizer="adamw", learning_rate=0.05, weight_decay=0.1, gradient_clip="none")
+ADAMW = TrainOptions(optimizer="adamw", learning_rate=0.05, weight_decay=0.1, gradient_clip=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Case:
 
 def net_of(case):
     torch.manual_seed(1)
-    return ReviewLSTM(VOCABULARY, case.net).to(case.dtype)
+    return RecurrentNet(VOCABULARY, case.net).to(case.dtype)
 
 
 def rows_of_step(case, step):
@@ -95,8 +97,7 @@ def _losses_of_steps(net, world, case):
         case.options,
         world,
         steps=len(case.rows),
-        positive_weight=case.positive_weight,
-        mean_weight=case.mean_weight,
+        loss=WeightedLoss(case.positive_weight, case.mean_weight, case.options.label_smoothing),
     )
     return [
         float(stepper(tensors(rows_of_rank(case, step, world.rank)), sum(rows))) for step, rows in enumerate(case.rows)
@@ -118,7 +119,7 @@ def plain_loop(case):
             loss_sum = loss_sum + float(weight) / case.mean_weight * (case.positive_weight if label else 1.0) * softplus
         net.zero_grad()
         gradients = torch.autograd.grad(loss_sum / sum(rows), list(net.parameters()))
-        if options.gradient_clip != "none":
+        if options.gradient_clip is not None:
             norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
             assert norm > options.gradient_clip, "a case that never clips would prove nothing"
             gradients = [gradient * options.gradient_clip / (norm + 1e-6) for gradient in gradients]
@@ -198,8 +199,8 @@ WIRES = {"rows": 1e-10, "float16": 2e-3, "bfloat16": 2e-2}
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("rows", [((100, 28),), THREE_STEPS[0], ((40, 0, 1, 87),)], ids=str)
 def test_gradients_arrive_by_every_wire(wire, rows):
-    case = Case(rows, dataclasses.replace(SGD, wire=wire, gradient_clip="none"))
-    exact = plain_loop(dataclasses.replace(case, options=dataclasses.replace(case.options, wire="float32")))
+    case = Case(rows, dataclasses.replace(SGD, gradient_wire=wire, gradient_clip=None))
+    exact = plain_loop(dataclasses.replace(case, options=dataclasses.replace(case.options, gradient_wire="float32")))
     outcomes = all_well(run_ranks(steps_on_rank, case.ranks, case))
     for weights, gradient, _ in outcomes:
         np.testing.assert_allclose(gradient, exact[1], rtol=0, atol=WIRES[wire])
@@ -209,10 +210,10 @@ def test_gradients_arrive_by_every_wire(wire, rows):
 
 @pytest.mark.distributed
 def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_ones():
-    options = dataclasses.replace(SGD, learning_rate=0.05, wire="powersgd", gradient_clip="none")
+    options = dataclasses.replace(SGD, learning_rate=0.05, gradient_wire="powersgd", gradient_clip=None)
     large_enough = NetOptions(embedding_size=32, hidden_size=16, dropout=0.0, embedding_dropout=0.0, wide_size=50)
     case = Case(((64, 64),) * 60, options, dtype=torch.float32, net=large_enough)  # the first fifty steps are exact
-    exact = dataclasses.replace(case, options=dataclasses.replace(options, wire="float32"))
+    exact = dataclasses.replace(case, options=dataclasses.replace(options, gradient_wire="float32"))
     outcomes, others = (all_well(run_ranks(steps_on_rank, 2, one)) for one in (case, exact))
     assert len({weights.tobytes() for weights, _, _ in outcomes}) == 1
     moved = np.abs(others[0][0] - state_of(net_of(case))).max()
@@ -221,9 +222,9 @@ def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_o
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("wire", ["float32", "rows"])
-@pytest.mark.parametrize("part_size", [1, 30, 64, 1000])
-def test_batches_that_are_computed_in_parts_give_the_same_step(part_size, wire):
-    case = Case(((100, 28), (128, 0)), dataclasses.replace(SGD, part_size=part_size, wire=wire))
+@pytest.mark.parametrize("micro_batch_size", [1, 30, 64, 1000])
+def test_batches_that_are_computed_in_parts_give_the_same_step(micro_batch_size, wire):
+    case = Case(((100, 28), (128, 0)), dataclasses.replace(SGD, micro_batch_size=micro_batch_size, gradient_wire=wire))
     weights, gradient, losses = plain_loop(dataclasses.replace(case, options=SGD))
     outcomes = all_well(run_ranks(steps_on_rank, 2, case))
     for rank_weights, rank_gradient, _ in outcomes:
@@ -250,7 +251,7 @@ def test_the_loss_of_two_rows_worked_out_by_hand():
     with torch.no_grad():
         net.head[-1].weight.zero_()
         net.head[-1].bias.zero_()  # every logit is 0, every row's loss log 2
-    stepper = Stepper(net, SGD, World(), steps=1, positive_weight=4.0, mean_weight=2.0)
+    stepper = Stepper(net, SGD, World(), steps=1, loss=WeightedLoss(4.0, 2.0))
     batch = Batch(np.array([[5], [6]]), np.array([1, 1]), np.float32([0, 1]), np.float32([1, 3]))
     # The negative row: 1/2. The positive row: 3/2 · 4.
     assert float(stepper(tensors(batch), 2)) == pytest.approx(6.5 * math.log(2), rel=1e-6)
@@ -268,7 +269,7 @@ def test_smoothed_labels_lie_between_0_and_1():
 
 
 def test_the_rate_follows_the_batch_size_where_that_is_asked_for():
-    case, changes = Case(((16,),), dataclasses.replace(SGD, gradient_clip="none", weight_decay=0.0)), []
+    case, changes = Case(((16,),), dataclasses.replace(SGD, gradient_clip=None, weight_decay=0.0)), []
     for scaling, batch_size in (("none", 64), ("linear", 64), ("sqrt", 64), ("linear", 16)):
         net = net_of(case)
         before = state_of(net)
@@ -293,7 +294,7 @@ def test_only_the_ratios_of_weights_matter():
     found = []
     for scale in (1.0, 1024.0):
         net = net_of(case)
-        stepper = Stepper(net, ADAMW, World(), steps=2, mean_weight=1.5 * scale)
+        stepper = Stepper(net, ADAMW, World(), steps=2, loss=WeightedLoss(mean_weight=1.5 * scale))
         for batch in batches:
             stepper(tensors(batch._replace(weight=batch.weight * scale)), 16)
         found.append(state_of(net))

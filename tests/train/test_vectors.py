@@ -11,8 +11,8 @@ import torch
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import OptionError
-from sentispark.nn.lstm import ReviewLSTM
 from sentispark.nn.options import NetOptions
+from sentispark.nn.recurrent import RecurrentNet
 from sentispark.text.wordlist import WordList
 from sentispark.train.config import TrainConfig, TrainOptions, check_trainable
 from sentispark.train.result import TrainedNet
@@ -67,7 +67,7 @@ def test_words_start_from_their_vectors_and_the_others_from_their_own(dataset, f
     options = TrainOptions(embedding_path=file(LINES), reader="arrow", seed=3)
     run_rank(TrainConfig(dataset.folder.url, options, NET), World())
     torch.manual_seed(3)
-    expected = ReviewLSTM(VOCABULARY, NET).embedding.weight.detach().clone()
+    expected = RecurrentNet(VOCABULARY, NET).embedding.weight.detach().clone()
     expected[2], expected[4] = torch.tensor([1, 2.5, -0.3]), torch.tensor([7.0, 8, 9])
     assert torch.equal(started[0].embedding.weight, expected)
 

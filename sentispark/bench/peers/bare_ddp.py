@@ -20,18 +20,18 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from sentispark.dataset.batches import Epoch, epoch_steps
+from sentispark.dataset.batches import SectionedEpoch, epoch_steps
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.plan import even_sizes
 from sentispark.dataset.readers import Reader, choose_reader
 from sentispark.dataset.store import RowStore
-from sentispark.nn.lstm import ReviewLSTM
+from sentispark.nn.net import Net, build_net
 from sentispark.train.config import TrainConfig
-from sentispark.train.data import Ahead
-from sentispark.train.pace import Pace
+from sentispark.train.optim import optimizers_of
+from sentispark.train.prefetch import PrefetchedBatches
+from sentispark.train.run import new_trainer
 from sentispark.train.schedule import learning_rate_factor
-from sentispark.train.step import Stepper, Tensors, optimizers_of
-from sentispark.train.trainer import Trainer
+from sentispark.train.step import Tensors
 from sentispark.train.world import World, world_from_environment
 
 __all__ = ["main"]
@@ -40,7 +40,7 @@ __all__ = ["main"]
 class BareDDP:
     """The net in DDP, with the optimizers and the schedule of sentispark's options."""
 
-    def __init__(self, net: nn.Module, config: TrainConfig, world: World, *, steps: int) -> None:
+    def __init__(self, net: Net, config: TrainConfig, world: World, *, steps: int) -> None:
         options = config.train
         device_ids = [world.device] if world.device.type == "cuda" else None
         self._net = DistributedDataParallel(net, device_ids=device_ids) if world.size > 1 else net
@@ -63,7 +63,7 @@ class BareDDP:
             loss = functional.binary_cross_entropy_with_logits(self._net(sequence, length), label)
             self._net.zero_grad()
             loss.backward()
-            if not isinstance(self._clip, str):
+            if self._clip is not None:
                 nn.utils.clip_grad_norm_(self._net.parameters(), self._clip)
             for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
                 optimizer.step()
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     dataset, reader = open_dataset(config.dataset), choose_reader(config.train.reader)
     with RowStore(dataset, "train", reader) as store, _no_rows(dataset, reader) as nothing, world.joined():
         stores = {"train": store, "validation": nothing}
-        seconds = _in_turns(config, world, stores, dataset.manifest.vocabulary_size, flags.times)
+        seconds = _in_turns(config, world, dataset, stores, flags.times)
     if world.is_first:
         rows = dataset.manifest.rows("train")
         print(json.dumps({"rows": rows, **seconds}))  # noqa: T201 - the answer to who started the ranks
@@ -99,30 +99,24 @@ def _no_rows(dataset: Dataset, reader: Reader) -> RowStore:
 
 
 def _in_turns(
-    config: TrainConfig, world: World, stores: dict[str, RowStore], vocabulary_size: int, times: int
+    config: TrainConfig, world: World, dataset: Dataset, stores: dict[str, RowStore], times: int
 ) -> dict[str, list[float]]:
-    store = stores["train"]
-    options, steps = config.train, (times + 1) * epoch_steps(len(store), config.train.batch_size)
+    store, options = stores["train"], dataclasses.replace(config.train, max_epochs=times + 1)
     torch.manual_seed(options.seed)
-    nets = [ReviewLSTM(vocabulary_size, config.net).to(world.device) for _ in range(2)]
-    bare = BareDDP(nets[0], config, world, steps=steps)
-    stepper = Stepper(nets[1], options, world, steps=steps)
-    trainer = Trainer(
-        nets[1],
-        stepper,
-        Pace(options, world, stepper.clock),
-        stores,
-        options,
-        world,
-        lambda event: None,
-    )
+    nets = [build_net(dataset.manifest.vocabulary_size, config.net) for _ in range(2)]
+    nets[0].to(world.device)
+    bare = BareDDP(nets[0], config, world, steps=options.max_epochs * epoch_steps(len(store), options.batch_size))
+    trainer = new_trainer(dataclasses.replace(config, train=options), world, dataset, stores, nets[1])
+    sizes = even_sizes(options.batch_size, world.size)
     seconds: dict[str, list[float]] = {"bare": [], "sentispark": []}
     for turn in range(1, times + 2):
-        epoch = Epoch(store, global_batch=options.batch_size, seed=options.seed, epoch=turn, trim=nets[0].trims)
-        batches = [batch for batch, _ in Ahead(epoch, world, even_sizes(options.batch_size, world.size))]
+        epoch = SectionedEpoch(
+            store, global_batch=options.batch_size, seed=options.seed, epoch=turn, trim=nets[0].trims
+        )
+        batches = [batch for batch, _ in PrefetchedBatches(epoch, world, lambda step: sizes)]
         # Each goes first as often as the other, so that a machine that becomes slower or faster favors neither.
         for name in ("bare", "sentispark")[:: 1 if turn % 2 else -1]:
-            took = bare.epoch(batches) if name == "bare" else trainer.epoch(turn)["seconds"]
+            took = bare.epoch(batches) if name == "bare" else trainer.epoch()["seconds"]
             if turn > 1:
                 seconds[name].append(took)
     return seconds

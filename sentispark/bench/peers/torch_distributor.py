@@ -53,16 +53,16 @@ def _train(config_text: str) -> dict[str, Any]:
     from torch.nn.parallel import DistributedDataParallel
 
     from sentispark.dataset.dataset import open_dataset
-    from sentispark.nn.lstm import ReviewLSTM
+    from sentispark.nn.net import build_net
+    from sentispark.train.optim import optimizers_of
     from sentispark.train.schedule import learning_rate_factor
-    from sentispark.train.step import optimizers_of
 
     config = TrainConfig.from_json(config_text)
     options, dataset = config.train, open_dataset(config.dataset)
     distributed.init_process_group("gloo")
     rank, size = distributed.get_rank(), distributed.get_world_size()
     torch.manual_seed(options.seed)
-    net = ReviewLSTM(dataset.manifest.vocabulary_size, config.net)
+    net = build_net(dataset.manifest.vocabulary_size, config.net)
     parallel = DistributedDataParallel(net)
     optimizers = optimizers_of(net, options, options.learning_rate)
     # Shares of row groups differ in rows, so each rank takes the same number of steps from a reader without an end.
@@ -86,7 +86,7 @@ def _train(config_text: str) -> dict[str, Any]:
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch["label"].float())
                 net.zero_grad()
                 loss.backward()
-                if not isinstance(options.gradient_clip, str):
+                if options.gradient_clip is not None:
                     torch.nn.utils.clip_grad_norm_(net.parameters(), options.gradient_clip)
                 for optimizer, schedule in zip(optimizers, schedules, strict=True):
                     optimizer.step()
@@ -117,7 +117,7 @@ def _loader(dataset: str, rank: int, size: int, batch_rows: int) -> BatchedDataL
 def _validation(net: nn.Module, dataset: Dataset) -> dict[str, Any]:
     from sentispark.dataset.readers import ArrowReader
     from sentispark.dataset.store import RowStore
-    from sentispark.train.trainer import evaluate
+    from sentispark.train.evaluation import evaluate
     from sentispark.train.world import World
 
     with RowStore(dataset, "validation", ArrowReader()) as store:

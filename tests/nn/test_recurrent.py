@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.utils import rnn
 
 from sentispark.errors import OptionError
-from sentispark.nn.lstm import _POOLINGS, BidirectionalLSTM, ReviewLSTM, _reorder, _reversal
 from sentispark.nn.options import NetOptions, reference_net
+from sentispark.nn.recurrent import _POOLINGS, BidirectionalLayers, RecurrentNet, _reorder, _reversal
 
 VOCABULARY = 11
 TRIMMING_POOLINGS = ["last", "max", "mean", "max_mean"]
@@ -16,7 +16,7 @@ quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 def make_net(*, seed=0, **options):
     torch.manual_seed(seed)
-    return ReviewLSTM(
+    return RecurrentNet(
         VOCABULARY, NetOptions(**{"embedding_size": 5, "hidden_size": 3, "wide_size": 40, **options})
     ).eval()
 
@@ -96,7 +96,7 @@ def test_a_review_without_words_is_pooled_to_zeros(pooling, bidirectional):
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
 def test_two_directions_give_what_packed_torch_gives(lengths, num_layers):
     torch.manual_seed(1)
-    net = BidirectionalLSTM(5, 3, num_layers, dropout=0.0)
+    net = BidirectionalLayers(nn.LSTM, 5, 3, num_layers, dropout=0.0)
     length = torch.tensor(lengths)
     words = torch.randn(7, len(lengths), 5)
     ahead, back = net(words, length)
@@ -116,7 +116,7 @@ def test_two_directions_give_what_packed_torch_gives(lengths, num_layers):
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_gradients_of_two_directions_are_those_of_packed_torch(num_layers):
     torch.manual_seed(2)
-    net = BidirectionalLSTM(5, 3, num_layers, dropout=0.0)
+    net = BidirectionalLayers(nn.LSTM, 5, 3, num_layers, dropout=0.0)
     peer = bare_lstm(net)
     length = torch.tensor([4, 1, 6])
     words = torch.randn(6, 3, 5)
@@ -142,7 +142,7 @@ def test_poolings_see_the_valid_steps_alone():
 def test_the_pooled_vector_holds_both_directions_of_each_pooling():
     sequence, length = make_batch([4], 4)
     net = make_net(pooling="max_mean")
-    ahead, back = (run[:, 0] for run in net.lstm(net.embedding(sequence.t()), length))
+    ahead, back = (run[:, 0] for run in net.rnn(net.embedding(sequence.t()), length))
     pooled = torch.cat([ahead.amax(0), back.amax(0), ahead.mean(0), back.mean(0)])
     torch.testing.assert_close(net(sequence, length), net.head(pooled))
 
@@ -151,7 +151,7 @@ def test_padded_last_reads_the_last_column_padding_included():
     net = make_net(pooling="padded_last", bidirectional=False, num_layers=2)
     assert not net.trims
     sequence, length = make_batch([0, 2, 4], 6)
-    expected = net.head(net.lstm(net.embedding(sequence.t()))[0][-1]).squeeze(1)
+    expected = net.head(net.rnn(net.embedding(sequence.t()))[0][-1]).squeeze(1)
     torch.testing.assert_close(net(sequence, length), expected, rtol=0, atol=1e-6)
     assert not torch.allclose(net(sequence[:, :4], length), expected)
 
@@ -204,24 +204,24 @@ def test_the_same_seed_builds_the_same_net():
 
 
 def test_the_reference_net_has_the_reference_systems_parameters():
-    net = ReviewLSTM(10_003, reference_net())
+    net = RecurrentNet(10_003, reference_net())
     assert {name: tuple(value.shape) for name, value in net.named_parameters()} == {
         "embedding.weight": (10_003, 100),
-        "lstm.weight_ih_l0": (128, 100),
-        "lstm.weight_hh_l0": (128, 32),
-        "lstm.bias_ih_l0": (128,),
-        "lstm.bias_hh_l0": (128,),
-        "lstm.weight_ih_l1": (128, 32),
-        "lstm.weight_hh_l1": (128, 32),
-        "lstm.bias_ih_l1": (128,),
-        "lstm.bias_hh_l1": (128,),
+        "rnn.weight_ih_l0": (128, 100),
+        "rnn.weight_hh_l0": (128, 32),
+        "rnn.bias_ih_l0": (128,),
+        "rnn.bias_hh_l0": (128,),
+        "rnn.weight_ih_l1": (128, 32),
+        "rnn.weight_hh_l1": (128, 32),
+        "rnn.bias_ih_l1": (128,),
+        "rnn.bias_hh_l1": (128,),
         "head.0.weight": (32, 32),
         "head.0.bias": (32,),
         "head.2.weight": (1, 32),
         "head.2.bias": (1,),
     }
     assert net.parameter_count == 1_000_300 + 17_152 + 8_448 + 1_056 + 33
-    assert net.lstm.dropout == 0.5
+    assert net.rnn.dropout == 0.5
 
 
 def test_options_outside_their_rule_are_refused():

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sentispark.train.balance import Balancer
+from sentispark.train.batch_sizes import BatchSizeController, rows_with_room
 from sentispark.train.clock import StepClock
-from sentispark.train.config import TrainOptions
-from sentispark.train.pace import Pace, rows_with_room
+from sentispark.train.options import TrainOptions
 from sentispark.train.world import World
 
 
@@ -72,8 +72,8 @@ def test_the_peak_of_each_window_is_its_own(monkeypatch):
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     device = torch.device("cuda", 0)
-    pace = Pace(TrainOptions(), World(device=device), StepClock(torch.device("cpu")))
-    assert pace._most_rows(100) == pytest.approx(100 * 0.9 * 1500 / 900)
+    controller = BatchSizeController(TrainOptions(), World(device=device), StepClock(torch.device("cpu")))
+    assert controller._most_rows(100) == pytest.approx(100 * 0.9 * 1500 / 900)
     peak[0] = 300.0
-    assert pace._most_rows(100) == pytest.approx(100 * 0.9 * 1500 / 300)
+    assert controller._most_rows(100) == pytest.approx(100 * 0.9 * 1500 / 300)
     assert resets == [device, device]

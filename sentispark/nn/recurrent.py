@@ -1,5 +1,5 @@
-"""Token ids in, one logit a review out: embedding → LSTM → pooling over the review's own steps → linear head; beside
-it, if wanted, a linear model of words and pairs of words.
+"""Token ids in, one logit a review out: embedding → LSTM → pooling over the review's own steps → linear head; and,
+optionally, a linear model of words and pairs of words, whose output is added.
 
 Nothing is packed: packed input shuts off cuDNN's persistent kernels (pytorch#149194: 15 times slower at length 100).
 Reviews are padded on the right, so the forward direction never sees padding before a valid step; the backward
@@ -9,21 +9,23 @@ store it; every float array here is of shape (T, n, …).
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sentispark.nn.options import NetOptions
 from sentispark.nn.wide import WideLinear
+from sentispark.text.token_ids import PAD, UNKNOWN
 
-__all__ = ["BidirectionalLSTM", "ReviewLSTM"]
+__all__ = ["BidirectionalLayers", "RecurrentNet"]
 
-PADDING, UNKNOWN = 0, 1
 EMBEDDING_STD = 0.1
 BELOW_ANY_OUTPUT = -4.0  # outputs lie in [-1, 1], so padding shifted down by this never wins a maximum
 
 
-class ReviewLSTM(nn.Module):
+class RecurrentNet(nn.Module):
     """A binary classifier of reviews; a logit above 0 means positive.
 
     A logit depends on its own review's valid steps alone: not on trailing padding, not on the other rows. The pooling
@@ -42,15 +44,20 @@ class ReviewLSTM(nn.Module):
     def __init__(self, vocabulary_size: int, options: NetOptions):
         super().__init__()
         self.options = options
-        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size, padding_idx=PADDING)
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         with torch.no_grad():
-            self.embedding.weight[PADDING].zero_()
+            self.embedding.weight[PAD].zero_()
         self.dropout = nn.Dropout(options.dropout)
         self.embedding_dropout = nn.Dropout(options.embedding_dropout)
         between_layers = options.dropout if options.num_layers > 1 else 0.0
-        build = BidirectionalLSTM if options.bidirectional else nn.LSTM
-        self.lstm = build(options.embedding_size, options.hidden_size, options.num_layers, dropout=between_layers)
+        shape = options.embedding_size, options.hidden_size, options.num_layers
+        layer = nn.LSTM
+        self.rnn = (
+            BidirectionalLayers(layer, *shape, dropout=between_layers)
+            if options.bidirectional
+            else layer(*shape, dropout=between_layers)
+        )
         self.poolings = _POOLINGS[options.pooling]
         pooled_size = options.hidden_size * (1 + options.bidirectional) * len(self.poolings)
         self.head = _head(pooled_size, options.head_layers)
@@ -60,6 +67,18 @@ class ReviewLSTM(nn.Module):
     def trims(self) -> bool:
         """Whether trailing columns that are padding in every row may be cut off without changing a logit."""
         return self.options.pooling != "padded_last"
+
+    @property
+    def word_vectors(self) -> nn.Parameter:
+        """The embedding's table, of shape (vocabulary_size, embedding_size)."""
+        return cast(nn.Parameter, self.embedding.weight)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The linear model's parameters as "wide", all others as "deep"."""
+        wide = list(self.wide.parameters()) if self.wide else []
+        of_wide = set(map(id, wide))
+        deep = [parameter for parameter in self.parameters() if id(parameter) not in of_wide]
+        return {"deep": deep, "wide": wide} if wide else {"deep": deep}
 
     @property
     def parameter_count(self) -> int:
@@ -99,37 +118,41 @@ class ReviewLSTM(nn.Module):
             runs = self._runs(words, length)
         pooled = torch.cat([pool(run, length) for pool in self.poolings for run in runs], dim=1)
         pooled = pooled * (length > 0).unsqueeze(1)
-        logit = self.head(self.dropout(pooled)).squeeze(1)
+        logit: Tensor = self.head(self.dropout(pooled)).squeeze(1)
         if self.wide:
             logit = logit + self.wide(steps, length)
         return logit[:rows]
 
     def _runs(self, words: Tensor, length: Tensor) -> tuple[Tensor, ...]:
-        return self.lstm(words, length) if self.options.bidirectional else (self.lstm(words)[0],)
+        return self.rnn(words, length) if self.options.bidirectional else (self.rnn(words)[0],)
 
     def _with_unknowns(self, sequence: Tensor) -> Tensor:
         """In training, some of the words as unknown ones (Iyyer et al. 2015, "word dropout")."""
         if not (self.training and self.options.word_dropout):
             return sequence
         dropped = torch.rand(sequence.shape, device=sequence.device) < self.options.word_dropout
-        return sequence.masked_fill(dropped & (sequence != PADDING), UNKNOWN)
+        return sequence.masked_fill(dropped & (sequence != PAD), UNKNOWN)
 
 
-class BidirectionalLSTM(nn.Module):
-    """What `nn.LSTM(bidirectional=True)` gives on packed input, without packing.
+class BidirectionalLayers(nn.Module):
+    """What `nn.LSTM(bidirectional=True)` gives on packed input, without packing; so for other recurrent layers.
 
     Parameters
     ----------
+    layer : type
+        `nn.LSTM`, or what is called as it is.
     input_size, hidden_size, num_layers : int
     dropout : float
         Share of each layer's output that is dropped before the next layer.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int, *, dropout: float):
+    def __init__(
+        self, layer: type[nn.LSTM], input_size: int, hidden_size: int, num_layers: int, *, dropout: float
+    ) -> None:
         super().__init__()
         sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
-        self.ahead = nn.ModuleList(nn.LSTM(size, hidden_size) for size in sizes)
-        self.back = nn.ModuleList(nn.LSTM(size, hidden_size) for size in sizes)
+        self.ahead = nn.ModuleList(layer(size, hidden_size) for size in sizes)
+        self.back = nn.ModuleList(layer(size, hidden_size) for size in sizes)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,14 +173,14 @@ class BidirectionalLSTM(nn.Module):
         """
         order = _reversal(length, steps.shape[0])
         ahead, back = steps, _reorder(steps, order)
-        for depth, (lstm_ahead, lstm_back) in enumerate(zip(self.ahead, self.back, strict=True)):
+        for depth, (layer_ahead, layer_back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if depth > 0:
                 ahead, back = self.dropout(ahead), self.dropout(back)
                 ahead, back = (
                     torch.cat([ahead, _reorder(back, order)], dim=2),
                     torch.cat([_reorder(ahead, order), back], dim=2),
                 )
-            ahead, back = lstm_ahead(ahead)[0], lstm_back(back)[0]
+            ahead, back = layer_ahead(ahead)[0], layer_back(back)[0]
         return ahead, back
 
 

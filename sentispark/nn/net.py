@@ -1,0 +1,69 @@
+"""What a net is to those who train it, serve it or export it, and the one place where nets are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sentispark.nn.options import NetOptions
+
+__all__ = ["Net", "build_net"]
+
+
+class Net(Protocol):
+    """A module of torch: token ids and lengths in, one logit a row out.
+
+    A logit depends on its own row alone. Everything but the first three members is `nn.Module`'s.
+    """
+
+    @property
+    def trims(self) -> bool:
+        """Whether trailing columns that are padding in every row may be cut off without changing a logit."""
+        ...
+
+    @property
+    def word_vectors(self) -> nn.Parameter | None:
+        """The table of word vectors, of shape (vocabulary_size, embedding_size); None for a net without one."""
+        ...
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters by the name of the group they are trained in: "deep" or "wide", each parameter in one."""
+        ...
+
+    def forward(self, sequence: Tensor, length: Tensor) -> Tensor:
+        """The logits, float32 of shape (n,).
+
+        Parameters
+        ----------
+        sequence : Tensor of shape (n, T), dtype=int16, int32 or int64
+            Token ids, padded on the right; n and T may be 0.
+        length : Tensor of shape (n,), dtype=int32 or int64
+            Valid steps of each row, in [0, T].
+        """
+        ...
+
+    def __call__(self, sequence: Tensor, length: Tensor) -> Tensor: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
+    def to(self, device: torch.device | str) -> Any: ...
+
+
+def build_net(vocabulary_size: int, options: NetOptions) -> Net:
+    """The net that the options describe, with new weights; set `torch.manual_seed` before to repeat them.
+
+    Parameters
+    ----------
+    vocabulary_size : int
+        Number of token ids, padding (0) and unknown (1) included; at least 2.
+    options : NetOptions
+    """
+    from sentispark.nn.recurrent import RecurrentNet
+
+    return RecurrentNet(vocabulary_size, options)

@@ -1,0 +1,166 @@
+"""The ranks' batch sizes over a training: steps are timed, times are exchanged, and sizes follow from them."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from sentispark.dataset.plan import even_sizes
+from sentispark.train.balance import Balancer, EpochBalancer, SizeRule
+from sentispark.train.clock import StepClock
+from sentispark.train.events import BalanceDecision
+from sentispark.train.options import BatchOptions
+from sentispark.train.state import State
+from sentispark.train.world import World
+
+__all__ = ["BatchSizeController", "SizeRecord", "rows_with_room"]
+
+# From which step on, counted over all epochs from 0, which batch sizes hold.
+SizeRecord = Sequence[tuple[int, Sequence[int]]]
+
+# The first steps of a training set up memory and kernels: they tell little about those to come.
+_STEPS_OF_WARM_UP = 3
+# The clock is read after this many steps at the latest, and no rank tells the others the times of more.
+_MOST_STEPS = 1000
+# The part of a GPU's memory that larger batches may fill.
+_MEMORY_SHARE = 0.9
+
+
+class BatchSizeController:
+    """The batch sizes of all ranks, on one of them; all ranks make the same decisions after the same steps.
+
+    Parameters
+    ----------
+    options : BatchOptions
+    world : World
+        Joined.
+    clock : StepClock
+        Of this rank's steps.
+    replay : sequence of (int, sequence of int), optional
+        A record of sizes to follow, in the order of its steps; nothing is decided then.
+
+    Attributes
+    ----------
+    record : list of (int, list of int)
+        From which step on which sizes hold, for `replay`; those that are announced for steps to come, too.
+    seconds : ndarray of shape (2,)
+        Of this rank's computing and waiting in all steps of which the clock was read.
+    """
+
+    def __init__(self, options: BatchOptions, world: World, clock: StepClock, replay: SizeRecord | None = None) -> None:
+        self._world, self._clock, self._step = world, clock, 0
+        self._even = even_sizes(options.batch_size, world.size).tolist()
+        self.record = [(begin, [*sizes]) for begin, sizes in replay or ()]
+        if not self.record or self.record[0][0] > 0:
+            self.record.insert(0, (0, self._even))
+        self._rule = _rule(options, world) if replay is None else None
+        self._begin_window(_STEPS_OF_WARM_UP)
+        self.seconds = np.zeros(2)
+
+    @property
+    def upcoming(self) -> np.ndarray:
+        """The sizes of the next step, shape (W,), dtype=int64."""
+        return self.sizes_at(self._step)
+
+    def sizes_at(self, step: int) -> np.ndarray:
+        """The sizes of a step, counted over all epochs from 0, shape (W,), dtype=int64.
+
+        They are final when the step before it begins.
+        """
+        place = bisect.bisect_right([begin for begin, _ in self.record], step) - 1
+        return np.array(self.record[place][1], np.int64)
+
+    def after_step(self, rows: int, *, epoch_ends: bool) -> BalanceDecision | None:
+        """This rank has taken a step with that many rows; gives the decision after it, if there is one."""
+        self._step += 1
+        if self._rule:
+            self._rows.append(rows)
+        # The batch of the next step is being made already, unless it is another epoch's.
+        begin = self._step + (0 if epoch_ends else 1)
+        if self._rule and self._rule.due(len(self._rows) - self._skip, epoch_ends=epoch_ends):
+            return self._decide(self._rule, begin)
+        if epoch_ends or self._step % _MOST_STEPS == 0:  # the clock holds no more than that
+            self._read_clock()
+        return None
+
+    def state(self) -> State:
+        """The number of steps, the record and what the balancer knows; times since its last decision are left out."""
+        rule = self._rule.state() if self._rule else None
+        return State({"step": self._step, "record": [[begin, [*sizes]] for begin, sizes in self.record], "rule": rule})
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave; another number of ranks begins with even sizes and knows nothing."""
+        self._step = state.values["step"]
+        self.record = [(begin, [*sizes]) for begin, sizes in state.values["record"]]
+        if len(self.record[-1][1]) != self._world.size:
+            self._announce(self._even, self._step)
+        elif self._rule and state.values["rule"] is not None:
+            self._rule = self._rule.restored(state.values["rule"])
+        self._begin_window(_STEPS_OF_WARM_UP)
+
+    def _decide(self, rule: SizeRule, begin: int) -> BalanceDecision:
+        self._read_clock()
+        computing = np.concatenate(self._times)[self._skip :, 0][-_MOST_STEPS:]
+        own_rows = self._rows[-len(computing) :]
+        rows, most_rows, *seconds = self._world.gathered(
+            np.array([np.mean(own_rows), self._most_rows(max(own_rows)), *computing])
+        ).T
+        self._rule, decision = rule.after(rows, np.array(seconds), most_rows)
+        self._announce(decision.sizes.tolist(), begin)
+        self._begin_window(begin - self._step)  # steps that still have the old sizes
+        return {
+            "step": self._step,
+            "rows": rows.round(2).tolist(),
+            "seconds": [float(f"{one:.4g}") for one in np.mean(seconds, axis=0)],
+            "gain": round(decision.gain, 4),
+            "moved": decision.moved,
+            "sizes": decision.sizes.tolist(),
+        }
+
+    def _begin_window(self, skip: int) -> None:
+        self._rows: list[int] = []
+        self._times: list[np.ndarray] = []
+        self._skip = skip
+
+    def _read_clock(self) -> None:
+        times = self._clock.read()
+        self.seconds += times.sum(axis=0)
+        self._times = [*self._times, times] if self._rule else []
+
+    def _most_rows(self, rows: float) -> float:
+        device = self._world.device
+        if device.type != "cuda":
+            return np.inf
+        peak = torch.cuda.max_memory_allocated(device)
+        free, _ = torch.cuda.mem_get_info(device)
+        torch.cuda.reset_peak_memory_stats(device)  # else the largest batch that ever was would count for any other
+        return rows_with_room(rows, peak=peak, room=free + torch.cuda.memory_reserved(device))
+
+    def _announce(self, sizes: list[int], begin: int) -> None:
+        if self.record[-1][1] != sizes:
+            self.record.append((begin, sizes))
+
+
+def rows_with_room(rows: float, *, peak: float, room: float) -> float:
+    """The rows of a batch that a GPU has memory for.
+
+    Parameters
+    ----------
+    rows : float
+        The largest batch of a window of steps.
+    peak, room : float
+        Bytes: the most that this rank held in that window, and what it could hold.
+    """
+    # All of it is taken to grow with rows, although weights do not: rather too few than a rank that ends.
+    return rows * _MEMORY_SHARE * room / peak if peak > 0 else np.inf
+
+
+def _rule(options: BatchOptions, world: World) -> SizeRule | None:
+    if options.balance == "off" or world.size == 1:
+        return None
+    if options.balance == "epoch":
+        return EpochBalancer(even_sizes(options.batch_size, world.size))
+    return Balancer.start(options.batch_size, world.size, limit=options.balance_limit)
