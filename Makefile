@@ -39,9 +39,10 @@ test-modern: $(MODERN_INSTALLED)  ## Run the quick ones with PySpark 4, NumPy 2 
 test-lowest: $(LOWEST_INSTALLED)  ## Run the quick ones with the lowest versions that setup.cfg names, in .venv-lowest
 	$(LOWEST)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
-lint: $(TEST_INSTALLED)  ## Check the code without changing it
+lint: $(TEST_INSTALLED) $(MODERN_INSTALLED)  ## Check code and types without changing anything
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(MODERN)/bin/python -m mypy
 
 format: $(TEST_INSTALLED)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -51,7 +52,7 @@ options: $(INSTALLED)  ## Write docs/options.md from the options' declarations
 	$(BIN)/python -m sentispark.jobs.options_page > docs/options.md
 
 clean:  ## Remove the environments and everything that was built
-	rm -rf $(VENV) $(MODERN) $(LOWEST) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(MODERN) $(LOWEST) build dist demo *.egg-info spark-warehouse .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A list of pinned packages and sentispark itself into the environment $(@D).
