@@ -20,13 +20,14 @@ class NetOptions:
     """
 
     embedding_size: int = option(100, at_least(1), "size of the word vectors")
-    hidden_size: int = option(64, at_least(1), "LSTM units in each direction of each layer; fastest on GPUs up to 128")
-    num_layers: int = option(1, at_least(1), "LSTM layers, one on top of the other")
+    cell: str = option("lstm", one_of("lstm", "gru"), "kind of the recurrent layers")
+    hidden_size: int = option(64, at_least(1), "units in each direction of each layer; fastest on GPUs up to 128")
+    num_layers: int = option(1, at_least(1), "recurrent layers, one on top of the other")
     bidirectional: bool = option(True, boolean(), "also read each review backwards")
     dropout: float = option(
         0.2,
         between(0, 1, open_high=True),
-        "share of values dropped in training between LSTM layers and before the head",
+        "share of values dropped in training between recurrent layers and before the head",
     )
     embedding_dropout: float = option(
         0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
@@ -37,7 +38,7 @@ class NetOptions:
     pooling: str = option(
         "max_mean",
         one_of("last", "max", "mean", "max_mean", "padded_last"),
-        "how the LSTM's steps become one vector; padded_last counts padding as steps and so rules out trimming batches",
+        "how the steps become one vector; padded_last counts padding as steps and so rules out trimming batches",
     )
     head_layers: tuple[int, ...] = option(
         (),
@@ -47,7 +48,7 @@ class NetOptions:
     wide_size: int = option(
         2**20,
         at_least(0),
-        "weights of the linear part beside the LSTM, looked up by hash of a word or two neighbouring ones; 0: none",
+        "weights of the linear part, looked up by hash of a word or of two neighbors; 0 for none",
     )
 
     def __post_init__(self) -> None:

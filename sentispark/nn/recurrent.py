@@ -1,9 +1,9 @@
-"""Token ids in, one logit a review out: embedding → LSTM → pooling over the review's own steps → linear head; and,
-optionally, a linear model of words and pairs of words, whose output is added.
+"""Token ids in, one logit a review out: embedding → LSTM or GRU → pooling over the review's own steps → linear head;
+and, optionally, a linear model of words and pairs of words, whose output is added.
 
 Nothing is packed: packed input shuts off cuDNN's persistent kernels (pytorch#149194: 15 times slower at length 100).
 Reviews are padded on the right, so the forward direction never sees padding before a valid step; the backward
-direction is a second LSTM on the reversed valid steps. Inside, the time axis comes first, as both cuDNN and oneDNN
+direction is a second layer on the reversed valid steps. Inside, the time axis comes first, as both cuDNN and oneDNN
 store it; every float array here is of shape (T, n, …).
 """
 
@@ -21,6 +21,7 @@ from sentispark.text.token_ids import PAD, UNKNOWN
 
 __all__ = ["BidirectionalLayers", "RecurrentNet"]
 
+_LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 EMBEDDING_STD = 0.1
 BELOW_ANY_OUTPUT = -4.0  # outputs lie in [-1, 1], so padding shifted down by this never wins a maximum
 
@@ -52,7 +53,7 @@ class RecurrentNet(nn.Module):
         self.embedding_dropout = nn.Dropout(options.embedding_dropout)
         between_layers = options.dropout if options.num_layers > 1 else 0.0
         shape = options.embedding_size, options.hidden_size, options.num_layers
-        layer = nn.LSTM
+        layer = _LAYERS[options.cell]
         self.rnn = (
             BidirectionalLayers(layer, *shape, dropout=between_layers)
             if options.bidirectional
@@ -140,14 +141,14 @@ class BidirectionalLayers(nn.Module):
     Parameters
     ----------
     layer : type
-        `nn.LSTM`, or what is called as it is.
+        `nn.LSTM` or `nn.GRU`.
     input_size, hidden_size, num_layers : int
     dropout : float
         Share of each layer's output that is dropped before the next layer.
     """
 
     def __init__(
-        self, layer: type[nn.LSTM], input_size: int, hidden_size: int, num_layers: int, *, dropout: float
+        self, layer: type[nn.LSTM] | type[nn.GRU], input_size: int, hidden_size: int, num_layers: int, *, dropout: float
     ) -> None:
         super().__init__()
         sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)

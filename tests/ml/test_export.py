@@ -26,6 +26,7 @@ NETS = {
     "two layers": NetOptions(
         embedding_size=6, hidden_size=5, num_layers=2, pooling="last", head_layers=(4,), wide_size=0
     ),
+    "gru": NetOptions(cell="gru", embedding_size=6, hidden_size=5, wide_size=50),
     "one direction": NetOptions(embedding_size=6, hidden_size=5, bidirectional=False, pooling="mean", wide_size=0),
 }
 

@@ -28,19 +28,20 @@ def make_batch(lengths, columns, *, seed=0):
     return torch.where(torch.arange(columns) < length[:, None], words, 0), length
 
 
-def bare_lstm(net):
-    """A bidirectional `nn.LSTM` that holds the weights of `net`."""
-    lstm = nn.LSTM(5, 3, num_layers=len(net.ahead), bidirectional=True)
+def bare_layers(kind, net):
+    """Bidirectional layers of torch that hold the weights of `net`."""
+    layers = kind(5, 3, num_layers=len(net.ahead), bidirectional=True)
     for layer, (ahead, back) in enumerate(zip(net.ahead, net.back, strict=True)):
         for own, suffix in ((ahead, ""), (back, "_reverse")):
             for name, value in own.named_parameters():
-                getattr(lstm, name.replace("_l0", f"_l{layer}{suffix}")).data.copy_(value.data)
-    return lstm
+                getattr(layers, name.replace("_l0", f"_l{layer}{suffix}")).data.copy_(value.data)
+    return layers
 
 
 lengths_of_a_batch = st.lists(st.integers(0, 6), max_size=5)
 nets = st.fixed_dictionaries(
     {
+        "cell": st.sampled_from(["lstm", "gru"]),
         "pooling": st.sampled_from(TRIMMING_POOLINGS),
         "num_layers": st.integers(1, 3),
         "bidirectional": st.booleans(),
@@ -93,17 +94,18 @@ def test_a_review_without_words_is_pooled_to_zeros(pooling, bidirectional):
 
 
 @quick
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
-def test_two_directions_give_what_packed_torch_gives(lengths, num_layers):
+@given(st.sampled_from([nn.LSTM, nn.GRU]), st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
+def test_two_directions_give_what_packed_torch_gives(kind, lengths, num_layers):
     torch.manual_seed(1)
-    net = BidirectionalLayers(nn.LSTM, 5, 3, num_layers, dropout=0.0)
+    net = BidirectionalLayers(kind, 5, 3, num_layers, dropout=0.0)
     length = torch.tensor(lengths)
     words = torch.randn(7, len(lengths), 5)
     ahead, back = net(words, length)
     ours = torch.cat([ahead, _reorder(back, _reversal(length, 7))], dim=2)
 
     packed = rnn.pack_padded_sequence(words, length, enforce_sorted=False)
-    output, (last_states, _) = bare_lstm(net)(packed)
+    output, last = bare_layers(kind, net)(packed)
+    last_states = last[0] if kind is nn.LSTM else last
     theirs, _ = rnn.pad_packed_sequence(output, total_length=7)
     valid = torch.arange(7)[:, None] < length
     torch.testing.assert_close(ours[valid], theirs[valid], rtol=0, atol=1e-6)
@@ -113,11 +115,12 @@ def test_two_directions_give_what_packed_torch_gives(lengths, num_layers):
     torch.testing.assert_close(states, last_states[-2:], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gradients_of_two_directions_are_those_of_packed_torch(num_layers):
+def test_gradients_of_two_directions_are_those_of_packed_torch(num_layers, kind):
     torch.manual_seed(2)
-    net = BidirectionalLayers(nn.LSTM, 5, 3, num_layers, dropout=0.0)
-    peer = bare_lstm(net)
+    net = BidirectionalLayers(kind, 5, 3, num_layers, dropout=0.0)
+    peer = bare_layers(kind, net)
     length = torch.tensor([4, 1, 6])
     words = torch.randn(6, 3, 5)
     valid = (torch.arange(6)[:, None] < length)[:, :, None]
