@@ -49,7 +49,7 @@ def test_no_flags_give_the_defaults(options_class):
         (ReviewOptions, ["--text-col", "a,b"], "text_col", "a,b"),
         (TrainOptions, ["--epochs", "5"], "max_epochs", 5),
         (TrainOptions, ["--positive-weight", "balanced"], "positive_weight", "balanced"),
-        (TrainOptions, ["--gradient-clip", "none"], "gradient_clip", "none"),
+        (TrainOptions, ["--gradient-clip", "none"], "gradient_clip", None),
         (FitOptions, ["--workers", "2"], "num_workers", 2),
     ],
 )
