@@ -52,7 +52,7 @@ class Dataset:
             )
 
 
-def open_dataset(path: str | os.PathLike | Folder) -> Dataset:
+def open_dataset(path: str | os.PathLike[str] | Folder) -> Dataset:
     """Open a dataset; a local one is known by its absolute path from here on, as ranks run in folders of their own.
 
     Raises

@@ -59,7 +59,7 @@ def petastorm_table(content: pa.Buffer, columns: Sequence[str], row_groups: int)
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
-class _OneFile(FileSystem):
+class _OneFile(FileSystem):  # type: ignore[misc]  # of no type that is known
     """A file system, of the kind that Petastorm needs, in which every path is one file held in memory."""
 
     def __init__(self, content: pa.Buffer) -> None:
@@ -75,14 +75,14 @@ class _OneFile(FileSystem):
         return pa.BufferReader(self._content)
 
 
-class _PlainPool(DummyPool):
+class _PlainPool(DummyPool):  # type: ignore[misc]  # of no type that is known
     """Works in the calling thread on what was laid out before; no thread brings more, so there is nothing to race."""
 
     def start(self, worker_class: type, worker_args: Any = None, ventilator: Any = None) -> None:
         super().start(worker_class, worker_args)
 
 
-class _RowGroupWorker(ArrowReaderWorker):
+class _RowGroupWorker(ArrowReaderWorker):  # type: ignore[misc]  # of no type that is known
     """Gives each row group as the Arrow table that it is."""
 
     @staticmethod

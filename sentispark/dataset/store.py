@@ -137,7 +137,7 @@ class _MappedColumn:
         """Put in the rows from `start` on, and give them back as they are there."""
         # Written as a file is: where a disk is full, writing to mapped memory would end the process.
         self._file.seek(start * self._row_bytes)
-        left = memoryview(np.ascontiguousarray(values, self._values.dtype).reshape(-1).view(np.uint8))
+        left = np.ascontiguousarray(values, self._values.dtype).reshape(-1).view(np.uint8).data
         while left:
             left = left[self._file.write(left) :]
         return np.asarray(self._values[start : start + len(values)])

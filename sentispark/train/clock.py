@@ -49,6 +49,7 @@ class StepClock:
         return event
 
     def _between(self, earlier: float | torch.cuda.Event, later: float | torch.cuda.Event) -> float:
-        if isinstance(earlier, float) and isinstance(later, float):
-            return later - earlier
-        return float(earlier.elapsed_time(later)) / 1000  # type: ignore[union-attr]
+        if isinstance(earlier, torch.cuda.Event) and isinstance(later, torch.cuda.Event):
+            return float(earlier.elapsed_time(later)) / 1000
+        assert isinstance(earlier, float) and isinstance(later, float)
+        return later - earlier

@@ -123,7 +123,8 @@ def _optimizer(group: str, parameters: list[nn.Parameter], options: OptimizerOpt
 
 
 def _fastest(kind: type[Optimizer], parameters: list[nn.Parameter], **options: Any) -> Optimizer:
-    fused = all(takes_fused(kind, device) for device in {parameter.device for parameter in parameters})
+    devices = {parameter.device for parameter in parameters}
+    fused = all(takes_fused(kind, device) for device in devices)  # type: ignore[arg-type]  # the class has a hash
     return kind(parameters, fused=fused, **options)  # type: ignore[call-arg]  # of Optimizer itself it is none
 
 

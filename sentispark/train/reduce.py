@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed import GradBucket
+from torch.distributed import GradBucket  # type: ignore[attr-defined]  # torch exports it and does not say so
 from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
 from torch.nn.parallel import DistributedDataParallel
 
@@ -173,7 +173,8 @@ class _Plain:
         buffer = bucket.buffer()
         sent = buffer if self._dtype is None else buffer.to(self._dtype)
         work = distributed.all_reduce(sent, async_op=True)
-        return work.get_future().then(lambda done: _into(buffer, done.value()[0]))
+        sums: torch.futures.Future[Tensor] = work.get_future().then(lambda done: _into(buffer, done.value()[0]))
+        return sums
 
     def state(self) -> State:
         return State()

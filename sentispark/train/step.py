@@ -102,7 +102,7 @@ class Stepper:
         torch.manual_seed(step_seed(self._seed, self._step, self._world.rank))
         self._reducer.begin(batch[0])
         self._optimizers.zero_grad()
-        *first, last = zip(*(column.split(self._micro_batch_rows) for column in batch), strict=True)
+        *first, last = zip(*(torch.split(column, self._micro_batch_rows) for column in batch), strict=True)
         with self._reducer.no_sync():
             sums = [self._backward(micro_batch, step_rows) for micro_batch in first]
         sums.append(self._backward(last, step_rows))
