@@ -1,6 +1,6 @@
 """Measured seconds in, batch sizes out: how many rows each rank takes, so that all ranks finish a step together.
 
-All functions are pure: ranks that are told the same seconds decide the same. Related: LB-BSP (Chen et al. 2020,
+All functions are pure: ranks that are given the same seconds decide the same. Related: LB-BSP (Chen et al. 2020,
 doi:10.1145/3419111.3421299), DFPA (Lastovetsky and Reddy 2009) and the cost model of AdaptDL (Qiao et al. 2021, OSDI).
 """
 
@@ -82,7 +82,7 @@ class Decision:
 
 
 class SizeRule(Protocol):
-    """A rule that makes batch sizes of measured seconds; a value that `after` gives anew."""
+    """A rule that makes batch sizes of measured seconds: an immutable value; `after` returns the next one."""
 
     @property
     def sizes(self) -> np.ndarray:
@@ -152,7 +152,7 @@ class Balancer:
         seconds : ndarray of shape (steps, W)
             What each step took each rank alone, without waiting for others.
         most_rows : ndarray of shape (W,), optional
-            The rows that each rank has memory for. They bound growth alone: a size that held so far goes on to hold.
+            The rows that each rank has memory for. They bound growth alone: a size that has fitted so far is allowed.
         """
         times, error = relative_step_times(seconds)
         times = times / self._common_factor(rows, times)
@@ -183,7 +183,7 @@ class Balancer:
         }
 
     def restored(self, state: Mapping[str, Any]) -> Balancer:
-        """This balancer with what `state` gave, on as many ranks."""
+        """This balancer with what `state` gave, for the same number of ranks."""
         ranks = tuple(_Rank(tuple((n, t) for n, t in rank["points"]), rank["share"]) for rank in state["ranks"])
         move = state["last_move"]
         return dataclasses.replace(
@@ -231,10 +231,10 @@ class Balancer:
 
 
 def _halved(move: np.ndarray) -> np.ndarray:
-    """Half of each change, rounded so that the changes still sum to 0."""
-    half = np.fix(move / 2).astype(np.int64)
+    """Half of each change, rounded so that the changes still sum to 0; the whole of it where nothing would be left."""
+    half: np.ndarray = np.fix(move / 2).astype(np.int64)
     half[np.argmax(np.abs(move))] -= half.sum()
-    return half
+    return half if half.any() else move
 
 
 @dataclasses.dataclass(frozen=True)
