@@ -512,7 +512,7 @@ class TestParams:
             ("pooling", "sum", "one of last, max, mean, max_mean, padded_last"),
             ("headLayers", [8, -1], "a list, each entry a whole number of at least 1"),
             ("positiveWeight", "even", "a number above 0 or balanced"),
-            ("cacheDir", 3, "a string"),
+            ("cacheDir", 3, "a string or none"),
         ],
     )
     def test_a_value_against_its_rule_is_refused_when_it_is_set(self, name, value, rule):
