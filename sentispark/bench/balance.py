@@ -161,7 +161,7 @@ def _run(dataset: str, folder: Path, case: Case, way: str, cores: int, *, seed: 
             reader="arrow",
         ),
         NetOptions(embedding_size=4, hidden_size=4, bidirectional=False, pooling="last", wide_size=0),
-        sizes=None
+        batch_sizes=None
         if way != "best"
         else ((0, tuple(best_sizes(case, BATCH))), (change, tuple(best_sizes(case, BATCH, later=True)))),
     )

@@ -91,14 +91,14 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
     """The world of this barrier stage: tasks tell each other where and what they are; the first one opens the store."""
     from torch.distributed import TCPStore
 
-    from sentispark.train.gathering import Told, agreed_gpus
+    from sentispark.train.gathering import RankInfo, agreed_gpus
     from sentispark.train.network import open_store
-    from sentispark.train.world import PATIENCE, World, address_here, device_of, rank_threads, told_here
+    from sentispark.train.world import PATIENCE, World, address_here, device_of, rank_info_here, rank_threads
 
     rank, hosts = context.partitionId(), [host_of(info.address) for info in context.getTaskInfos()]
     address = address_here(hosts[rank], hosts)
     store = open_store(address or hosts[rank], PATIENCE) if rank == 0 else None
-    own = told_here(
+    own = rank_info_here(
         hosts[rank],
         wanted_device,
         os.environ,
@@ -106,10 +106,10 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
         address=address,
         port=store.port if store else None,
     )
-    told = [Told.from_json(message) for message in context.allGather(own.to_json())]
-    gpus = agreed_gpus(told, wanted_device)
+    infos = [RankInfo.from_json(message) for message in context.allGather(own.to_json())]
+    gpus = agreed_gpus(infos, wanted_device)
     if rank:
-        store = TCPStore(told[0].address or hosts[0], told[0].port, is_master=False, timeout=PATIENCE)
+        store = TCPStore(infos[0].address or hosts[0], infos[0].port, is_master=False, timeout=PATIENCE)
     return World(
         rank=rank,
         size=len(hosts),

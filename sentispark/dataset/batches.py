@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from sentispark.dataset.plan import (
-    block_sizes,
+    block_rows,
     parts_of_step,
     plan_section,
     region,
@@ -77,11 +77,11 @@ class Epoch(Protocol):
         """The steps of the epoch."""
         ...
 
-    def step_rows(self, step: int) -> int:
+    def rows_in_step(self, step: int) -> int:
         """The rows of all ranks in a step, from 0 to steps - 1; at least 1."""
         ...
 
-    def batch(self, step: int, sizes: Sequence[int] | np.ndarray, rank: int) -> Batch:
+    def batch(self, step: int, batch_sizes: Sequence[int] | np.ndarray, rank: int) -> Batch:
         """A rank's part of a step's rows.
 
         Steps are asked for in order, from any of them on.
@@ -89,8 +89,8 @@ class Epoch(Protocol):
         Parameters
         ----------
         step : int
-        sizes : sequence of int, shape (W,)
-            The ranks' batch sizes in the step; they sum to the global batch.
+        batch_sizes : sequence of int, shape (W,)
+            Those of the ranks in the step; they sum to the global batch.
         rank : int
         """
         ...
@@ -104,7 +104,7 @@ class SectionedEpoch:
     store : RowStore
         A rank that asks for its part of steps has its own region of the rows read, and little more.
     global_batch : int
-        Rows of a step over all ranks, at least 1; a step has as many, or a few less.
+        Rows of a step over all ranks, at least 1; some steps have a few less.
     seed : int
     epoch : int
         Another number, another order.
@@ -115,11 +115,11 @@ class SectionedEpoch:
 
     def __init__(self, store: RowStore, *, global_batch: int, seed: int, epoch: int, trim: bool = True) -> None:
         self._store, self._trim, self._seed = store, trim, (seed, epoch)
-        self._sizes = block_sizes(global_batch)
+        self._full_counts = block_rows(global_batch)
         sections = section_count(len(store), global_batch, SECTION_STEPS)
         self._order = np.random.default_rng(self._seed).permutation(sections)
         self._starts = np.concatenate(([0], np.cumsum(_steps(len(store), global_batch)[self._order])))
-        self._place = -1
+        self._section_index = -1
         self._section: _Section | None = None
 
     @property
@@ -127,28 +127,30 @@ class SectionedEpoch:
         """The steps of the epoch."""
         return int(self._starts[-1])
 
-    def step_rows(self, step: int) -> int:
+    def rows_in_step(self, step: int) -> int:
         """The rows of a step, at least 1."""
         section, within = self._find(step)
-        return int(section.step_rows[within].sum())
+        return int(section.counts[within].sum())
 
-    def batch(self, step: int, sizes: Sequence[int] | np.ndarray = (), rank: int = 0) -> Batch:
-        """A rank's part of a step's rows; with no sizes one rank takes all.
+    def batch(self, step: int, batch_sizes: Sequence[int] | np.ndarray = (), rank: int = 0) -> Batch:
+        """A rank's part of a step's rows; without batch sizes one rank takes all.
 
-        Steps are asked for in about their order: those of one section at a time are kept.
+        Steps are asked for nearly in order: one section is in memory at a time.
         """
         section, within = self._find(step)
-        counts = section.step_rows[within]
-        sizes = sizes if len(sizes) else [int(self._sizes.sum())]
-        first, last = parts_of_step(counts, self._sizes, sizes)[rank : rank + 2].tolist()
+        counts = section.counts[within]
+        batch_sizes = batch_sizes if len(batch_sizes) else [int(self._full_counts.sum())]
+        first, last = parts_of_step(counts, self._full_counts, batch_sizes)[rank : rank + 2].tolist()
         return make_batch(self._store.take(section.part(within, first, last)), trim=self._trim)
 
     def _find(self, step: int) -> tuple[_Section, int]:
-        place = int(np.searchsorted(self._starts, step, side="right")) - 1
-        if self._section is None or self._place != place:
-            self._place = place
-            self._section = _Section(self._store, self._sizes, int(self._order[place]), len(self._order), self._seed)
-        return self._section, step - int(self._starts[place])
+        index = int(np.searchsorted(self._starts, step, side="right")) - 1
+        if self._section is None or self._section_index != index:
+            self._section_index = index
+            self._section = _Section(
+                self._store, self._full_counts, int(self._order[index]), len(self._order), self._seed
+            )
+        return self._section, step - int(self._starts[index])
 
 
 class _Section:
@@ -156,24 +158,26 @@ class _Section:
 
     Attributes
     ----------
-    step_rows : ndarray of shape (T, G), dtype=int64
+    counts : ndarray of shape (T, G), dtype=int64
         The rows of each step from each block.
     """
 
-    def __init__(self, store: RowStore, sizes: np.ndarray, number: int, sections: int, seed: tuple[int, int]) -> None:
+    def __init__(
+        self, store: RowStore, full_counts: np.ndarray, number: int, sections: int, seed: tuple[int, int]
+    ) -> None:
         self._store, self._number, self._sections = store, number, sections
         self._seed = (*seed, number + 1)  # a seed with zeros behind it is the same seed
-        plan = plan_section(int(section_rows(number, sections, len(store))), sizes)
+        plan = plan_section(int(section_rows(number, sections, len(store))), full_counts)
         # Long and short steps come in one random order.
-        order = np.random.default_rng(self._seed).permutation(len(plan.step_rows))
-        self.step_rows = plan.step_rows[order]
-        self._firsts = (np.cumsum(plan.step_rows, axis=0) - plan.step_rows)[order]
+        order = np.random.default_rng(self._seed).permutation(len(plan.counts))
+        self.counts = plan.counts[order]
+        self._firsts = (np.cumsum(plan.counts, axis=0) - plan.counts)[order]
         self._edges = plan.edges.tolist()
         self._blocks: dict[int, np.ndarray] = {}
 
     def part(self, step: int, first: int, last: int) -> np.ndarray:
-        """The dataset's rows, ascending, from place `first` to `last` of those of a step, shape (last - first,)."""
-        counts, firsts = self.step_rows[step], self._firsts[step]
+        """The dataset's rows, ascending, number `first` to `last` of those of a step, shape (last - first,)."""
+        counts, firsts = self.counts[step], self._firsts[step]
         ends = np.cumsum(counts)
         starts = ends - counts
         parts = [np.zeros(0, np.int64)]

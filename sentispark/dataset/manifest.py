@@ -120,12 +120,12 @@ class Manifest:
         Raises
         ------
         DatasetError
-            If the dataset is of a version that did not keep them.
+            If the dataset is of a version that did not store them.
         """
         chunks = self.chunks_of(split)
         if any(chunk.label_weights is None for chunk in chunks):
             raise DatasetError(
-                "The dataset must tell the weight of the rows of each label. It is of format version 1. Write it again."
+                "The dataset must hold the weight of each label. It is of format version 1. Write it again."
             )
         return _sums([chunk.label_weights or () for chunk in chunks], len(self.label_names), 0.0)
 

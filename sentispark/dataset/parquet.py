@@ -1,4 +1,4 @@
-"""Sequences of one length and numbers beside them to the bytes of a Parquet file: one row group, nothing null. Pure.
+"""Sequences of one length and columns of numbers to the bytes of a Parquet file: one row group, no nulls. Pure.
 
 Of lists, Arrow's writer finds out value by value where each begins and that none is null, which costs three times as
 much as all else that is done to write them. Here that is known beforehand, so it is written down as what it is, a few

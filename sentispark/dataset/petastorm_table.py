@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 
 __all__ = ["petastorm_table"]
 
-# Petastorm tells of each file that it did not make it.
+# Petastorm warns of each file that it did not write.
 logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 
@@ -42,7 +42,7 @@ def petastorm_table(content: pa.Buffer, columns: Sequence[str], row_groups: int)
     """
     pool = _PlainPool()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells too of columns that it cannot read, and nobody asked for
+        warnings.simplefilter("ignore")  # it also warns of columns that it cannot read, which are not wanted
         reader = petastorm.reader.Reader(
             _OneFile(content),
             ["chunk.parquet"],

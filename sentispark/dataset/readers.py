@@ -1,4 +1,4 @@
-"""Chunks of Parquet to NumPy arrays, every row held against the file's footer and the manifest.
+"""Chunks of Parquet to NumPy arrays, every row checked against the file's footer and the manifest.
 
 Petastorm reads where it can run; where it cannot (pyarrow 15 or later, NumPy 2), pyarrow alone does. A chunk's file is
 brought into memory once, whole: what was checked is what is read, on any file system that fsspec knows.
@@ -156,7 +156,7 @@ def _read(dataset: Dataset, chunk: Chunk, table_of: _TableOf) -> ChunkArrays:
 
 
 def _content(dataset: Dataset, chunk: Chunk) -> pa.Buffer:
-    """The bytes of a chunk's file, as many as the manifest says."""
+    """The bytes of a chunk's file, of the size that the manifest says."""
     try:
         content = dataset.folder.read(chunk.file)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Rows by their number: chunks are read once, on first need, and kept in memory or in memory-mapped local files."""
+"""Rows by their number: chunks are read once, when first needed, and stay in memory or memory-mapped local files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RowStore:
     split : str
     reader : Reader
     memory_bytes : int
-        Chunks beyond this many bytes are kept in memory-mapped files of the temporary folder (`TMPDIR`) instead. The
+        Chunks beyond this many bytes go to memory-mapped files in the temporary folder (`TMPDIR`) instead. The
         files have no name, so nothing of them is left however the process ends.
 
     Attributes
@@ -42,7 +42,7 @@ class RowStore:
         self._dataset = dataset
         self._chunks = dataset.manifest.chunks_of(split)
         self._starts = np.concatenate(([0], np.cumsum([chunk.rows for chunk in self._chunks]))).astype(np.int64)
-        self._held: dict[int, ChunkArrays] = {}
+        self._loaded: dict[int, ChunkArrays] = {}
         self._memory_left = memory_bytes
         self._files = contextlib.ExitStack()
         self._mapped: list[_MappedColumn] = []
@@ -54,12 +54,12 @@ class RowStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.clear()
+        self._loaded.clear()
         self._mapped.clear()
         self._files.close()
 
     def load(self, first: int, last: int) -> None:
-        """Read the chunks that hold the rows from `first` up to `last`, itself left out, if they are not held yet."""
+        """Read the chunks with the rows from `first` up to, not including, `last` unless they are there already."""
         for number, (start, stop) in enumerate(itertools.pairwise(self._starts)):
             if max(first, start) < min(last, stop):
                 self._chunk(number)
@@ -94,15 +94,15 @@ class RowStore:
         )
 
     def _chunk(self, number: int) -> ChunkArrays:
-        if number not in self._held:
+        if number not in self._loaded:
             arrays = self.reader.read(self._dataset, self._chunks[number])
             size = sum(column.nbytes for column in arrays)
             if size > self._memory_left:
                 arrays = self._put_away(number, arrays)
             else:
                 self._memory_left -= size
-            self._held[number] = arrays
-        return self._held[number]
+            self._loaded[number] = arrays
+        return self._loaded[number]
 
     def _put_away(self, number: int, arrays: ChunkArrays) -> ChunkArrays:
         try:

@@ -88,7 +88,7 @@ class ChunkPlan:
         return groups_of(len(self.files))
 
     def chunk_of(self, split: np.ndarray, order: np.ndarray) -> np.ndarray:
-        """The chunk of each row, int64 of shape (n,): its order's place among all 64-bit numbers, scaled to its split.
+        """The chunk of each row, int64 of shape (n,): its order among all 64-bit numbers, scaled to its split.
 
         A row of a split that is to have no rows gets -1.
 
@@ -100,8 +100,8 @@ class ChunkPlan:
         """
         chunks = np.array([self._chunks(name) for name in SPLITS])
         first = np.cumsum(chunks) - chunks
-        place = order / 2.0**64 + 0.5
-        own = np.minimum(np.floor(place * chunks[split]).astype(np.int64), chunks[split] - 1)
+        position = order / 2.0**64 + 0.5
+        own = np.minimum(np.floor(position * chunks[split]).astype(np.int64), chunks[split] - 1)
         return np.where(chunks[split] > 0, first[split] + own, -1)
 
     def _chunks(self, split: str) -> int:
@@ -114,7 +114,7 @@ def packed_rows(batches: Iterable[pa.RecordBatch], plan: ChunkPlan) -> Iterator[
     Parameters
     ----------
     batches : iterable of RecordBatch
-        `split` int32 (its place in `SPLITS`), `order` int64 (evenly spread over all 64 bits), `tokens` binary (see
+        `split` int32 (its index in `SPLITS`), `order` int64 (evenly spread over all 64 bits), `tokens` binary (see
         `pack_tokens`), `label` int32, and, where rows have weights, `weight` double.
     plan : ChunkPlan
     """
@@ -166,7 +166,7 @@ def write_dataset(
     Raises
     ------
     DatasetError
-        If the rows are not as many as the plan says. There is no manifest then.
+        If the number of rows is not that of the plan. There is no manifest then.
     """
     manifest = Manifest(
         sequence_length=sequence_length,
@@ -182,7 +182,7 @@ def write_dataset(
     counted = {split: rows for split, rows in plan.split_rows.items() if rows}
     found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in manifest.chunks})}
     if found != counted:
-        raise DatasetError(f"The rows must be as many as were counted, {counted}. They are {found}.")
+        raise DatasetError(f"The number of rows must be the one that was counted, {counted}. It is {found}.")
     if word_list:
         folder.write(wordlist.FILE_NAME, word_list.to_json())
     folder.write(manifest_file.FILE_NAME, manifest.to_json())
@@ -226,25 +226,25 @@ def _ordered(rows: pa.Table) -> pa.Table:
     """The rows by their order; rows of the same order, which are rare, by all that is in them."""
     rows = rows.combine_chunks()
     order = rows["order"].to_numpy()
-    place = np.argsort(order)
-    if (np.diff(order[place]) == 0).any():
-        place = pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names])
-    return rows.take(pa.array(place)).combine_chunks()
+    indices = np.argsort(order)
+    if (np.diff(order[indices]) == 0).any():
+        indices = pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names])
+    return rows.take(pa.array(indices)).combine_chunks()
 
 
 def _write_chunk(
-    table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, plan: Manifest, file: str
+    table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, manifest: Manifest, file: str
 ) -> pa.RecordBatch:
     """Write one chunk's file and give its line of the manifest."""
     list_offsets(np.array([sequence.size]))  # what readers count in 32 bits
     label = table["label"].combine_chunks().cast(pa.int32()).to_numpy()
-    counts = np.bincount(label, minlength=len(plan.label_names))
+    counts = np.bincount(label, minlength=len(manifest.label_names))
     columns = {"length": length, "label": label}
     weight, weights = float(table.num_rows), counts.astype(float)
-    if plan.weighted:
+    if manifest.weighted:
         columns["weight"] = each = table["weight"].combine_chunks().to_numpy()
-        weight, weights = float(np.sum(each)), np.bincount(label, each, minlength=len(plan.label_names))
-    content = parquet_bytes(sequence.astype(plan.id_type, copy=False), columns)
+        weight, weights = float(np.sum(each)), np.bincount(label, each, minlength=len(manifest.label_names))
+    content = parquet_bytes(sequence.astype(manifest.id_type, copy=False), columns)
     folder.write(file, content)
     line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "label_counts": counts.tolist()}
     return pa.RecordBatch.from_pylist(

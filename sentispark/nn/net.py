@@ -1,4 +1,4 @@
-"""What a net is to those who train it, serve it or export it, and the one place where nets are built."""
+"""The interface of a net to training, serving and export, and the function that builds every net."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class BidirectionalLayers(nn.Module):
 
 
 def _reversal(length: Tensor, steps: int) -> Tensor:
-    """For each place of a flattened (steps · n) array the place to take from, so that valid steps come last first.
+    """For each index of a flattened (steps · n) array the index to take from, so that valid steps come last first.
 
     Padding stays where it is, so doing it twice changes nothing.
     """

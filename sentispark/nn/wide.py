@@ -24,7 +24,7 @@ class WideLinear(nn.Module):
     Parameters
     ----------
     size : int
-        Number of weights, at least 1, beside padding's, which stays 0.
+        Number of weights, at least 1, in addition to that of padding, which stays 0.
     """
 
     def __init__(self, size: int):
@@ -47,12 +47,12 @@ class WideLinear(nn.Module):
         """
         words = sequence.long()
         before = functional.pad(words, (0, 0, 1, 0))[:-1]
-        single = self._place(torch.zeros_like(words), words) * (words != PAD)
-        paired = self._place(before, words) * ((words != PAD) & (before != PAD))
+        single = self._index(torch.zeros_like(words), words) * (words != PAD)
+        paired = self._index(before, words) * ((words != PAD) & (before != PAD))
         # Looked up at once: each look-up's gradient is as large as the table.
         total: Tensor = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
         return total / length.clamp(min=1).sqrt()
 
-    def _place(self, before: Tensor, words: Tensor) -> Tensor:
-        """The weight of a word behind another; a word of its own is one behind padding."""
+    def _index(self, before: Tensor, words: Tensor) -> Tensor:
+        """The index of the weight of a word behind another; a single word is one behind padding."""
         return (before * _A + words * _B) % _P % (self.weights.num_embeddings - 1) + 1

@@ -16,14 +16,14 @@ from sentispark.train.options import BatchOptions
 from sentispark.train.state import State
 from sentispark.train.world import World
 
-__all__ = ["BatchSizeController", "SizeRecord", "rows_with_room"]
+__all__ = ["BatchSizeController", "BatchSizeSchedule", "rows_with_room"]
 
-# From which step on, counted over all epochs from 0, which batch sizes hold.
-SizeRecord = Sequence[tuple[int, Sequence[int]]]
+# Pairs of a step, counted over all epochs from 0, and the batch sizes from that step on.
+BatchSizeSchedule = Sequence[tuple[int, Sequence[int]]]
 
-# The first steps of a training set up memory and kernels: they tell little about those to come.
+# The first steps of a training set up memory and kernels: their times say little about later steps.
 _STEPS_OF_WARM_UP = 3
-# The clock is read after this many steps at the latest, and no rank tells the others the times of more.
+# The clock is read after this many steps at the latest, and no rank sends the times of more.
 _MOST_STEPS = 1000
 # The part of a GPU's memory that larger batches may fill.
 _MEMORY_SHARE = 0.9
@@ -40,22 +40,24 @@ class BatchSizeController:
     clock : StepClock
         Of this rank's steps.
     replay : sequence of (int, sequence of int), optional
-        A record of sizes to follow, in the order of its steps; nothing is decided then.
+        A schedule to follow, in the order of its steps; nothing is decided then.
 
     Attributes
     ----------
-    record : list of (int, list of int)
-        From which step on which sizes hold, for `replay`; those that are announced for steps to come, too.
+    schedule : list of (int, list of int)
+        The sizes of all steps so far, and those that are announced for steps to come; `replay` takes it.
     seconds : ndarray of shape (2,)
         Of this rank's computing and waiting in all steps of which the clock was read.
     """
 
-    def __init__(self, options: BatchOptions, world: World, clock: StepClock, replay: SizeRecord | None = None) -> None:
+    def __init__(
+        self, options: BatchOptions, world: World, clock: StepClock, replay: BatchSizeSchedule | None = None
+    ) -> None:
         self._world, self._clock, self._step = world, clock, 0
         self._even = even_sizes(options.batch_size, world.size).tolist()
-        self.record = [(begin, [*sizes]) for begin, sizes in replay or ()]
-        if not self.record or self.record[0][0] > 0:
-            self.record.insert(0, (0, self._even))
+        self.schedule = [(begin, [*sizes]) for begin, sizes in replay or ()]
+        if not self.schedule or self.schedule[0][0] > 0:
+            self.schedule.insert(0, (0, self._even))
         self._rule = _rule(options, world) if replay is None else None
         self._begin_window(_STEPS_OF_WARM_UP)
         self.seconds = np.zeros(2)
@@ -70,8 +72,8 @@ class BatchSizeController:
 
         They are final when the step before it begins.
         """
-        place = bisect.bisect_right([begin for begin, _ in self.record], step) - 1
-        return np.array(self.record[place][1], np.int64)
+        index = bisect.bisect_right([begin for begin, _ in self.schedule], step) - 1
+        return np.array(self.schedule[index][1], np.int64)
 
     def after_step(self, rows: int, *, epoch_ends: bool) -> BalanceDecision | None:
         """This rank has taken a step with that many rows; gives the decision after it, if there is one."""
@@ -87,15 +89,17 @@ class BatchSizeController:
         return None
 
     def state(self) -> State:
-        """The number of steps, the record and what the balancer knows; times since its last decision are left out."""
+        """The number of steps, the schedule and what the balancer knows; times since its last decision are left out."""
         rule = self._rule.state() if self._rule else None
-        return State({"step": self._step, "record": [[begin, [*sizes]] for begin, sizes in self.record], "rule": rule})
+        return State(
+            {"step": self._step, "schedule": [[begin, [*sizes]] for begin, sizes in self.schedule], "rule": rule}
+        )
 
     def restore(self, state: State) -> None:
-        """Go on from what `state` gave; another number of ranks begins with even sizes and knows nothing."""
+        """Continue from what `state` gave; on another number of ranks, with even sizes and an untrained balancer."""
         self._step = state.values["step"]
-        self.record = [(begin, [*sizes]) for begin, sizes in state.values["record"]]
-        if len(self.record[-1][1]) != self._world.size:
+        self.schedule = [(begin, [*sizes]) for begin, sizes in state.values["schedule"]]
+        if len(self.schedule[-1][1]) != self._world.size:
             self._announce(self._even, self._step)
         elif self._rule and state.values["rule"] is not None:
             self._rule = self._rule.restored(state.values["rule"])
@@ -140,8 +144,8 @@ class BatchSizeController:
         return rows_with_room(rows, peak=peak, room=free + torch.cuda.memory_reserved(device))
 
     def _announce(self, sizes: list[int], begin: int) -> None:
-        if self.record[-1][1] != sizes:
-            self.record.append((begin, sizes))
+        if self.schedule[-1][1] != sizes:
+            self.schedule.append((begin, sizes))
 
 
 def rows_with_room(rows: float, *, peak: float, room: float) -> float:
@@ -152,9 +156,9 @@ def rows_with_room(rows: float, *, peak: float, room: float) -> float:
     rows : float
         The largest batch of a window of steps.
     peak, room : float
-        Bytes: the most that this rank held in that window, and what it could hold.
+        Bytes: the most that this rank used in that window, and what it could use.
     """
-    # All of it is taken to grow with rows, although weights do not: rather too few than a rank that ends.
+    # All of it is assumed to grow with rows, although weights do not: better too few rows than to run out of memory.
     return rows * _MEMORY_SHARE * room / peak if peak > 0 else np.inf
 
 

@@ -51,5 +51,6 @@ class StepClock:
     def _between(self, earlier: float | torch.cuda.Event, later: float | torch.cuda.Event) -> float:
         if isinstance(earlier, torch.cuda.Event) and isinstance(later, torch.cuda.Event):
             return float(earlier.elapsed_time(later)) / 1000
-        assert isinstance(earlier, float) and isinstance(later, float)
+        assert isinstance(earlier, float)
+        assert isinstance(later, float)
         return later - earlier

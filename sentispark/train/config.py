@@ -27,15 +27,15 @@ class TrainConfig:
         Path or URL of a prepared dataset that every rank can read.
     train : TrainOptions
     net : NetOptions
-    sizes : tuple of (int, tuple of int), optional
-        From which step on, counted over all epochs from 0, which batch sizes hold: what an earlier run has recorded
-        as its `batch_sizes`. Nothing is balanced then, and the run can be repeated bit for bit.
+    batch_sizes : tuple of (int, tuple of int), optional
+        Pairs of a step, counted over all epochs from 0, and the ranks' batch sizes from that step on: what an earlier
+        run has as its `batch_sizes`. Nothing is balanced then, and the run is repeated bit for bit.
     """
 
     dataset: str
     train: TrainOptions = dataclasses.field(default_factory=TrainOptions)
     net: NetOptions = dataclasses.field(default_factory=NetOptions)
-    sizes: tuple[tuple[int, tuple[int, ...]], ...] | None = None
+    batch_sizes: tuple[tuple[int, tuple[int, ...]], ...] | None = None
 
     def to_json(self) -> str:
         """The text that `from_json` reads."""
@@ -43,7 +43,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
-        """A config from `{"dataset": …, "train": {…}, "net": {…}, "sizes": […]}`; what is left out has its default.
+        """A config from `{"dataset": …, "train": {…}, "net": {…}, "batch_sizes": […]}`; only "dataset" is required.
 
         Raises
         ------
@@ -59,11 +59,11 @@ class TrainConfig:
         if not isinstance(content["dataset"], str):
             raise OptionError(f"'dataset' must be a path or URL. Got {content['dataset']!r}.")
         parts = {"train": TrainOptions, "net": NetOptions}
-        _known(content, {"dataset", "sizes", *parts}, "the config")
+        _known(content, {"dataset", "batch_sizes", *parts}, "the config")
         return cls(
             content["dataset"],
             **{name: _built(kind, content.get(name, {}), name) for name, kind in parts.items()},
-            sizes=_recorded(content.get("sizes")),
+            batch_sizes=_schedule(content.get("batch_sizes")),
         )
 
 
@@ -97,7 +97,7 @@ def positive_weight(dataset: Dataset, options: LossOptions) -> float:
 
 
 def one_class_sentence(dataset: Dataset) -> str | None:
-    """What to tell whoever trains on rows of one class; None if there are two."""
+    """The warning for a training on rows of one class; None if there are two."""
     negatives, positives = dataset.manifest.label_counts("train")
     if negatives and positives:
         return None
@@ -109,11 +109,11 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
     """Raise `OptionError` or `InputError` if the dataset cannot be trained on with these options."""
     dataset.require_split("train")
     check_batch_size(config.train, ranks)
-    for step, held in config.sizes or ():
-        if len(held) != ranks or sum(held) != config.train.batch_size or min(held) < 0:
+    for step, sizes in config.batch_sizes or ():
+        if len(sizes) != ranks or sum(sizes) != config.train.batch_size or min(sizes) < 0:
             raise OptionError(
-                f"'sizes' must be those of {ranks} workers and sum to batchSize ({config.train.batch_size}). "
-                f"From step {step} on they are {list(held)}."
+                f"'batch_sizes' must be those of {ranks} workers and sum to batchSize ({config.train.batch_size}). "
+                f"From step {step} on they are {list(sizes)}."
             )
     ends_early = [name for name in ("target_loss", "patience") if getattr(config.train, name) is not None]
     if ends_early and not dataset.manifest.rows("validation"):
@@ -128,12 +128,12 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
     positive_weight(dataset, config.train)
 
 
-def _recorded(sizes: Any) -> tuple[tuple[int, tuple[int, ...]], ...] | None:
+def _schedule(pairs: Any) -> tuple[tuple[int, tuple[int, ...]], ...] | None:
     try:
-        return None if sizes is None else tuple(sorted((int(step), tuple(map(int, held))) for step, held in sizes))
+        return None if pairs is None else tuple(sorted((int(step), tuple(map(int, sizes))) for step, sizes in pairs))
     except (TypeError, ValueError) as error:
         raise OptionError(
-            f"'sizes' must be pairs of a step and the batch sizes that hold from it on. Got {sizes!r}."
+            f"'batch_sizes' must be pairs of a step and the batch sizes from that step on. Got {pairs!r}."
         ) from error
 
 
@@ -147,7 +147,7 @@ def _built(options_class: type, values: dict[str, Any], part: str) -> Any:
 
 
 def _value(value: Any, rule: Rule) -> Any:
-    """What JSON has in place of an option's value: "none" is as good as null."""
+    """An option's value from JSON, where "none" may stand for null."""
     if rule.optional and value == NONE and not rule.holds(value):
         return None
     return tuple(value) if isinstance(value, list) else value

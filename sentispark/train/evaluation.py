@@ -31,7 +31,7 @@ def evaluate(net: Net, store: RowStore, world: World, *, sizes: np.ndarray | Non
     world : World
         Joined.
     sizes : ndarray of shape (W,), optional
-        The ranks' batch sizes, which tell how fast they are; None means equal ones.
+        The ranks' batch sizes, in proportion to which they share the rows; None means equal shares.
     """
     net.eval()
     own = Tally.empty()

@@ -1,4 +1,4 @@
-"""What ranks tell each other before they connect → the device of each, or the sentence that says why there is none."""
+"""What each rank has, exchanged before they connect → the device of each, or an error that says why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from sentispark import __version__
 from sentispark.errors import SetupError
 
-__all__ = ["Told", "agreed_gpus", "gpu_index", "gpus_here"]
+__all__ = ["RankInfo", "agreed_gpus", "gpu_index", "gpus_here"]
 
 _TORCH, _CUDA = str(torch.__version__), torch.version.cuda or ""
 
@@ -21,15 +21,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
-    """What a rank tells the others.
+class RankInfo:
+    """Where a rank runs and what it has.
 
     Attributes
     ----------
     host : str
         As the launcher knows it.
     gpus : tuple of str
-        The GPUs that torch sees there: their UUIDs in torch's order, or "" where it does not tell them.
+        The GPUs that torch sees there: their UUIDs in torch's order, or "" where it does not give them.
     given : str or None
         The GPU that the launcher has given this rank: a number, or a UUID (`GPU-…`, `MIG-…`).
     listed : str or None
@@ -57,20 +57,20 @@ class Told:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Told:
-        """What another rank has told, maybe of another version: what is unknown is left out."""
+    def from_json(cls, text: str) -> RankInfo:
+        """What another rank sent, possibly of another version: fields that are unknown here are left out."""
         known = {field.name for field in dataclasses.fields(cls)}
         values = {name: value for name, value in json.loads(text).items() if name in known}
         return cls(**{**values, "gpus": tuple(values.get("gpus", ()))})
 
 
-def agreed_gpus(told: Sequence[Told], wanted: str) -> list[int] | None:
+def agreed_gpus(infos: Sequence[RankInfo], wanted: str) -> list[int] | None:
     """The GPU of each rank by torch's number on its host, or None where all compute on CPUs.
 
     Parameters
     ----------
-    told : sequence of Told
-        By all ranks, in their order. All that are told the same come to the same result.
+    infos : sequence of RankInfo
+        Of all ranks, in their order; the same on every rank, so that all come to the same result.
     wanted : {"auto", "cpu", "cuda"}
 
     Raises
@@ -78,26 +78,26 @@ def agreed_gpus(told: Sequence[Told], wanted: str) -> list[int] | None:
     SetupError
         Naming the ranks and hosts that do not fit together.
     """
-    _require_one(told, "sentispark", lambda one: one.sentispark)
+    _require_one(infos, "sentispark", lambda one: one.sentispark)
     # Builds of one version for several kinds of machines work together on CPUs.
-    _require_one(told, "torch", lambda one: one.torch.split("+")[0])
+    _require_one(infos, "torch", lambda one: one.torch.split("+")[0])
     if wanted == "cpu":
         return None
-    _require_given(told)
-    found = [_index(told, rank) for rank in range(len(told))]
+    _require_given(infos)
+    found = [_index(infos, rank) for rank in range(len(infos))]
     without = [rank for rank, index in enumerate(found) if index is None]
     if without and wanted == "cuda":
         raise SetupError(
-            f"Device 'cuda' needs a GPU for each rank. There is none for {_named(told, without)}. "
+            f"Device 'cuda' needs a GPU for each rank. There is none for {_named(infos, without)}. "
             "Give each task a GPU, use fewer ranks, or use device 'cpu'."
         )
     if without:
-        if len(without) < len(told):
-            _log.warning("All ranks compute on CPUs, as there is no GPU for %s.", _named(told, without))
+        if len(without) < len(infos):
+            _log.warning("All ranks compute on CPUs, as there is no GPU for %s.", _named(infos, without))
         return None
     gpus = [index for index in found if index is not None]
-    _require_own(told, gpus)
-    _require_one(told, "torch, built for one CUDA", lambda one: f"{one.torch} (CUDA {one.cuda})")
+    _require_own(infos, gpus)
+    _require_one(infos, "torch, built for one CUDA", lambda one: f"{one.torch} (CUDA {one.cuda})")
     return gpus
 
 
@@ -111,7 +111,7 @@ def gpu_index(given: str, listed: str | None, gpus: Sequence[str]) -> int | None
     listed : str or None
         `CUDA_VISIBLE_DEVICES`: then torch counts what is listed there, in that order.
     gpus : sequence of str
-        The UUIDs of the GPUs that torch sees, "" where it does not tell one.
+        The UUIDs of the GPUs that torch sees, "" where it does not give one.
     """
     given = given.strip()
     for index, entry in enumerate([entry.strip() for entry in listed.split(",")] if listed else []):
@@ -125,27 +125,27 @@ def gpu_index(given: str, listed: str | None, gpus: Sequence[str]) -> int | None
 
 
 def gpus_here() -> tuple[str, ...]:
-    """The GPUs that torch sees, as in `Told`."""
+    """The GPUs that torch sees, as in `RankInfo`."""
     return tuple(_uuid(index) for index in range(torch.cuda.device_count()))
 
 
 def _uuid(index: int) -> str:
-    uuid = str(getattr(torch.cuda.get_device_properties(index), "uuid", ""))  # torch tells it from 2.5 on
+    uuid = str(getattr(torch.cuda.get_device_properties(index), "uuid", ""))  # torch has it from 2.5 on
     return uuid.removeprefix("GPU-").removeprefix("MIG-")
 
 
-def _index(told: Sequence[Told], rank: int) -> int | None:
+def _index(infos: Sequence[RankInfo], rank: int) -> int | None:
     """The GPU that the launcher gave, else one of the host's where it has enough for all of its ranks."""
-    own = told[rank]
+    own = infos[rank]
     if own.given is not None:
         return gpu_index(own.given, own.listed, own.gpus)
-    neighbours = [other for other, one in enumerate(told) if one.host == own.host]
-    return neighbours.index(rank) if len(own.gpus) >= len(neighbours) else None
+    neighbors = [other for other, one in enumerate(infos) if one.host == own.host]
+    return neighbors.index(rank) if len(own.gpus) >= len(neighbors) else None
 
 
-def _require_given(told: Sequence[Told]) -> None:
+def _require_given(infos: Sequence[RankInfo]) -> None:
     """Every GPU that was given is one that torch sees there."""
-    for rank, one in enumerate(told):
+    for rank, one in enumerate(infos):
         if one.given is None or gpu_index(one.given, one.listed, one.gpus) is not None:
             continue
         if not one.cuda:
@@ -158,33 +158,33 @@ def _require_given(told: Sequence[Told]) -> None:
                 f"torch sees only {', '.join(uuid or str(index) for index, uuid in enumerate(one.gpus))}{shown} there. "
                 "Name it in the executor's CUDA_VISIBLE_DEVICES"
             )
-        raise SetupError(f"GPU '{one.given}' was given to {_named(told, [rank])}, but {seen}, or use device 'cpu'.")
+        raise SetupError(f"GPU '{one.given}' was given to {_named(infos, [rank])}, but {seen}, or use device 'cpu'.")
 
 
-def _require_own(told: Sequence[Told], found: Sequence[int]) -> None:
+def _require_own(infos: Sequence[RankInfo], found: Sequence[int]) -> None:
     """No GPU is that of two ranks."""
     holders = collections.defaultdict(list)
-    for rank, (one, index) in enumerate(zip(told, found, strict=True)):
+    for rank, (one, index) in enumerate(zip(infos, found, strict=True)):
         holders[one.gpus[index] or (one.host, index)].append(rank)
     for ranks in holders.values():
         if len(ranks) > 1:
             raise SetupError(
-                f"Each rank needs a GPU of its own. One GPU is shared by {_named(told, ranks)}. Give each task a "
+                f"Each rank needs a GPU of its own. One GPU is shared by {_named(infos, ranks)}. Give each task a "
                 "whole one (spark.task.resource.gpu.amount=1), use fewer ranks, or use device 'cpu'."
             )
 
 
-def _require_one(told: Sequence[Told], what: str, value: Callable[[Told], str]) -> None:
-    """All ranks have told the same."""
+def _require_one(infos: Sequence[RankInfo], what: str, value: Callable[[RankInfo], str]) -> None:
+    """Raise `SetupError` unless a value is the same on all ranks."""
     ranks = collections.defaultdict(list)
-    for rank, one in enumerate(told):
+    for rank, one in enumerate(infos):
         ranks[value(one)].append(rank)
     if len(ranks) > 1:
-        shown = "; ".join(f"{_named(told, some)}: {version}" for version, some in ranks.items())
+        shown = "; ".join(f"{_named(infos, some)}: {version}" for version, some in ranks.items())
         raise SetupError(f"All ranks need one version of {what}. There is {shown}. Install the same everywhere.")
 
 
-def _named(told: Sequence[Told], ranks: Iterable[int]) -> str:
+def _named(infos: Sequence[RankInfo], ranks: Iterable[int]) -> str:
     """`rank 0 on a and rank 2 on b`."""
-    named = [f"rank {rank} on {told[rank].host}" for rank in ranks]
+    named = [f"rank {rank} on {infos[rank].host}" for rank in ranks]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

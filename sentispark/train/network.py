@@ -45,7 +45,7 @@ def own_address(
     resolve: Callable[[str], Sequence[str]],
     towards: Callable[[str], str | None],
 ) -> str | None:
-    """The address of this host that the other ranks reach; None where that cannot be told.
+    """The address of this host that the other ranks reach; None where that is unknown.
 
     Parameters
     ----------

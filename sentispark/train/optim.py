@@ -43,7 +43,7 @@ class Optimizers:
         self._highest_rates = [each.param_groups[0]["lr"] for each in self._each]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Drop the gradients."""
         for each in self._each:
             each.zero_grad(set_to_none=True)
 
@@ -65,37 +65,37 @@ class Optimizers:
             tensors={
                 f"{names[parameter]}:{key}": tensor.detach().clone()
                 for each in self._each
-                for parameter, kept in _kept(each).items()
-                for key, tensor in kept.items()
+                for parameter, slots in _slots(each).items()
+                for key, tensor in slots.items()
                 if tensor is not None
             }
         )
 
     def restore(self, state: State) -> None:
-        """Take over what `state` gave."""
-        kept: dict[str, dict[str, Tensor]] = {}
-        for place, tensor in state.tensors.items():
-            name, key = place.rsplit(":", 1)
-            kept.setdefault(name, {})[key] = tensor
+        """Continue from what `state` gave."""
+        slots: dict[str, dict[str, Tensor]] = {}
+        for key_of_tensor, tensor in state.tensors.items():
+            name, key = key_of_tensor.rsplit(":", 1)
+            slots.setdefault(name, {})[key] = tensor
         names = {parameter: name for name, parameter in self._net.named_parameters()}
         for each in self._each:
             group = each.state_dict()["param_groups"]
             own: list[str] = [names[parameter] for parameter in each.param_groups[0]["params"]]
             each.load_state_dict(
                 {
-                    "state": {place: _copied(kept[name]) for place, name in enumerate(own) if name in kept},
+                    "state": {index: _copied(slots[name]) for index, name in enumerate(own) if name in slots},
                     "param_groups": group,
                 }
             )
 
 
-def _kept(optimizer: Optimizer) -> dict[nn.Parameter, dict[str, Tensor | None]]:
+def _slots(optimizer: Optimizer) -> dict[nn.Parameter, dict[str, Tensor | None]]:
     """What an optimizer has accumulated for each parameter; momentum is None before the first step."""
     return cast("dict[nn.Parameter, dict[str, Tensor | None]]", optimizer.state)
 
 
-def _copied(kept: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: tensor.clone() for key, tensor in kept.items()}
+def _copied(slots: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.clone() for key, tensor in slots.items()}
 
 
 def optimizers_of(net: Net, options: OptimizerOptions, rate: float) -> list[Optimizer]:

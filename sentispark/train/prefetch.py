@@ -53,4 +53,4 @@ class PrefetchedBatches:
 
     def _made(self, step: int, sizes: np.ndarray) -> tuple[Tensors, int]:
         batch = self._epoch.batch(step, sizes, self._world.rank)
-        return to_tensors(batch, self._world.device), self._epoch.step_rows(step)
+        return to_tensors(batch, self._world.device), self._epoch.rows_in_step(step)

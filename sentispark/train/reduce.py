@@ -40,7 +40,7 @@ class Reducer:
     world : World
         Joined.
     clock : StepClock
-        Is told when this rank's own gradients are done, and when the sum is.
+        Records when this rank's own gradients are done, and when the sum is.
     wire : {"float32", "float16", "bfloat16", "powersgd", "rows"}
         What travels: gradients as they are; rounded; low-rank factors of matrices, the error kept for the next step;
         or, of the word vectors, the rows of those words alone that occur on any rank, which gives the same sums.
@@ -99,11 +99,11 @@ class Reducer:
         self._clock.summed()
 
     def state(self) -> State:
-        """What a wire keeps from step to step; the errors of PowerSGD are each rank's own."""
+        """What is carried from step to step: the factors of PowerSGD, and each rank's own errors."""
         return self._hook.wire.state() if self._hook else State()
 
     def restore(self, state: State) -> None:
-        """Take over what `state` gave; nothing, where another wire gave it."""
+        """Continue from what `state` gave."""
         if self._hook:
             self._hook.wire.restore(state)
 
@@ -118,7 +118,7 @@ class _RowSum:
         weight.register_post_accumulate_grad_hook(lambda _: clock.computed())  # type: ignore[no-untyped-call]
 
     def begin(self, sequence: Tensor) -> None:
-        # Which rows these are the ranks tell each other while they compute.
+        # The ranks exchange which rows these are while they compute.
         self._used.zero_()
         self._used[sequence.reshape(-1).long()] = 1
         self._told = distributed.all_reduce(self._used, distributed.ReduceOp.MAX, async_op=True)
@@ -154,7 +154,7 @@ class _BucketHook:
 
     # DDP refuses annotations that are text, and asks for no others.
     def on_bucket(self, _state, bucket):  # type: ignore[no-untyped-def]
-        """The future sum of a bucket's gradients; before buckets are settled what is in them is of no use."""
+        """The future sum of a bucket's gradients; before the buckets are settled, as it is."""
         if not self.settled:
             done: torch.futures.Future[Tensor] = torch.futures.Future()
             done.set_result(bucket.buffer())
@@ -199,16 +199,16 @@ class _PowerSgd:
         factors = {"p": self._state.p_memory_dict, "q": self._state.q_memory_dict}
         return State(
             {"steps": self._state.iter},
-            {f"{kind}{place}": tensor.clone() for kind, kept in factors.items() for place, tensor in kept.items()},
-            {str(place): tensor.clone() for place, tensor in self._state.error_dict.items()},
+            {f"{kind}{index}": tensor.clone() for kind, each in factors.items() for index, tensor in each.items()},
+            {str(index): tensor.clone() for index, tensor in self._state.error_dict.items()},
         )
 
     def restore(self, state: State) -> None:
         self._state.iter = state.values.get("steps", 0)
         for name, tensor in state.tensors.items():
-            kept = self._state.p_memory_dict if name[0] == "p" else self._state.q_memory_dict
-            kept[int(name[1:])] = tensor.clone()
-        self._state.error_dict = {int(place): tensor.clone() for place, tensor in state.own.items()}
+            factors = self._state.p_memory_dict if name[0] == "p" else self._state.q_memory_dict
+            factors[int(name[1:])] = tensor.clone()
+        self._state.error_dict = {int(index): tensor.clone() for index, tensor in state.own.items()}
 
 
 def _into(buffer: Tensor, summed: Tensor) -> Tensor:

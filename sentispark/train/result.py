@@ -39,7 +39,7 @@ class RunRecord(TypedDict):
     device: str
     threads: list[int]  # of each rank
     kept_epoch: int  # whose weights these are, from 1
-    batch_sizes: list[list[Any]]  # for `TrainConfig.sizes`: pairs of a step and the sizes from it on
+    batch_sizes: list[list[Any]]  # for `TrainConfig.batch_sizes`: pairs of a step and the sizes from it on
     options: dict[str, Any]
     text_options: dict[str, Any]
     vocabulary_fingerprint: str | None

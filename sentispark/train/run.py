@@ -155,7 +155,7 @@ def new_trainer(
     return Trainer(
         net,
         stepper,
-        BatchSizeController(options, world, stepper.clock, config.sizes),
+        BatchSizeController(options, world, stepper.clock, config.batch_sizes),
         epoch_of,
         stores["validation"],
         options=options,
@@ -196,7 +196,7 @@ def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Train
             "device": world.device.type,
             "threads": threads,
             "kept_epoch": trainer.best.epoch,
-            "batch_sizes": [[begin, sizes] for begin, sizes in trainer.batch_sizes.record],
+            "batch_sizes": [[begin, sizes] for begin, sizes in trainer.batch_sizes.schedule],
             "options": dataclasses.asdict(config.train),
             "text_options": dict(manifest.text_options),
             "vocabulary_fingerprint": manifest.vocabulary_fingerprint,

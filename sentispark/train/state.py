@@ -1,4 +1,4 @@
-"""The state of a training as a value: what has to be kept to go on later as if nothing had happened."""
+"""The state of a training as a value: all that is needed to continue it later with the same result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["State"]
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The state of one object, or of several under names of their own.
+    """The state of one object, or of several objects by name.
 
     What follows from (seed, epoch, step, rank) is not in it: the rows of a step, their order and dropout.
 
@@ -24,7 +24,7 @@ class State:
     tensors : dict of str to Tensor
         Copies; the same on every rank.
     own : dict of str to Tensor
-        Copies of what only this rank has: another number of ranks goes on without it.
+        Copies of what only this rank has; another number of ranks continues without it.
     """
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -87,7 +87,7 @@ class Stepper:
         Parameters
         ----------
         batch : tuple of Tensor
-            This rank's rows, maybe none, from `to_tensors`.
+            This rank's rows, possibly none, from `to_tensors`.
         step_rows : int
             The rows of all ranks in this step.
 
@@ -121,7 +121,7 @@ class Stepper:
         return loss_sum.detach()
 
     def state(self) -> State:
-        """The weights, what the optimizers and the reducer keep, and the number of steps that were taken."""
+        """The weights, the states of optimizers and reducer, and the number of steps that were taken."""
         weights = {name: tensor.detach().clone() for name, tensor in self._net.state_dict().items()}
         parts = {
             "weights": State({"step": self._step}, weights),
@@ -131,7 +131,7 @@ class Stepper:
         return State.joined(parts)
 
     def restore(self, state: State) -> None:
-        """Go on from what `state` gave, maybe on another number of ranks."""
+        """Continue from what `state` gave, possibly on another number of ranks."""
         weights = state.part("weights")
         self._step = weights.values["step"]
         self._net.load_state_dict(weights.tensors)

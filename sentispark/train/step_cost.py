@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["SAME_SIZE", "equal_finish", "fit_cost_line", "relative_step_times"]
 
-# Two batch sizes that differ by a smaller share tell nothing about a and b.
+# Two batch sizes that differ by a smaller share say nothing about a and b.
 SAME_SIZE = 0.05
 # The share of a rank's step that grows with its rows: measured shares below are noise.
 _LEAST_SHARE = 0.2
@@ -40,7 +40,7 @@ def equal_finish(fixed: np.ndarray, per_row: np.ndarray, rows: int, *, low: np.n
         Bounds of each size; `rows` lies between their sums.
     """
     below, above = float((fixed + per_row * low).min()), float((fixed + per_row * high).max())
-    for _ in range(60):  # as many as a double has bits, and some
+    for _ in range(60):  # more than the bits of a double
         finish = (below + above) / 2
         reached = np.floor(np.clip((finish - fixed) / per_row, low, high)).sum()
         below, above = (finish, above) if reached <= rows else (below, finish)
@@ -54,8 +54,8 @@ def relative_step_times(seconds: np.ndarray) -> tuple[np.ndarray, float]:
     """What a step takes each rank compared with the others, and the largest standard error of it, as a share.
 
     Each step's times are divided by their geometric mean over the ranks, so that steps of more work for all ranks alike
-    tell the same as others. Of these quotients the median over the steps is taken; its error is that of normal
-    values whose spread the median absolute deviation tells, so a few outliers do not count.
+    count the same as others. Of these quotients the median over the steps is taken; its error is that of normal
+    values whose spread follows from the median absolute deviation, so a few outliers do not count.
 
     Parameters
     ----------

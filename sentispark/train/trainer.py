@@ -73,7 +73,7 @@ class Trainer:
     world : World
         Joined.
     emit : callable
-        Takes events; only the first rank's should reach anybody.
+        Takes events; those of the first rank are shown.
     after_step : callable, optional
         Called with this trainer after each step, where `state` may be asked for.
 
@@ -105,7 +105,7 @@ class Trainer:
         self._totals = self._no_totals()
 
     def train(self) -> None:
-        """Train the net for all epochs that are left, or until the validation says that it is enough."""
+        """Train the net for all epochs that are left, or until the validation loss ends the training."""
         while len(self.history) < self._options.max_epochs and not self._enough():
             entry = self.epoch()
             self._emit({"kind": "epoch", **entry})
@@ -138,7 +138,7 @@ class Trainer:
         return entry
 
     def state(self) -> State:
-        """What it takes to go on after the last step as if nothing had happened; asked for on all ranks at once."""
+        """All that is needed to continue after the last step; a collective call, made on all ranks."""
         totals = self._totals
         sums = self._world.gathered(
             np.array([float(totals.loss_sum), totals.seconds_without_data, totals.seconds_for_ranks])
@@ -156,7 +156,7 @@ class Trainer:
         return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": self.batch_sizes.state()})
 
     def restore(self, state: State) -> None:
-        """Go on from what `state` gave, maybe on another number of ranks."""
+        """Continue from what `state` gave, possibly on another number of ranks."""
         own = state.part("trainer")
         values = own.values
         sums = np.array(values["sums"])

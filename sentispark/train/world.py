@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-# Whoever imports this first while ranks are connected, as DDP does, has its functions keep the process group for ever
+# If this is first imported while ranks are connected, as DDP does, its functions keep the process group forever
 # (their defaults are the group of that moment), and its threads may abort the process when Python ends.
 import torch.distributed.nn
 from torch import distributed
 from torch.distributed import Store, rendezvous  # type: ignore[attr-defined]  # torch exports them and does not say so
 
 from sentispark.train.cores import asked_threads, cores_here, thread_count
-from sentispark.train.gathering import Told, agreed_gpus, gpus_here
+from sentispark.train.gathering import RankInfo, agreed_gpus, gpus_here
 from sentispark.train.network import (
     gloo_at,
     interfaces_here,
@@ -34,7 +34,7 @@ from sentispark.train.network import (
     source_towards,
 )
 
-__all__ = ["CPU", "World", "address_here", "device_of", "rank_threads", "told_here", "world_from_environment"]
+__all__ = ["CPU", "World", "address_here", "device_of", "rank_info_here", "rank_threads", "world_from_environment"]
 
 # Between two steps a rank that waits this long for another has lost it: steps take seconds.
 PATIENCE = timedelta(minutes=10)
@@ -116,14 +116,14 @@ class World:
 
     def meet(self) -> None:
         """Return once every rank has come here, however late: for what takes some ranks far longer than others."""
-        store, place = self.store, f"sentispark/meeting {next(self._meetings)}"
+        store, key = self.store, f"sentispark/meeting {next(self._meetings)}"
         if store is None:
             return
-        store.set(f"{place}/{self.rank}", "")
-        if store.add(place, 1) == self.size:
-            store.set(f"{place}/all", "")
-        while not _came(store, f"{place}/all", REMINDER):
-            missing = [rank for rank in range(self.size) if not store.check([f"{place}/{rank}"])]
+        store.set(f"{key}/{self.rank}", "")
+        if store.add(key, 1) == self.size:
+            store.set(f"{key}/all", "")
+        while not _came(store, f"{key}/all", REMINDER):
+            missing = [rank for rank in range(self.size) if not store.check([f"{key}/{rank}"])]
             _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
     def wait_for_all(self) -> None:
@@ -172,7 +172,7 @@ def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = 
     cores : int, optional
         That these ranks share.
     asked : bool
-        False where the variable is nobody's wish, as Spark in local mode sets it to 1 whatever cores there are.
+        False where nobody chose the variable: Spark in local mode sets it to 1 whatever cores there are.
     """
     wish = asked_threads(environ.get("OMP_NUM_THREADS")) if asked else None
     return thread_count(asked=wish, cores=cores, usable=cores_here(), ranks=ranks)
@@ -183,10 +183,10 @@ def address_here(known_as: str, peers: list[str]) -> str | None:
     return own_address(known_as, peers, interfaces_here(), resolve=resolved, towards=source_towards)
 
 
-def told_here(host: str, wanted: str, environ: Mapping[str, str], **more: Any) -> Told:
-    """What this rank tells the others; of GPUs nothing where none is wanted."""
+def rank_info_here(host: str, wanted: str, environ: Mapping[str, str], **more: Any) -> RankInfo:
+    """What this rank has; no GPUs where none is wanted."""
     gpus = () if wanted == "cpu" else gpus_here()
-    return Told(host, gpus=gpus, listed=environ.get("CUDA_VISIBLE_DEVICES"), **more)
+    return RankInfo(host, gpus=gpus, listed=environ.get("CUDA_VISIBLE_DEVICES"), **more)
 
 
 def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
@@ -202,14 +202,14 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
     # torchrun's own number of the host: their names may be the same, as those of containers are.
     host = f"{socket.gethostname()} (host {environ['GROUP_RANK']})" if "GROUP_RANK" in environ else socket.gethostname()
     many = size > local_size
-    own = told_here(host, device, environ, address=_address_towards(environ["MASTER_ADDR"]) if many else None)
+    own = rank_info_here(host, device, environ, address=_address_towards(environ["MASTER_ADDR"]) if many else None)
     store: Store | None = None
-    told = [own]
+    infos = [own]
     if size > 1:
-        store, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))  # type: ignore[no-untyped-call]
-        store.set(f"sentispark/told/{rank}", own.to_json())
-        told = [Told.from_json(store.get(f"sentispark/told/{other}").decode()) for other in range(size)]
-    gpus = agreed_gpus(told, device)
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))
+        store.set(f"sentispark/rank-info/{rank}", own.to_json())
+        infos = [RankInfo.from_json(store.get(f"sentispark/rank-info/{other}").decode()) for other in range(size)]
+    gpus = agreed_gpus(infos, device)
     return World(
         rank=rank,
         size=size,
@@ -217,13 +217,13 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
         backend="nccl" if gpus else "gloo",
         threads=rank_threads(environ, ranks=local_size),
         store=store,
-        address=_address_among(own, told) if many else None,
+        address=_address_among(own, infos) if many else None,
     )
 
 
-def _address_among(own: Told, told: Sequence[Told]) -> str | None:
+def _address_among(own: RankInfo, infos: Sequence[RankInfo]) -> str | None:
     """The address from which this host reaches the first rank's, or, where that is this one, the others."""
-    found = (_address_towards(other.address) for other in told if other.address)
+    found = (_address_towards(other.address) for other in infos if other.address)
     return own.address or next(filter(None, found), None)
 
 

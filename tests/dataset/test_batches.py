@@ -66,7 +66,7 @@ def test_steps_are_as_many_as_announced_and_hold_at_most_the_global_batch(rows, 
     epoch = epoch_of(rows, global_batch)
     steps = whole_steps(epoch)
     assert len(steps) == epoch.steps == epoch_steps(rows, global_batch)
-    assert [len(step) for step in steps] == [epoch.step_rows(step) for step in range(epoch.steps)]
+    assert [len(step) for step in steps] == [epoch.rows_in_step(step) for step in range(epoch.steps)]
     assert all(1 <= len(step) <= global_batch for step in steps)
 
 

@@ -34,7 +34,7 @@ class TestOpenDataset:
         assert open_dataset(str(folder)).manifest.label_weights("train") == (7, 3)
         weighted = open_dataset(str(write_by_hand(tmp_path / "weighted", weighted=True))).manifest
         assert error_of(DatasetError, weighted.label_weights, "train") == (
-            "The dataset must tell the weight of the rows of each label. It is of format version 1. Write it again."
+            "The dataset must hold the weight of each label. It is of format version 1. Write it again."
         )
 
     def test_a_class_of_no_weight_has_none_whatever_the_last_digits_of_sums_are(self, tmp_path):

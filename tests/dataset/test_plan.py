@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sentispark.dataset.plan import (
     ROWS_OF_BLOCK,
-    block_sizes,
+    block_rows,
     even_sizes,
     parts_of_step,
     plan_section,
@@ -51,7 +51,7 @@ def taken(rows, sizes_of_sections):
 def test_a_plan_that_can_be_checked_by_hand():
     plan = plan_section(10, [3, 1])
     assert plan.edges.tolist() == [0, 7, 10]
-    assert plan.step_rows.tolist() == [[2, 1], [2, 1], [3, 1]]
+    assert plan.counts.tolist() == [[2, 1], [2, 1], [3, 1]]
 
 
 def test_sections_that_can_be_checked_by_hand():
@@ -81,33 +81,33 @@ def test_sections_part_the_rows_into_equal_halves_thirds_and_so_on(rows, section
 
 @given(st.integers(0, 500), batch_sizes)
 def test_all_blocks_have_a_part_in_each_step_and_steps_are_no_more_than_needed(rows, sizes):
-    assert plan_section(rows, sizes).step_rows.shape == (-(-rows // sum(sizes)), len(sizes))
+    assert plan_section(rows, sizes).counts.shape == (-(-rows // sum(sizes)), len(sizes))
 
 
 @given(st.integers(0, 500), batch_sizes)
 def test_the_steps_take_a_blocks_range_and_never_more_than_its_size_at_once(rows, sizes):
     plan = plan_section(rows, sizes)
-    assert plan.step_rows.sum(axis=0).tolist() == np.diff(plan.edges).tolist()
-    assert (plan.step_rows >= 0).all()
-    assert (plan.step_rows <= sizes).all()
+    assert plan.counts.sum(axis=0).tolist() == np.diff(plan.edges).tolist()
+    assert (plan.counts >= 0).all()
+    assert (plan.counts <= sizes).all()
 
 
 @given(st.integers(0, 500), batch_sizes)
 @example(5, [1, 1, 1, 1])
 def test_no_step_is_empty(rows, sizes):
-    assert (plan_section(rows, sizes).step_rows.sum(axis=1) >= 1).all()
+    assert (plan_section(rows, sizes).counts.sum(axis=1) >= 1).all()
 
 
 @given(st.integers(0, 500), batch_sizes)
 def test_the_rows_of_a_block_in_two_steps_differ_by_at_most_one(rows, sizes):
-    step_rows = plan_section(rows, sizes).step_rows
-    assert (np.ptp(step_rows, axis=0) <= 1).all() if len(step_rows) else rows == 0
+    counts = plan_section(rows, sizes).counts
+    assert (np.ptp(counts, axis=0) <= 1).all() if len(counts) else rows == 0
 
 
 @given(st.integers(0, 500), batch_sizes)
 def test_a_block_of_size_zero_has_no_rows_in_any_step(rows, sizes):
     plan = plan_section(rows, [*sizes, 0])
-    assert plan.step_rows[:, -1].tolist() == [0] * math.ceil(rows / sum(sizes))
+    assert plan.counts[:, -1].tolist() == [0] * math.ceil(rows / sum(sizes))
 
 
 @given(st.integers(0, 500), batch_sizes)
@@ -163,7 +163,7 @@ def test_ranks_whose_sizes_are_whole_blocks_share_none(blocks, data):
 
 @given(st.integers(1, 10_000))
 def test_blocks_share_a_step_evenly_and_are_as_many_as_have_enough_rows(global_batch):
-    sizes = block_sizes(global_batch)
+    sizes = block_rows(global_batch)
     assert sizes.sum() == global_batch
     assert np.ptp(sizes) <= 1
     assert len(sizes) == 1 or ROWS_OF_BLOCK <= sizes.min() <= sizes.max() < 2 * ROWS_OF_BLOCK

@@ -66,7 +66,7 @@ def test_few_pairs_share_a_weight():
     words = torch.arange(2, 502)
     pairs = torch.cartesian_prod(words, words)
     wide = WideLinear(2**20)
-    places = wide._place(pairs[:, 0], pairs[:, 1])
+    places = wide._index(pairs[:, 0], pairs[:, 1])
     # Thrown at random, n pairs would lie in m (1 - exp(-n / m)) of m places.
     at_random = 2**20 * -math.expm1(-len(pairs) / 2**20)
     assert len(places.unique()) > 0.98 * at_random

@@ -150,8 +150,8 @@ def test_every_option_of_training_was_tried():
 
 @pytest.mark.parametrize("sizes", [3, [3], [[0]], [[0, 3]], [["a", [1]]]])
 def test_recorded_sizes_are_pairs_of_a_step_and_sizes(sizes):
-    assert sentence({"dataset": "d", "sizes": sizes}) == (
-        f"'sizes' must be pairs of a step and the batch sizes that hold from it on. Got {sizes!r}."
+    assert sentence({"dataset": "d", "batch_sizes": sizes}) == (
+        f"'batch_sizes' must be pairs of a step and the batch sizes from that step on. Got {sizes!r}."
     )
 
 

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from sentispark.errors import SetupError
-from sentispark.train.gathering import Told, agreed_gpus, gpu_index
+from sentispark.train.gathering import RankInfo, agreed_gpus, gpu_index
 
-GPU = Told("a", gpus=("u0", "u1"), given="0", torch="2.13.0+cu130", cuda="13.0", sentispark="1")
+GPU = RankInfo("a", gpus=("u0", "u1"), given="0", torch="2.13.0+cu130", cuda="13.0", sentispark="1")
 OTHER = dataclasses.replace(GPU, host="b", gpus=("u2", "u3"))
-NONE = Told("a", torch="2.13.0+cpu", cuda="", sentispark="1")
+NONE = RankInfo("a", torch="2.13.0+cpu", cuda="", sentispark="1")
 
 
 def sentence(told, wanted="auto"):
@@ -21,11 +21,11 @@ def sentence(told, wanted="auto"):
 
 def test_what_is_told_is_the_same_after_the_way():
     told = dataclasses.replace(GPU, address="10.0.0.5", port=7)
-    assert Told.from_json(told.to_json()) == told
+    assert RankInfo.from_json(told.to_json()) == told
 
 
 def test_what_another_version_tells_beside_is_left_out():
-    assert Told.from_json(json.dumps({"host": "a", "sentispark": "9", "mood": "good"})).sentispark == "9"
+    assert RankInfo.from_json(json.dumps({"host": "a", "sentispark": "9", "mood": "good"})).sentispark == "9"
 
 
 class TestAgreed:

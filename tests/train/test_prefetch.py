@@ -36,7 +36,7 @@ class TestPrefetchedBatches:
         for rank in range(ranks):
             steps = list(PrefetchedBatches(epoch_of(rows, global_batch), World(rank=rank, size=ranks), always(*sizes)))
             assert [count for _, count in steps] == [
-                epoch_of(rows, global_batch).step_rows(step) for step in range(len(steps))
+                epoch_of(rows, global_batch).rows_in_step(step) for step in range(len(steps))
             ]
             used += numbers(batch for batch, _ in steps)
         assert sorted(used) == list(range(rows))

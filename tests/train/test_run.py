@@ -127,7 +127,9 @@ class TestSizes:
     NET = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
 
     def weights_of(self, path, ranks, sizes=None):
-        config = dataclasses.replace(config_of(path, optimizer="sgd", learning_rate=0.1), net=self.NET, sizes=sizes)
+        config = dataclasses.replace(
+            config_of(path, optimizer="sgd", learning_rate=0.1), net=self.NET, batch_sizes=sizes
+        )
         return train_ranks(config, ranks).module().state_dict()
 
     @pytest.mark.parametrize(
@@ -145,16 +147,18 @@ class TestSizes:
         outcomes = all_well(run_ranks(train_slowly, 2, config))
         recorded = outcomes[0].run["batch_sizes"]
         assert len(recorded) > 1
-        again = train_ranks(dataclasses.replace(config, sizes=tuple((step, tuple(held)) for step, held in recorded)), 2)
+        again = train_ranks(
+            dataclasses.replace(config, batch_sizes=tuple((step, tuple(sizes)) for step, sizes in recorded)), 2
+        )
         assert again.weights == outcomes[0].weights == outcomes[1].weights
         assert again.run["batch_sizes"] == recorded
 
     @pytest.mark.parametrize("held", [(40,), (20, 21), (60, -20)])
     def test_recorded_sizes_that_do_not_fit_are_told(self, toy, held):
-        config = dataclasses.replace(config_of(toy), sizes=((0, held),))
+        config = dataclasses.replace(config_of(toy), batch_sizes=((0, held),))
         outcomes = run_ranks(train_as_rank, 2, config)
         assert str(outcomes[0]) == (
-            f"[rank 0/2 on {HOST}] 'sizes' must be those of 2 workers and sum to batchSize (40). "
+            f"[rank 0/2 on {HOST}] 'batch_sizes' must be those of 2 workers and sum to batchSize (40). "
             f"From step 0 on they are {list(held)}."
         )
 

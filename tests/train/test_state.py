@@ -97,13 +97,13 @@ def outcome(trainer):
         "best": trainer.best.weights,
         "kept": trainer.best.epoch,
         "history": measured(trainer.history),
-        "record": trainer.batch_sizes.record,
+        "schedule": trainer.batch_sizes.schedule,
     }
 
 
 def same(found, expected):
     assert found["history"] == expected["history"]
-    assert (found["kept"], found["record"]) == (expected["kept"], expected["record"])
+    assert (found["kept"], found["schedule"]) == (expected["kept"], expected["schedule"])
     for part in ("weights", "best"):
         assert found[part].keys() == expected[part].keys()
         assert all(torch.equal(found[part][name], tensor) for name, tensor in expected[part].items()), part
@@ -142,7 +142,7 @@ def test_three_ranks_restored_in_the_middle_of_an_epoch_end_with_the_same_bits(t
 @pytest.mark.distributed
 def test_sizes_that_were_announced_before_the_interruption_hold_after_it(toy):
     sizes = ((0, (20, 10, 10)), (3, (10, 20, 10)), (8, (0, 20, 20)), (STEPS + 1, (38, 1, 1)))
-    config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=2), NET, sizes=sizes)
+    config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=2), NET, batch_sizes=sizes)
     all_well(run_ranks(interrupted_as_rank, 3, [(config, (2, 7, STEPS, 2 * STEPS))]))
 
 

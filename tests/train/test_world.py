@@ -10,7 +10,7 @@ import torch.distributed
 from sentispark.errors import SetupError
 from sentispark.train import world as module
 from sentispark.train.cores import cores_here
-from sentispark.train.gathering import Told
+from sentispark.train.gathering import RankInfo
 from sentispark.train.world import World, world_from_environment
 from tests.helpers.ranks import all_well, run_ranks
 
@@ -82,5 +82,5 @@ def torchrun_like(world):
     distributed.rendezvous = lambda *_, **__: iter([(world.store, world.rank, world.size)])
     environ = {"RANK": world.rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": world.rank, "GROUP_RANK": 0}
     found = world_from_environment("auto", {name: str(value) for name, value in environ.items()})
-    assert Told.from_json(world.store.get("sentispark/told/0").decode()).host.endswith("(host 0)")
+    assert RankInfo.from_json(world.store.get("sentispark/told/0").decode()).host.endswith("(host 0)")
     return found.backend
