@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 
@@ -63,7 +64,8 @@ class Folder:
             # Not by its URL: there '::' means something.
             return fsspec.filesystem("file"), _local_path(url)
         try:
-            return fsspec.core.url_to_fs(url)
+            fs, path = fsspec.core.url_to_fs(url)
+            return fs, str(path)
         except (ImportError, ValueError) as error:
             problem = sentence_of(error)
             raise SetupError(f"'{self.url}' is on a file system that cannot be reached from here: {problem}") from error
@@ -100,13 +102,13 @@ class Folder:
         """Whether the folder, or the file of that name in it, is there."""
         with self._reached() as fs:
             fs.invalidate_cache()
-            return fs.exists(self.path(name))
+            return bool(fs.exists(self.path(name)))
 
     def is_file(self) -> bool:
         """Whether what is there is a file."""
         with self._reached() as fs:
             fs.invalidate_cache()
-            return fs.isfile(self.path())
+            return bool(fs.isfile(self.path()))
 
     def names(self) -> list[str]:
         """The names of all that is right in the folder, sorted."""
@@ -130,12 +132,14 @@ class Folder:
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises FileNotFoundError."""
         with self._reached() as fs:
-            return fs.cat_file(self.path(name))
+            content: bytes = fs.cat_file(self.path(name))
+            return content
 
-    def open(self, name: str):
+    def open(self, name: str) -> BinaryIO:
         """A file open for reading, as a binary stream that can seek. Raises FileNotFoundError."""
         with self._reached() as fs:
-            return fs.open(self.path(name), "rb")
+            stream: BinaryIO = fs.open(self.path(name), "rb")
+            return stream
 
     def write(self, name: str, content: bytes | str) -> None:
         """Write a file so that under its name there is never a half of it.

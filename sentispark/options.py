@@ -11,7 +11,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from sentispark.errors import OptionError
 
@@ -53,11 +53,11 @@ class Rule:
             raise OptionError(f"'{name}' must be {self.words}. Got {value!r}.")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -135,7 +135,7 @@ def option(default: Any, rule: Rule, doc: str, *, flag: str | None = None) -> An
     return dataclasses.field(default=default, metadata={"rule": rule, "doc": doc, "flag": flag})
 
 
-def options_of(options_class: type) -> Iterator[dataclasses.Field]:
+def options_of(options_class: type) -> Iterator[dataclasses.Field[Any]]:
     """The fields of an options class that were made by `option`, in the order of their declaration."""
     return (field for field in dataclasses.fields(options_class) if "rule" in field.metadata)
 
@@ -145,7 +145,7 @@ def camel_case(name: str) -> str:
     return re.sub(r"_(\w)", lambda match: match.group(1).upper(), name)
 
 
-def flag_name(field: dataclasses.Field) -> str:
+def flag_name(field: dataclasses.Field[Any]) -> str:
     """`batch_size` → `--batch-size`, or the flag the option names."""
     return field.metadata["flag"] or "--" + field.name.replace("_", "-")
 

@@ -95,7 +95,7 @@ def _itself(path: str) -> Iterator[Place]:
     yield "number", found.st_dev, found.st_ino
 
 
-def _above(system: object, path: str) -> Iterator[Place]:
+def _above(system: str, path: str) -> Iterator[tuple[str, str]]:
     yield system, path
     while (above := posixpath.dirname(path)) not in (path, ""):
         path = above

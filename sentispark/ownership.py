@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from sentispark.errors import DatasetError
 from sentispark.files import Folder
@@ -77,7 +78,7 @@ def _stage_patterns(folder: Folder, files: list[str]) -> set[str]:
     return {_pattern(f"{stage}{name}") for stage in stages for name in _NET} | set(map(_pattern, metadata))
 
 
-def _list_in(folder: Folder, name: str) -> dict:
+def _list_in(folder: Folder, name: str) -> dict[str, Any]:
     try:
         content = json.loads(folder.read(name) or b"{}")
     except ValueError:

@@ -28,9 +28,9 @@ from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.options import ReviewOptions
 from sentispark.spark.session import task_cores
 from sentispark.text.options import TextOptions
-from sentispark.train.balance import equal_finish
 from sentispark.train.config import TrainConfig
 from sentispark.train.options import TrainOptions
+from sentispark.train.step_cost import equal_finish
 
 __all__ = ["CASES", "best_sizes", "measure", "measure_cases"]
 

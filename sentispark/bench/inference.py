@@ -31,7 +31,7 @@ from sentispark.nn.options import NetOptions
 from sentispark.reviews.read import read_reviews
 from sentispark.spark.session import task_cores
 from sentispark.text.encoder import ReviewEncoder, ReviewEncoderModel
-from sentispark.train.result import TrainedNet
+from sentispark.train.result import RunRecord, TrainedNet
 
 __all__ = ["Cost", "cost_of", "measure", "untrained_net", "wide_over_alone"]
 
@@ -234,7 +234,20 @@ def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length:
 
     torch.manual_seed(0)
     weights = safetensors.torch.save(build_net(vocabulary_size, options).state_dict())
-    return TrainedNet(options, vocabulary_size, sequence_length, weights, history=[], run={})
+    run: RunRecord = {
+        "workers": 0,
+        "reader": "",
+        "backend": "",
+        "device": "",
+        "threads": [],
+        "kept_epoch": 0,
+        "batch_sizes": [],
+        "options": {},
+        "text_options": {},
+        "vocabulary_fingerprint": None,
+        "versions": {},
+    }
+    return TrainedNet(options, vocabulary_size, sequence_length, weights, history=[], run=run)
 
 
 def _net(encoder: ReviewEncoderModel, options: NetOptions) -> TrainedNet:

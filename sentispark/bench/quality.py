@@ -107,7 +107,7 @@ def labelled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOpt
     polarity = options.polarity
     layout = options.layout._asdict()
     found = read_reviews(spark, paths, *options.columns, options.format, rating_scale=polarity.scale.name, **layout)
-    usable = found.usable.toPandas()
+    usable: pd.DataFrame = found.usable.toPandas()
     counts = usable.groupby(["text", "rating"]).size().rename("count").reset_index()
     best = counts.sort_values(["count", "rating"], ascending=[False, True]).drop_duplicates("text")
     labels = polarity.labels(best["rating"].to_numpy())
@@ -163,7 +163,8 @@ def evaluate_linear(rows: Mapping[str, Texts], *, words: int, longest: int) -> d
     fits = [LogisticRegression(C=penalty, max_iter=1000).fit(train, rows["train"].labels) for penalty in _PENALTIES]
 
     def loss(fit: LogisticRegression) -> float:
-        return float(measures(tally(fit.decision_function(validation), rows["validation"].labels))["log_loss"])
+        found = measures(tally(fit.decision_function(validation), rows["validation"].labels))["log_loss"]
+        return 0.0 if found is None else found  # without validation rows no fit is better than another
 
     found = measures(tally(min(fits, key=loss).decision_function(test), rows["test"].labels))
     kind = "words" if longest == 1 else "words and pairs"

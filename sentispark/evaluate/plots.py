@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sentispark.errors import InputError
@@ -21,7 +23,7 @@ CLASSES = ("negative", "positive")
 
 
 def training_report(
-    history: Sequence[Mapping], confusion: Sequence[Sequence[int]] | None, path: str | PathLike[str]
+    history: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]] | None, path: str | PathLike[str]
 ) -> None:
     """Draw loss, accuracy and confusion matrix side by side and write them to `path` as a PNG.
 
@@ -44,20 +46,23 @@ def training_report(
     if not history:
         raise InputError("'history' must hold at least one epoch. Got none. Train for an epoch before drawing.")
     validated = [epoch for epoch in history if epoch["validation"]]
-    panels = [lambda axes: _draw_loss(axes, history, validated)]
+    panels: list[Callable[[Axes], None]] = [lambda axes: _draw_loss(axes, history, validated)]
     if validated:
         panels.append(lambda axes: _draw_accuracy(axes, validated))
     if confusion is not None:
         panels.append(lambda axes: _draw_confusion(axes, np.asarray(confusion)))
 
-    figure = Figure(figsize=(PANEL_INCHES * len(panels), PANEL_INCHES * 0.9), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)
+    figure = Figure(
+        figsize=(PANEL_INCHES * len(panels), PANEL_INCHES * 0.9),
+        layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1),
+        facecolor="white",
+    )
     for axes, draw in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         draw(axes)
     figure.savefig(path, format="png", dpi=DOTS_PER_INCH)
 
 
-def _draw_loss(axes: Axes, history: Sequence[Mapping], validated: Sequence[Mapping]) -> None:
+def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]], validated: Sequence[Mapping[str, Any]]) -> None:
     _style(axes, "Loss")
     axes.set_ylabel("mean loss")
     _curve(axes, history, [epoch["train_loss"] for epoch in history], BLUE, "train")
@@ -66,7 +71,7 @@ def _draw_loss(axes: Axes, history: Sequence[Mapping], validated: Sequence[Mappi
     _legend(axes)
 
 
-def _draw_accuracy(axes: Axes, validated: Sequence[Mapping]) -> None:
+def _draw_accuracy(axes: Axes, validated: Sequence[Mapping[str, Any]]) -> None:
     _style(axes, "Accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _curve(axes, validated, [epoch["validation"]["accuracy"] for epoch in validated], ORANGE, "validation")
@@ -83,7 +88,7 @@ def _draw_confusion(axes: Axes, confusion: np.ndarray) -> None:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(confusion):
         color = "white" if share[row, column] > 0.5 else INK
-        text = {"ha": "center", "color": color}
+        text: dict[str, Any] = {"ha": "center", "color": color}
         axes.text(column, row - 0.03, f"{count:,}", va="bottom", fontsize=14, fontweight="bold", **text)
         axes.text(column, row + 0.06, f"{share[row, column]:.1%} of row", va="top", fontsize=9.5, **text)
     axes.set_xticks((0, 1), CLASSES)
@@ -94,7 +99,9 @@ def _draw_confusion(axes: Axes, confusion: np.ndarray) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _curve(axes: Axes, epochs: Sequence[Mapping], values: Sequence[float | None], color: str, label: str) -> None:
+def _curve(
+    axes: Axes, epochs: Sequence[Mapping[str, Any]], values: Sequence[float | None], color: str, label: str
+) -> None:
     numbers = [epoch["epoch"] for epoch in epochs]
     heights = [np.nan if value is None else value for value in values]  # a gap where a measure is not defined
     axes.plot(numbers, heights, color=color, linewidth=2, marker="o", markersize=5, label=label)
@@ -118,7 +125,7 @@ def _legend(axes: Axes) -> None:
     axes.legend(frameon=False, labelcolor=INK, fontsize=10)
 
 
-def balance_report(history: Sequence[Mapping], path: str | PathLike[str]) -> None:
+def balance_report(history: Sequence[Mapping[str, Any]], path: str | PathLike[str]) -> None:
     """Draw each rank's batch size and step time over the steps of a training, and write them to `path` as a PNG.
 
     Parameters

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
+from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
 from sentispark.spark.folders import literally, spark_folder, spark_path
 
@@ -45,6 +46,7 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     root = spark_path(dataset.folder)
     files = [literally(f"{root}/{chunk.file}") for chunk in dataset.manifest.chunks_of(split)]
     model = pipeline.stages[-1]
+    assert isinstance(model, LSTMClassificationModel)
     # A pipeline that was fitted on a DataFrame may have other names for them.
     return model.copy({model.featuresCol: "sequence", model.labelCol: "label"}).evaluate(spark.read.parquet(*files))
 

@@ -19,7 +19,10 @@ def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: 
     for field in options_of(options_class):
         if field.name in without:
             continue
-        shown = {"help": f"{field.metadata['doc']} (default: {_shown(field.default)})", "default": field.default}
+        shown: dict[str, Any] = {
+            "help": f"{field.metadata['doc']} (default: {_shown(field.default)})",
+            "default": field.default,
+        }
         if isinstance(field.default, bool):
             group.add_argument(flag_name(field), dest=field.name, action=argparse.BooleanOptionalAction, **shown)
         else:
@@ -64,7 +67,7 @@ def options_from_flags(flags: argparse.Namespace, options_class: type, **others:
     return options_class(**{name: getattr(flags, name) for name in names}, **others)
 
 
-def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
+def _parser_of(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     """From what was typed to the option's value; a value that breaks the rule is argparse's error, with the rule."""
 
     def parse(text: str) -> Any:
@@ -78,7 +81,7 @@ def _parser_of(field: dataclasses.Field) -> Callable[[str], Any]:
     return parse
 
 
-def _typed(field: dataclasses.Field, text: str) -> Any:
+def _typed(field: dataclasses.Field[Any], text: str) -> Any:
     """What was typed as the option's kind of value; lists are typed with commas; `none` is None or an empty list."""
     if field.metadata["rule"].optional and text == NONE:
         return None

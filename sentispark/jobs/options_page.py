@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import Any
 
 from sentispark.jobs.train import OF_DATAFRAMES
 from sentispark.ml.options import FitOptions, PredictOptions
@@ -58,7 +59,7 @@ def _section(options_class: type, title: str, command: str | None, stages: str |
     return "\n".join([*lines, ""])
 
 
-def _default(field: dataclasses.Field) -> str:
+def _default(field: dataclasses.Field[Any]) -> str:
     value = field.default
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or NONE

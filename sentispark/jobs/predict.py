@@ -114,7 +114,7 @@ def predict(
     require_new_names(keep_cols, "text", "probability", "prediction")
     model, folder = spark_folder(model_path), spark_folder(output)
     pipeline = from_text(load_pipeline(model))
-    markup = pipeline.stages[0].getMarkup()
+    markup = pipeline.stages[0].getOrDefault("markup")
     reviews = read_reviews(spark, paths, text_col, None, format, keep_cols=keep_cols, markup=markup, **layout._asdict())
     require_apart(folder, files=[file.path for file in reviews.files], folders=[model])
     counted = Observation()
@@ -129,7 +129,7 @@ def predict(
     predicted = pipeline.transform(usable).select(
         *map(quoted, keep_cols),
         "text",
-        vector_to_array("probability")[1].alias("probability"),
+        vector_to_array(F.col("probability"))[1].alias("probability"),
         F.col("prediction").cast("int").alias("prediction"),
     )
     with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():

@@ -72,7 +72,7 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
     require_apart(folder, folders=[dataset.folder], files=[spark_folder(vectors).url] if vectors else [])
     with replaced_folder(folder, overwrite=overwrite) as draft:
         encoder = encoder_of(dataset)
-        model = classifier.fit(dataset)
+        model = classifier.fitDataset(dataset)
         save_pipeline(PipelineModel([encoder, model]), draft)
     return {
         "workers": model.summary.run["workers"],

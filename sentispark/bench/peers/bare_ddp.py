@@ -61,8 +61,9 @@ class BareDDP:
         started = time.perf_counter()
         for sequence, length, label, _ in batches:
             loss = functional.binary_cross_entropy_with_logits(self._net(sequence, length), label)
-            self._net.zero_grad()
-            loss.backward()
+            for optimizer in self._optimizers:
+                optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
             if self._clip is not None:
                 nn.utils.clip_grad_norm_(self._net.parameters(), self._clip)
             for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):

@@ -12,9 +12,10 @@ from sentispark.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from petastorm.pytorch import BatchedDataLoader
-    from torch import nn
 
     from sentispark.dataset.dataset import Dataset
+    from sentispark.evaluate.metrics import Measures
+    from sentispark.nn.net import Net
 
 __all__ = ["train_by_torch_distributor"]
 
@@ -80,12 +81,13 @@ def _train(config_text: str) -> dict[str, Any]:
         batches = iter(loader)
         for _ in range(options.max_epochs):
             started = time.perf_counter()
-            parallel.train()
+            net.train()
             for batch in itertools.islice(batches, epoch_steps):
                 logits = parallel(batch["sequence"].long(), batch["length"].long())
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch["label"].float())
-                net.zero_grad()
-                loss.backward()
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
                 if options.gradient_clip is not None:
                     torch.nn.utils.clip_grad_norm_(net.parameters(), options.gradient_clip)
                 for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -114,7 +116,7 @@ def _loader(dataset: str, rank: int, size: int, batch_rows: int) -> BatchedDataL
     return BatchedDataLoader(reader, batch_size=batch_rows, shuffling_queue_capacity=_SHUFFLED_ROWS)
 
 
-def _validation(net: nn.Module, dataset: Dataset) -> dict[str, Any]:
+def _validation(net: Net, dataset: Dataset) -> Measures:
     from sentispark.dataset.readers import ArrowReader
     from sentispark.dataset.store import RowStore
     from sentispark.train.evaluation import evaluate
