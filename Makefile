@@ -27,7 +27,7 @@ help:  ## Show this list
 
 install: $(INSTALLED)  ## Set up .venv with the pinned packages and sentispark itself (PYTHON=... picks the interpreter)
 
-demo: $(INSTALLED)  ## Run the whole way on generated reviews, report in demo/ (DEMO_ARGS="...")
+demo: $(INSTALLED)  ## Run all commands on generated reviews, with a report in demo/ (DEMO_ARGS="...")
 	$(BIN)/sentispark demo --output demo --overwrite $(DEMO_ARGS)
 
 test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
@@ -44,7 +44,7 @@ lint: $(TEST_INSTALLED) $(MODERN_INSTALLED)  ## Check code and types without cha
 	$(BIN)/ruff format --check $(SOURCES)
 	$(MODERN)/bin/python -m mypy
 
-format: $(TEST_INSTALLED)  ## Format the code and mend what the linter can mend
+format: $(TEST_INSTALLED)  ## Format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 

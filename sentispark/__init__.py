@@ -1,5 +1,7 @@
-"""Sentiment analysis of reviews on Spark. The public names load on first use: the import itself loads neither
-Spark nor torch."""
+"""Sentiment analysis of reviews on Spark.
+
+The public names load on first use: importing the package loads neither Spark nor torch.
+"""
 
 from importlib import import_module
 from typing import Any

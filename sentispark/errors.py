@@ -1,4 +1,7 @@
-"""What can go wrong, by name. Every error says the name, the rule, what was given and what to do."""
+"""The errors that sentispark raises.
+
+An error about an option states the name, the rule and the value; any other states the problem and the remedy.
+"""
 
 import re
 
@@ -15,11 +18,11 @@ __all__ = [
 
 
 class SentisparkError(Exception):
-    """The parent of every error that sentispark raises on purpose; its text is one clear sentence."""
+    """The base class of all errors that sentispark raises on purpose; the message is meant for the user."""
 
 
 class OptionError(SentisparkError, ValueError):
-    """An option is outside its rule. Change the option."""
+    """An option breaks its rule. Change the option."""
 
 
 class InputError(SentisparkError, ValueError):
@@ -27,24 +30,32 @@ class InputError(SentisparkError, ValueError):
 
 
 class DatasetError(SentisparkError, RuntimeError):
-    """A prepared dataset or a saved model is damaged, half-written, in the way, or of another version."""
+    """A dataset or a saved model is damaged, incomplete or of another version, or an output already exists."""
 
 
 class SetupError(SentisparkError, RuntimeError):
-    """Something this machine or cluster lacks (Java, a package, free slots). Install or configure it."""
+    """This machine or cluster lacks something (Java, a package, free task slots). Install or configure it."""
 
 
 class JobError(SentisparkError, RuntimeError):
-    """A Spark job failed. The text says why in one sentence; Spark's own error is chained."""
+    """A Spark job failed. The message gives the cause in one sentence; Spark's own error is chained."""
 
 
 class TrainingError(SentisparkError, RuntimeError):
-    """Training stopped. The text names the rank and its host; the cause is chained."""
+    """Training failed. The message names the rank and its host; the cause is chained."""
 
 
 def sentence_of(error: BaseException) -> str:
-    """What an error says, in one line that ends with a full stop; its kind where it says nothing, or too little."""
+    """The message of an error on one line, with a full stop at the end; the error's class if the message is empty.
+
+    >>> sentence_of(OSError(2, "No such file or directory"))
+    'No such file or directory.'
+    >>> sentence_of(KeyError("overall"))
+    "KeyError('overall')."
+    >>> sentence_of(TimeoutError())
+    'TimeoutError.'
+    """
     text = re.sub(r"^\[Errno -?\d+\] ", "", " ".join(str(error).split()))
-    # The text of a KeyError is the key alone.
+    # The message of a KeyError is only the key.
     text = text if text and not isinstance(error, KeyError) else f"{type(error).__name__}({text})".replace("()", "")
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,6 +1,6 @@
-"""Where a command writes: tried before the work, made beside its place, and put there at once when it is whole.
+"""The output of a command: tried before the work, written to a draft folder, and moved into place when it is complete.
 
-Nothing is replaced that is read, or that sentispark did not write.
+Only folders that sentispark wrote are replaced.
 """
 
 from __future__ import annotations
@@ -16,56 +16,65 @@ from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
 from sentispark.ownership import foreign_file, leave_marker, require_ours
 
-__all__ = ["drafts_given_up", "remove_drafts", "replaced_folder", "require_writable"]
+__all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
 
 ANCHOR = "_draft"
 
 _log = logging.getLogger(__name__)
 
-# The drafts of this process that are written, or were given up while tasks may have written to them still.
+# The drafts of this process that are being written, or were abandoned while tasks may still have been writing.
 _drafts: set[Folder] = set()
 
 
-class _NotPlacedError(SetupError):
-    """A finished folder could not take its place, and is kept."""
+class _NotMovedError(SetupError):
+    """A finished draft could not be moved into place; it is kept."""
 
 
 @contextlib.contextmanager
 def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwrite") -> Iterator[Folder]:
-    """A draft folder beside `target` that takes its place when the block ends well and vanishes when it does not.
+    """A draft folder next to `target` that replaces it when the block succeeds and is removed when it fails.
 
-    The draft is there from the beginning, with a file that says so, which proves that it can be written. An existing
-    target stays as it is until the end. Where the file system renames folders the change is two renames; a process that
-    is killed before it leaves `_TARGET.draft-…`, which Spark's readers pass over, and between the two the old folder,
-    whole, as `_TARGET.former-…`.
+    The draft exists from the start, and a first file in it proves that it can be written to. An existing target stays
+    unchanged until the end. On file systems that rename folders the replacement is two renames. A process that is
+    killed before them leaves `_TARGET.draft-…`, which Spark's readers skip; one that is killed between them leaves the
+    complete old folder as `_TARGET.former-…`.
+
+    Parameters
+    ----------
+    target : Folder
+    overwrite : bool
+        Whether an existing folder may be replaced.
+    option : str
+        What the error about an existing folder suggests.
 
     Raises
     ------
     DatasetError
-        Before anything is done, if the target is there and `overwrite` is false, or if it is nothing that sentispark
-        wrote; and at the end, if it has come since.
+        Before the block, if the target exists and `overwrite` is false, or if it holds files that sentispark did not
+        write; after the block, if the target was created meanwhile and `overwrite` is false.
     SetupError
-        Before anything is done, if nothing can be written there.
+        Before the block, if the folder cannot be written to.
     """
     _require_free(target, overwrite, option)
     given, target = target, target.resolved()
-    _tell_of_left_ones(target)
-    draft = _beside(target, "draft")
+    _warn_of_leftovers(target)
+    draft = _sibling(target, "draft")
     draft = Folder(draft.url, draft.path(ANCHOR))
-    with _made(draft, given):
+    with _draft_made(draft, given):
         yield draft
-        _require_free(target, overwrite, option, came=True)
+        _require_free(target, overwrite, option, after_work=True)
         try:
             draft.remove_file(ANCHOR)
             leave_marker(Folder(draft.url))
-            _take_place(draft, target)
+            _move_into_place(draft, target)
         except OSError as error:
-            problem = f"'{given.url}' could not take its place: {sentence_of(error)}"
-            raise _NotPlacedError(f"{problem} All of it is in '{draft.url}'.") from error
+            raise _NotMovedError(
+                f"The result could not be moved to '{given.url}': {sentence_of(error)} It is complete in '{draft.url}'."
+            ) from error
 
 
-def _take_place(draft: Folder, target: Folder) -> None:
-    former = _beside(target, "former")
+def _move_into_place(draft: Folder, target: Folder) -> None:
+    former = _sibling(target, "former")
     if target.exists():
         target.move_to(former)
     try:
@@ -74,74 +83,74 @@ def _take_place(draft: Folder, target: Folder) -> None:
         if former.exists():
             former.move_to(target)
         raise
-    # The new folder is in place: a failure to remove the old one must not look like a failed replacement.
+    # The new folder is in place: failing to remove the old one must not look like a failed replacement.
     try:
         if former.exists() and (foreign := foreign_file(former)) is not None:
             _log.warning(
-                "'%s' was put into the old folder while it was replaced. The old folder is kept as '%s'.",
+                "'%s' was added to the old folder while it was being replaced. The old folder is kept as '%s'.",
                 foreign,
                 former.url,
             )
         else:
             former.remove()
     except (OSError, SetupError) as error:
-        _log.warning("'%s', the old folder, could not be removed: %s", former.url, error)
+        _log.warning("The old folder '%s' could not be removed: %s", former.url, error)
 
 
-def _beside(target: Folder, kind: str) -> Folder:
-    above, _, name = target.url.rstrip("/").rpartition("/")
-    return Folder(f"{above}/_{name}.{kind}-{uuid.uuid4().hex[:8]}")
+def _sibling(target: Folder, kind: str) -> Folder:
+    """A folder with a new name next to the target."""
+    parent, _, name = target.url.rstrip("/").rpartition("/")
+    return Folder(f"{parent}/_{name}.{kind}-{uuid.uuid4().hex[:8]}")
 
 
 @contextlib.contextmanager
-def _made(draft: Folder, target: Folder) -> Iterator[None]:
-    """The draft, made and tried; if the block fails it is removed, with the folders above it that were made for it."""
-    new = [above for above in Path(draft.path()).parents if not above.exists()] if draft.is_local else []
+def _draft_made(draft: Folder, target: Folder) -> Iterator[None]:
+    """Create and try the draft; if the block fails, remove it with the parent folders that were created for it."""
+    new = [parent for parent in Path(draft.path()).parents if not parent.exists()] if draft.is_local else []
     _drafts.add(draft)
     try:
         _try(draft, target)
         yield
-    except _NotPlacedError:
+    except _NotMovedError:
         _drafts.discard(draft)
         raise
     except BaseException:
-        _remove_or_tell(draft)
+        _remove_or_warn(draft)
         with contextlib.suppress(OSError):
-            for above in new:
-                above.rmdir()  # fails where something has come
+            for parent in new:
+                parent.rmdir()  # fails if something else was created in it
         raise
     _drafts.discard(draft)
 
 
 def _try(draft: Folder, target: Folder) -> None:
-    with _needed(target.url):
+    with _required(target.url):
         draft.make()
         Folder(draft.url).write(ANCHOR, b"")
         if not draft.exists(ANCHOR):
-            raise SetupError("What is written there is not found again.")
+            raise SetupError("A file that was written there cannot be found.")
 
 
 def require_writable(folder: Folder, *, name: str) -> None:
-    """Return if a file can be written into a folder, which is made if need be; `name` is what an error calls it."""
+    """Raise `SetupError`, with `name`, unless a file can be written into a folder, which is created if necessary."""
     tried = f"_tried-{uuid.uuid4().hex[:8]}"
-    with _needed(name):
+    with _required(name):
         folder.write(tried, b"")
         folder.remove_file(tried)
 
 
 @contextlib.contextmanager
-def _needed(name: str) -> Iterator[None]:
+def _required(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, SetupError) as error:
         raise SetupError(
-            f"'{name}' must be a place that can be written to. It is not: {sentence_of(error)} "
-            "Name another output, or check its permissions."
+            f"'{name}' cannot be written to: {sentence_of(error)} Name another output or check its permissions."
         ) from error
 
 
-def _remove_or_tell(draft: Folder) -> None:
-    """Remove a draft; a failure to do so is only logged, as the reason why the draft was given up matters more."""
+def _remove_or_warn(draft: Folder) -> None:
+    """Remove a draft; a failure is only logged, as the error that ended the work matters more."""
     try:
         _remove(draft)
     except (OSError, SetupError) as error:
@@ -149,58 +158,58 @@ def _remove_or_tell(draft: Folder) -> None:
 
 
 def _remove(draft: Folder) -> None:
-    """Remove a draft even while tasks still write to it."""
+    """Remove a draft even while tasks are still writing to it."""
     if draft.exists(ANCHOR):
         draft.remove_file(ANCHOR)
     if draft.is_local and draft.exists():
-        # Under its name it is gone at once, and no task of ours makes it anew; see `Folder.anchor`.
-        removed = _beside(draft, "removed")
+        # The rename takes effect at once, and no task of ours creates the draft again; see `Folder.anchor`.
+        removed = _sibling(draft, "removed")
         draft.move_to(removed)
         draft = removed
     draft.remove()
 
 
-def drafts_given_up() -> bool:
-    """Whether work of this process has failed, so that tasks may bring back what was removed."""
+def drafts_abandoned() -> bool:
+    """Whether work of this process has failed, so that its tasks may recreate drafts that were removed."""
     return bool(_drafts)
 
 
 def remove_drafts() -> None:
-    """Remove what is there again, or still, of this process's drafts; for its end, when no task writes any more."""
+    """Remove what is left of this process's drafts; called at its end, when no task writes any more."""
     for draft in list(_drafts):
         _drafts.discard(draft)
-        _remove_or_tell(draft)
+        _remove_or_warn(draft)
 
 
-def _require_free(target: Folder, overwrite: bool, option: str, *, came: bool = False) -> None:
-    """Return if a folder may be written in the target's place; `came`: what is not ours there is left to be kept."""
+def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: bool = False) -> None:
+    """Raise unless the target may be written; after the work, foreign files in it are no error, as they are kept."""
     if target.is_file():
-        raise DatasetError(f"'{target.url}' must be a folder. It is a file. Name another output.")
+        raise DatasetError(f"'{target.url}' is a file, not a folder. Name another output.")
     if target.is_local:
-        place = target.resolved().path()
-        if Path.cwd().is_relative_to(place):
-            raise DatasetError(f"'{target.url}' must not hold the current folder. It does. Name another output.")
-        if os.path.ismount(place):
-            raise DatasetError(f"'{target.url}' is a mounted disk. Name a folder on it, like '{target.url}/result'.")
+        path = target.resolved().path()
+        if Path.cwd().is_relative_to(path):
+            raise DatasetError(f"'{target.url}' contains the current folder. Name another output.")
+        if os.path.ismount(path):
+            raise DatasetError(f"'{target.url}' is a mount point. Name a folder in it, like '{target.url}/result'.")
     elif "/" not in target.path().strip("/") and "://" in target.url and not target.renames:
         raise DatasetError(f"'{target.url}' is a bucket. Name a folder in it, like '{target.url.rstrip('/')}/result'.")
     if not target.exists():
         return
     if not overwrite:
-        raise DatasetError(f"'{target.url}' must not exist yet. It does. Name another output or use {option}.")
-    if not came:
+        raise DatasetError(f"'{target.url}' already exists. Use {option} or name another output.")
+    if not after_work:
         require_ours(target)
 
 
-def _tell_of_left_ones(target: Folder) -> None:
+def _warn_of_leftovers(target: Folder) -> None:
     if not target.is_local:
         return
-    place = Path(target.path())
-    for kind, what in {
+    path = Path(target.path())
+    for kind, origin in {
         "draft": "a run that was killed or is still running",
-        "former": "an earlier run that was killed, or could not remove it",
+        "former": "an earlier run that was killed or could not remove it",
     }.items():
         with contextlib.suppress(OSError):
-            for left in sorted(path.name for path in place.parent.iterdir()):
-                if left.startswith(f"_{place.name}.{kind}-"):
-                    _log.warning("'%s' belongs to %s. It is left alone.", place.parent / left, what)
+            for sibling in sorted(path.parent.iterdir()):
+                if sibling.name.startswith(f"_{path.name}.{kind}-"):
+                    _log.warning("'%s' belongs to %s. It is not removed.", sibling, origin)

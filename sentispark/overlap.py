@@ -1,4 +1,4 @@
-"""Whether an output would take the place of what is read: by where paths lead, not by how they are written."""
+"""Whether an output would replace an input; paths are compared by where they lead, not by how they are written."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sentispark.files import Folder
 
 __all__ = ["require_apart"]
 
-# Where something is: a file system and a path there; locally also what the system knows a folder by.
-Place = tuple[object, ...]
+# A file system and a path in it, or the device and inode of a local folder.
+Location = tuple[object, ...]
 
 
 def require_apart(output: Folder, *, files: Iterable[str] = (), folders: Iterable[Folder] = ()) -> None:
-    """Return if an output holds nothing that is read, and lies in no dataset or model that is read.
+    """Raise if an output is or contains an input, or is inside a dataset or model that is read.
 
-    Links, `..`, mounts and different names of one file system are followed.
+    Links, `..`, mounts and different schemes of one file system are resolved.
 
     Parameters
     ----------
@@ -34,71 +34,67 @@ def require_apart(output: Folder, *, files: Iterable[str] = (), folders: Iterabl
     Raises
     ------
     InputError
-        Naming both.
+        With both paths.
     """
     folders = list(folders)
-    own = _places(output.url)
-    names = {os.path.basename(str(place[1])) for place in own}
-    above_of = functools.cache(_places_above)
+    own = _locations(output.url)
+    names = {os.path.basename(str(location[1])) for location in own}
+    with_parents = functools.cache(_locations_with_parents)
     for path in itertools.chain((folder.url for folder in folders), files):
         parent, _, name = path.rpartition("/")
-        # Of many files in one folder the way to it is followed once; few are worth a look of their own.
+        # Files are compared by their folder, which is resolved once, unless they may be links or the output itself.
         alone = name in names or not name or parent in ("", ".", "..") or parent.endswith(":/") or os.path.islink(path)
-        if not own.isdisjoint(_places_above(path) if alone else above_of(parent)):
-            same = not own.isdisjoint(_places(path))
-            raise InputError(
-                f"The output '{output.url}' must not {'be' if same else 'hold'} what is read, '{path}'. "
-                "Name another output."
-            )
-    above = _places_above(output.url)
+        if not own.isdisjoint(_locations_with_parents(path) if alone else with_parents(parent)):
+            same = not own.isdisjoint(_locations(path))
+            relation = "is the same as" if same else "contains"
+            raise InputError(f"The output '{output.url}' {relation} the input '{path}'. Name another output.")
+    parents = _locations_with_parents(output.url)
     for folder in folders:
-        if not above.isdisjoint(_places(folder.url)):
-            raise InputError(
-                f"The output '{output.url}' must not lie in what is read, '{folder.url}'. Name another output."
-            )
+        if not parents.isdisjoint(_locations(folder.url)):
+            raise InputError(f"The output '{output.url}' is inside the input '{folder.url}'. Name another output.")
 
 
-def _places_above(path: str) -> set[Place]:
-    """Where a path leads, and all that is above that."""
+def _locations_with_parents(path: str) -> set[Location]:
+    """The locations of a path and of all folders above it."""
     folder = Folder(path)
     if not folder.is_local:
-        return set(_above(*_remote(folder)))
-    return _places(path) | _local_above(folder.path()) | _local_above(os.path.dirname(folder.path()))
+        return set(_with_parents(*_remote(folder)))
+    return _locations(path) | _local_parents(folder.path()) | _local_parents(os.path.dirname(folder.path()))
 
 
-def _places(path: str) -> set[Place]:
-    """Where a path itself leads."""
+def _locations(path: str) -> set[Location]:
+    """The locations of a path itself."""
     folder = Folder(path)
     if not folder.is_local:
         return {_remote(folder)}
     return {
         ("file", os.path.normpath(folder.path())),
         ("file", os.path.realpath(folder.path())),
-        *_itself(folder.path()),
+        *_inode(folder.path()),
     }
 
 
-def _local_above(path: str) -> set[Place]:
-    places: set[Place] = set()
-    for way in {os.path.normpath(path), os.path.realpath(path)}:
-        for _, above in _above("file", way):
-            places |= {("file", above), *_itself(above)}
-    return places
+def _local_parents(path: str) -> set[Location]:
+    locations: set[Location] = set()
+    for resolved in {os.path.normpath(path), os.path.realpath(path)}:
+        for _, parent in _with_parents("file", resolved):
+            locations |= {("file", parent), *_inode(parent)}
+    return locations
 
 
-def _itself(path: str) -> Iterator[Place]:
-    """A folder by its number: mounts and file systems that ignore case have several names for one."""
+def _inode(path: str) -> Iterator[Location]:
+    """A folder by its inode: with mounts, and where case is ignored, one folder has several paths."""
     try:
         found = os.stat(path)
     except OSError:
         return
-    yield "number", found.st_dev, found.st_ino
+    yield "inode", found.st_dev, found.st_ino
 
 
-def _above(system: str, path: str) -> Iterator[tuple[str, str]]:
+def _with_parents(system: str, path: str) -> Iterator[tuple[str, str]]:
     yield system, path
-    while (above := posixpath.dirname(path)) not in (path, ""):
-        path = above
+    while (parent := posixpath.dirname(path)) not in (path, ""):
+        path = parent
         yield system, path
 
 
@@ -106,6 +102,6 @@ def _remote(folder: Folder) -> tuple[str, str]:
     fs, path = folder.location
     protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
     host = urlsplit(folder.url).hostname or ""
-    # Of some file systems the path begins with the host or bucket, of others it does not tell them.
+    # On some file systems the path starts with the host or bucket; on others it does not contain it.
     system = protocol if path.lstrip("/").split("/")[0].lower() == host else f"{protocol}://{host}"
     return system, posixpath.normpath(path)

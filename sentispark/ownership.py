@@ -1,6 +1,6 @@
-"""Whether a folder is sentispark's own work, and so may be replaced: by a list that is left in it, or by what it holds.
+"""Whether sentispark wrote a folder, so that it may replace it: by the list of files in it, or by the files themselves.
 
-Earlier versions left no list; their datasets and models are known by their manifest, their net or their stages.
+Earlier versions wrote no list; their datasets and models are recognized by their manifest, their net or their stages.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sentispark.files import Folder
 
 __all__ = ["MARKER", "foreign_file", "leave_marker", "require_ours"]
 
-# Spark's readers pass over names that begin so.
+# Spark's readers skip names that start with an underscore.
 MARKER = "_sentispark.json"
 
-# What file systems and Hadoop leave beside files: checksums, a desktop's notes, stores' signs of a folder.
-_OF_NOBODY = re.compile(r"(.*/)?(\..*\.crc|\.DS_Store|[^/]*_\$folder\$|)")
+# Files that file systems and Hadoop add: checksums, the Finder's settings, object stores' markers of folders.
+_INCIDENTAL = re.compile(r"(.*/)?(\..*\.crc|\.DS_Store|[^/]*_\$folder\$|)")
 
 _NET = {"net.json", "history.json", "weights.safetensors", "vocabulary.json"}
 _DATASET = {
@@ -30,29 +30,29 @@ _DATASET = {
 
 
 def leave_marker(folder: Folder) -> None:
-    """Leave in a finished folder the list of what is in it."""
+    """Write the list of its files into a finished folder."""
     folder.write(MARKER, json.dumps({"written_by": "sentispark", "files": sorted(set(map(_pattern, folder.files())))}))
 
 
 def require_ours(folder: Folder) -> None:
-    """Return if a folder may be removed: it is empty, or sentispark wrote all that is in it. Raises `DatasetError`."""
+    """Raise `DatasetError` unless a folder is empty or sentispark wrote everything in it."""
     foreign = foreign_file(folder)
     if foreign is not None:
         raise DatasetError(
-            f"'{folder.url}' must be a folder that sentispark wrote, or empty, to be replaced. It holds '{foreign}', "
-            "which is something else. Name another output, or move that away first."
+            f"'{folder.url}' cannot be replaced: it holds '{foreign}', which sentispark did not write. "
+            "Name another output or move that file away."
         )
 
 
 def foreign_file(folder: Folder) -> str | None:
-    """The first file of a folder that sentispark has not written there; None if there is none."""
-    files = [file for file in folder.files() if not _OF_NOBODY.fullmatch(file)]
+    """The first file in a folder that sentispark did not write; None if it wrote all of them."""
+    files = [file for file in folder.files() if not _INCIDENTAL.fullmatch(file)]
     own = _own_patterns(folder, files) if files else set()
     return next((file for file in files if _pattern(file) not in own), None)
 
 
 def _pattern(file: str) -> str:
-    """A path with a star for each number, also a hexadecimal one: some patterns stand for very many files."""
+    """A path with an asterisk for each decimal or hexadecimal number, so that one pattern stands for many files."""
     return re.sub(r"\b[0-9a-f]*\d[0-9a-f]*", "*", file)
 
 
@@ -68,7 +68,7 @@ def _own_patterns(folder: Folder, files: list[str]) -> set[str]:
 
 
 def _stage_patterns(folder: Folder, files: list[str]) -> set[str]:
-    """What belongs to a saved stage of ours, or to a pipeline of such stages."""
+    """The patterns of a stage that sentispark saved, or of a pipeline of such stages."""
     metadata = [file for file in files if re.fullmatch(r"(stages/[^/]+/)?metadata/[^/]+", file)]
     stages = sorted({file.split("metadata/")[0] for file in metadata} - {""}) or [""]
     parts = [file for file in metadata if any(file.startswith(f"{stage}metadata/part-") for stage in stages)]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are cancelled, drafts removed, and the exit status tells the signal."""
+"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are cancelled, drafts are removed, and the exit status gives the signal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from sentispark.outputs import drafts_given_up, remove_drafts
+from sentispark.outputs import drafts_abandoned, remove_drafts
 
 __all__ = ["EndedBySignal", "Signals"]
 
@@ -21,22 +21,22 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class EndedBySignal(KeyboardInterrupt):
-    """A signal has asked for the end."""
+    """A signal ended the command."""
 
 
 class Signals:
-    """A block in which the first signal raises `EndedBySignal`, and later ones do not keep it from cleaning up.
+    """A block in which the first signal raises `EndedBySignal`; later ones are ignored, so that it can clean up.
 
     Attributes
     ----------
     number : int or None
-        The signal that has come.
+        The signal that was received.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._before: dict[int, Any] = {}
-        self._cleans = False
+        self._cleaning_up = False
         self._starts_spark = _context() is None
 
     def __enter__(self) -> Signals:
@@ -47,10 +47,10 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         for handler in logging.getLogger().handlers:
-            handler.removeFilter(_is_news)
+            handler.removeFilter(_is_not_from_py4j)
 
     def listen(self) -> None:
-        """Take over the signals, from Spark too, which takes Ctrl-C when it starts; one that is ignored stays so."""
+        """Handle the signals that are not ignored. Call it again after Spark has started, which replaces a handler."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
@@ -58,32 +58,32 @@ class Signals:
                 self._before.setdefault(number, signal.signal(number, self._end))
 
     def clean_up(self) -> None:
-        """After a failure: remove what tasks have written to a draft that was given up, when none can any more.
+        """After a failure: stop Spark, then remove what its tasks wrote to abandoned drafts.
 
-        From here on no signal cuts anything off.
+        Signals are ignored from now on.
         """
-        self._cleans = True
-        if drafts_given_up() and self._starts_spark:
-            _beside(lambda: _context().stop())
+        self._cleaning_up = True
+        if drafts_abandoned() and self._starts_spark:
+            _ask_spark(lambda: _context().stop())
         remove_drafts()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None or self._cleans:
+        if self.number is not None or self._cleaning_up:
             return
         self.number = number
-        # What becomes of the calls that are cut off is no news; py4j tells it by the root logger.
+        # py4j reports interrupted calls through the root logger, which is of no use to the user.
         for handler in logging.getLogger().handlers:
-            handler.addFilter(_is_news)
-        _beside(lambda: _context().cancelAllJobs())
+            handler.addFilter(_is_not_from_py4j)
+        _ask_spark(lambda: _context().cancelAllJobs())
         raise EndedBySignal
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_not_from_py4j(record: logging.LogRecord) -> bool:
     return "py4j" not in record.pathname
 
 
-def _beside(action: Callable[[], None]) -> None:
-    """Ask Spark for something in a thread of its own: this one's connection may wait for an answer, or be cut off."""
+def _ask_spark(action: Callable[[], None]) -> None:
+    """Call Spark in another thread, as this thread's connection may be waiting for an answer or be interrupted."""
 
     def run() -> None:
         with contextlib.suppress(Exception):
@@ -96,6 +96,6 @@ def _beside(action: Callable[[], None]) -> None:
 
 
 def _context() -> Any:
-    """Spark's context, if there is one; Spark may not even be loaded."""
+    """The active SparkContext; None if there is none or PySpark is not loaded."""
     pyspark = sys.modules.get("pyspark")
     return pyspark and pyspark.SparkContext._active_spark_context

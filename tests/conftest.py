@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-# A first call compiles and loads; on a busy machine that alone passes hypothesis's 200 ms.
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# A first call compiles and imports, which alone may take longer than hypothesis's 200 ms.
 settings.register_profile("sentispark", deadline=None)
 settings.load_profile("sentispark")
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A session on two cores, with a warehouse of its own."""
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session on two cores, with its own warehouse."""
     from sentispark import get_spark
 
     warehouse = tmp_path_factory.mktemp("warehouse")
     conf = {
         "spark.driver.memory": "1g",
         "spark.sql.warehouse.dir": warehouse.as_uri(),
-        # Tests end before it pays to compile them well.
+        # The tests are too short for optimizing compilation to pay off.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     session = get_spark("sentispark-tests", master="local[2]", conf=conf)
@@ -32,7 +36,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What fits keep for later fits must not reach the next run of the tests."""
+    """Caches that fits leave must not reach the next test run."""
     before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
     yield
     tempfile.tempdir = before

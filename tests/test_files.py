@@ -10,15 +10,15 @@ from sentispark.errors import InputError, SetupError
 from sentispark.files import Folder, is_url
 
 
-@pytest.fixture(params=["here", "s3"])
+@pytest.fixture(params=["local", "s3"])
 def root(request, tmp_path):
-    """A path or URL below which there is nothing."""
+    """The path or URL of an empty folder."""
     return request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path)
 
 
-def contents(folder, *below):
-    """The text of each file of a folder, by its name; folders below are named and not entered."""
-    return {name: folder.read(name).decode() for name in folder.names() if name not in below}
+def contents(folder, *subfolders):
+    """The text of each file in a folder, by its name; the subfolders must be named and are skipped."""
+    return {name: folder.read(name).decode() for name in folder.names() if name not in subfolders}
 
 
 def test_what_is_written_is_read_listed_and_measured(root):
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_listed_and_measured(root):
         assert file.read() == "ölf".encode()
 
 
-def test_written_again_a_file_is_the_new_one_alone(root):
+def test_a_second_write_replaces_a_file(root):
     folder = Folder(f"{root}/out")
     folder.write("a.txt", "a long text")
     folder.write("a.txt", "short")
@@ -45,44 +45,44 @@ def test_written_again_a_file_is_the_new_one_alone(root):
     assert folder.sizes() == {"a.txt": 5}
 
 
-def test_what_another_process_wrote_is_seen(root):
+def test_files_of_other_processes_are_seen(root):
     folder, same = Folder(f"{root}/out"), Folder(f"{root}/out")
     assert folder.names() == []
     same.write("a.txt", "a")
     assert folder.names() == ["a.txt"]
 
 
-def test_a_file_that_is_not_there_is_an_error(root):
+def test_reading_a_missing_file_is_an_error(root):
     with pytest.raises(FileNotFoundError):
         Folder(f"{root}/out").read("none.txt")
     with pytest.raises(FileNotFoundError):
         Folder(f"{root}/out").open("none.txt").read()
 
 
-def test_a_moved_folder_is_in_its_new_place_alone_with_all_below_it(root):
-    folder, beside = Folder(f"{root}/out"), Folder(f"{root}/out.former")
-    beside.write("kept.txt", "kept")
+def test_a_move_takes_everything_in_the_folder_and_leaves_nothing_behind(root):
+    folder, sibling = Folder(f"{root}/out"), Folder(f"{root}/out.former")
+    sibling.write("kept.txt", "kept")
     folder.write("a.txt", "a")
     folder.write("deep/er/b.txt", "b")
     folder.move_to(Folder(f"{root}/new"))
     assert not folder.exists()
     assert contents(Folder(f"{root}/new"), "deep") == {"a.txt": "a"}
     assert contents(Folder(f"{root}/new/deep/er")) == {"b.txt": "b"}
-    assert contents(beside) == {"kept.txt": "kept"}
+    assert contents(sibling) == {"kept.txt": "kept"}
 
 
-def test_a_removed_folder_is_gone_and_can_be_removed_again(root):
-    folder, beside = Folder(f"{root}/out"), Folder(f"{root}/out.former")
+def test_a_folder_is_removed_completely_and_may_be_removed_twice(root):
+    folder, sibling = Folder(f"{root}/out"), Folder(f"{root}/out.former")
     folder.write("deep/a.txt", "a")
-    beside.write("kept.txt", "kept")
+    sibling.write("kept.txt", "kept")
     folder.remove()
     folder.remove()
     assert not folder.exists()
-    assert contents(beside) == {"kept.txt": "kept"}
+    assert contents(sibling) == {"kept.txt": "kept"}
 
 
 @pytest.mark.parametrize("scheme", ["s3a", "s3n"])
-def test_hadoop_s_names_for_s3_lead_there_too(s3, scheme):
+def test_hadoop_s_schemes_for_s3_are_understood(s3, scheme):
     Folder(f"{s3}/out").write("a.txt", "a")
     assert contents(Folder(f"{s3}/out".replace("s3://", f"{scheme}://"))) == {"a.txt": "a"}
 
@@ -94,14 +94,14 @@ def test_a_file_system_that_is_not_installed_is_named():
 
 @pytest.mark.parametrize("path", ["", " ", "file:", "file://", "\n"])
 def test_an_empty_path_is_refused(path):
-    with pytest.raises(InputError, match=r"^A path must name a file or a folder\. Got an empty one\.$"):
+    with pytest.raises(InputError, match=r"^A path must name a file or a folder\. Got an empty path\.$"):
         Folder(path).path()
 
 
 @pytest.mark.parametrize(
     "name", ["reviews_10:30.jsonl", "a::b", "c:d/e", "100%", "modèle", "a b", "[x]", "~x", "a://b"]
 )
-def test_local_names_may_hold_what_urls_would_mean_something_by(tmp_path, monkeypatch, name):
+def test_local_names_may_contain_characters_that_are_special_in_urls(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     for folder in (
         Folder(f"{tmp_path}/{name}"),
@@ -114,14 +114,14 @@ def test_local_names_may_hold_what_urls_would_mean_something_by(tmp_path, monkey
         assert (tmp_path / name / "a.txt").read_text() == "a"
 
 
-def test_what_is_a_url_begins_with_a_scheme_and_a_slash():
+def test_a_url_starts_with_a_scheme_and_a_slash():
     urls = ["s3://b/x", "file:/x", "hdfs:///x", "dbfs:/x", "foo://"]
     paths = ["/x", "x", "reviews_10:30.jsonl", "10:30/x", "a_b:/c", "./s3://b", ""]
     assert [is_url(path) for path in urls + paths] == [True] * len(urls) + [False] * len(paths)
 
 
 class Renaming(MemoryFileSystem):
-    """A file system that renames, like HDFS, and says how often it was asked to."""
+    """A file system that renames folders, like HDFS, and records its renames."""
 
     protocol = "renaming"
     moved: ClassVar[list] = []
@@ -130,7 +130,7 @@ class Renaming(MemoryFileSystem):
         self.moved.append((path1, path2))
 
 
-def test_a_file_system_that_renames_is_asked_to_and_copies_nothing(monkeypatch):
+def test_folders_are_renamed_and_not_copied_where_the_file_system_can(monkeypatch):
     fsspec.register_implementation("renaming", Renaming, clobber=True)
     Renaming.moved.clear()
     monkeypatch.setattr(Renaming, "copy", None)
@@ -138,18 +138,18 @@ def test_a_file_system_that_renames_is_asked_to_and_copies_nothing(monkeypatch):
     assert Renaming.moved == [("renaming://a/out", "renaming://a/new")]
 
 
-def test_what_tells_folders_from_object_stores(s3, tmp_path):
+def test_object_stores_do_not_rename_folders(s3, tmp_path):
     assert [Folder(url).renames for url in (str(tmp_path), s3, "memory://x")] == [True, False, False]
 
 
-def test_a_bucket_that_is_not_there_is_not_made(s3):
+def test_a_missing_bucket_is_not_created(s3):
     with pytest.raises(FileNotFoundError):
         Folder("s3://no-such-bucket/out").write("a.txt", "a")
     with pytest.raises(FileNotFoundError):
         Folder(s3).location[0].ls("no-such-bucket")
 
 
-def test_missing_credentials_are_told_in_one_sentence(s3, monkeypatch):
+def test_missing_credentials_are_reported(s3, monkeypatch):
     Folder(s3).location[0].clear_instance_cache()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -162,9 +162,9 @@ def test_missing_credentials_are_told_in_one_sentence(s3, monkeypatch):
     assert "redentials" in str(caught.value)
 
 
-def test_a_folder_that_was_given_up_is_not_made_anew(root):
+def test_an_abandoned_folder_is_not_created_again(root):
     folder = Folder(f"{root}/out", Folder(f"{root}/out").path("anchor"))
-    with pytest.raises(FileNotFoundError, match="is no longer written"):
+    with pytest.raises(FileNotFoundError, match="is no longer written to"):
         folder.child("deep").write("a.txt", "a")
     assert not folder.exists()
     Folder(f"{root}/out").write("anchor", "")

@@ -1,4 +1,4 @@
-"""The laws of the house: who may import whom, read from the source of every file."""
+"""The laws about imports, checked in the source of every file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "sentispark"
 
-# From the ground up: each may import what stands on its own floor or below. A file named here leaves its package's.
-FLOORS = [
+# From the bottom up: each may import from its own layer or a lower one. A file named here leaves its package's layer.
+LAYERS = [
     ["", "errors", "files", "options", "outputs", "overlap", "ownership", "signals"],
     [
         "text.hashing",
@@ -41,23 +41,25 @@ FLOORS = [
     ["bench"],
     ["jobs", "__main__"],
 ]
-FLOOR_OF = {place: number for number, places in enumerate(FLOORS) for place in places}
-PURE = FLOORS[1]
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
+PURE = LAYERS[1]
 MAY_NOT_IMPORT = {"torch": ["spark", "reviews", "text", "prepare"], "pyspark": ["nn", "privacy", "train"]}
 
-House = dict[str, set[str]]  # a file, named like "text.kernels" ("" is sentispark itself) → what it imports, in full
+Imports = dict[
+    str, set[str]
+]  # the full names that a file imports, by its name, such as "text.kernels" ("": sentispark)
 
 
-def read_house(root: Path) -> House:
+def read_imports(root: Path) -> Imports:
     """Every file under `root` with the full names that it imports."""
     sources = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
-    return house_of(sources)
+    return imports_of(sources)
 
 
-def house_of(sources: Mapping[str, str]) -> House:
+def imports_of(sources: Mapping[str, str]) -> Imports:
     return {name: set(imports(ast.parse(source))) for name, source in sources.items()}
 
 
@@ -74,81 +76,83 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from imports(node)
 
 
-def own_imports(name: str, house: House) -> set[str]:
-    """The files of the house that a file imports: `from sentispark.text import kernels` means text.kernels."""
-    inside = (full.removeprefix("sentispark").lstrip(".") for full in house[name] if full.split(".")[0] == "sentispark")
-    return {one if one in house else one.rpartition(".")[0] for one in inside}
+def own_imports(name: str, imported: Imports) -> set[str]:
+    """The files of sentispark that a file imports: `from sentispark.text import kernels` means text.kernels."""
+    inside = (
+        full.removeprefix("sentispark").lstrip(".") for full in imported[name] if full.split(".")[0] == "sentispark"
+    )
+    return {file if file in imported else file.rpartition(".")[0] for file in inside}
 
 
-def parts_of_imports(name: str, house: House) -> set[str]:
-    """All names in what a file imports, those of the standard library too: `pyspark` and `cloudpickle`."""
-    return {part for full in house[name] for part in full.split(".")}
+def parts_of_imports(name: str, imported: Imports) -> set[str]:
+    """All parts of the names that a file imports, those of the standard library too: `pyspark` and `cloudpickle`."""
+    return {part for full in imported[name] for part in full.split(".")}
 
 
-def outside_imports(name: str, house: House) -> set[str]:
-    """The packages that a file imports from outside the house and the standard library."""
-    packages = {full.split(".")[0] for full in house[name]}
+def outside_imports(name: str, imported: Imports) -> set[str]:
+    """The packages that a file imports, other than sentispark and the standard library."""
+    packages = {full.split(".")[0] for full in imported[name]}
     return packages - {"sentispark"} - set(sys.stdlib_module_names)
 
 
-def floor(name: str) -> int | None:
-    """The floor on which a file stands; None when the order does not know it."""
-    return FLOOR_OF.get(name, FLOOR_OF.get(name.split(".")[0]))
+def layer(name: str) -> int | None:
+    """The number of a file's layer; None if it is in no layer."""
+    return LAYER_OF.get(name, LAYER_OF.get(name.split(".")[0]))
 
 
-def loaded_by(name: str, house: House) -> set[str]:
-    """All files that run when `name` is imported and used: what it imports, indirectly too, and their packages."""
+def loaded_by(name: str, imported: Imports) -> set[str]:
+    """All files that run when `name` is imported and used: its direct and indirect imports, and their packages."""
     seen: set[str] = set()
-    waiting = [name]
-    while waiting:
-        one = waiting.pop()
-        if one in house and one not in seen:
-            seen.add(one)
-            waiting += [*own_imports(one, house), one.rpartition(".")[0]]
+    pending = [name]
+    while pending:
+        file = pending.pop()
+        if file in imported and file not in seen:
+            seen.add(file)
+            pending += [*own_imports(file, imported), file.rpartition(".")[0]]
     return seen
 
 
-def homeless(house: House) -> list[str]:
-    return [f"{name} has no floor: add it to FLOORS" for name in house if floor(name) is None]
+def without_layer(imported: Imports) -> list[str]:
+    return [f"{name} is in no layer: add it to LAYERS" for name in imported if layer(name) is None]
 
 
-def upward_imports(house: House) -> list[str]:
+def upward_imports(imported: Imports) -> list[str]:
     return [
-        f"{name} imports {other}, which stands above it"
-        for name in house
-        for other in sorted(own_imports(name, house))
-        if floor(name) is not None and floor(other) is not None and floor(other) > floor(name)
+        f"{name} imports {other}, which is in a higher layer"
+        for name in imported
+        for other in sorted(own_imports(name, imported))
+        if layer(name) is not None and layer(other) is not None and layer(other) > layer(name)
     ]
 
 
-def forbidden_imports(house: House) -> list[str]:
+def forbidden_imports(imported: Imports) -> list[str]:
     return [
         f"{name} loads {package} through {loaded or 'sentispark'}"
-        for package, places in MAY_NOT_IMPORT.items()
-        for name in house
-        if name.split(".")[0] in places
-        for loaded in sorted(loaded_by(name, house))
-        if package in outside_imports(loaded, house)
+        for package, packages in MAY_NOT_IMPORT.items()
+        for name in imported
+        if name.split(".")[0] in packages
+        for loaded in sorted(loaded_by(name, imported))
+        if package in outside_imports(loaded, imported)
     ]
 
 
-def impure_imports(house: House) -> list[str]:
+def impure_imports(imported: Imports) -> list[str]:
     return [
         f"{name} is pure and imports {package}"
         for name in PURE
-        if name in house
-        for package in sorted(outside_imports(name, house) - {"numpy", "pyarrow"})
+        if name in imported
+        for package in sorted(outside_imports(name, imported) - {"numpy", "pyarrow"})
     ]
 
 
-def importers(package: str, house: House) -> list[str]:
-    return [name for name in house if package in outside_imports(name, house)]
+def importers(package: str, imported: Imports) -> list[str]:
+    return [name for name in imported if package in outside_imports(name, imported)]
 
 
-def cycle(house: House) -> list[str]:
+def cycle(imported: Imports) -> list[str]:
     """The files of one import cycle, empty when there is none."""
     try:
-        TopologicalSorter({name: own_imports(name, house) for name in house}).prepare()
+        TopologicalSorter({name: own_imports(name, imported) for name in imported}).prepare()
     except CycleError as error:
         return error.args[1]
     return []
@@ -162,45 +166,45 @@ def packages_after(statement: str, packages: Iterable[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def house() -> House:
-    return read_house(ROOT)
+def imported() -> Imports:
+    return read_imports(ROOT)
 
 
-def test_every_file_has_a_floor(house: House) -> None:
-    assert homeless(house) == []
+def test_every_file_is_in_a_layer(imported: Imports) -> None:
+    assert without_layer(imported) == []
 
 
-def test_every_place_that_has_a_floor_is_there(house: House) -> None:
+def test_every_name_in_the_layers_exists(imported: Imports) -> None:
     planned = {"privacy"}
-    there = {*house, *(name.split(".")[0] for name in house)}
-    assert set(FLOOR_OF) - there == planned
+    existing = {*imported, *(name.split(".")[0] for name in imported)}
+    assert set(LAYER_OF) - existing == planned
 
 
-def test_files_import_from_their_floor_or_below(house: House) -> None:
-    assert upward_imports(house) == []
+def test_files_import_from_their_layer_or_a_lower_one(imported: Imports) -> None:
+    assert upward_imports(imported) == []
 
 
-def test_spark_and_torch_stay_where_they_may(house: House) -> None:
-    assert forbidden_imports(house) == []
+def test_spark_and_torch_are_imported_only_where_they_may_be(imported: Imports) -> None:
+    assert forbidden_imports(imported) == []
 
 
-def test_pure_parts_import_numpy_and_arrow_alone(house: House) -> None:
-    assert impure_imports(house) == []
+def test_pure_files_import_only_numpy_and_arrow(imported: Imports) -> None:
+    assert impure_imports(imported) == []
 
 
-def test_petastorm_is_imported_in_one_file_at_most(house: House) -> None:
-    # What users write with Petastorm is what the benches compare sentispark with, and is no part of it.
-    assert len([name for name in importers("petastorm", house) if not name.startswith("bench.")]) <= 1
+def test_petastorm_is_imported_in_one_file_at_most(imported: Imports) -> None:
+    # The benches compare sentispark with what users write with Petastorm.
+    assert len([name for name in importers("petastorm", imported) if not name.startswith("bench.")]) <= 1
 
 
 @pytest.mark.parametrize(
     "package", ["pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "CPickleSerializer", "PickleSerializer"]
 )
-def test_nothing_that_is_saved_can_run_code_when_it_is_loaded(house: House, package: str) -> None:
-    assert [name for name in house if package in parts_of_imports(name, house)] == []
+def test_loading_saved_files_cannot_run_code(imported: Imports, package: str) -> None:
+    assert [name for name in imported if package in parts_of_imports(name, imported)] == []
 
 
-def test_weights_are_saved_as_safetensors_alone() -> None:
+def test_weights_are_saved_only_as_safetensors() -> None:
     sources = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
     calls = re.compile(r"(?<!safetensors\.)\btorch\.(save|load|jit\.load)\(|allow_pickle")
     assert [path for path, source in sources.items() if calls.search(source)] == []
@@ -208,8 +212,8 @@ def test_weights_are_saved_as_safetensors_alone() -> None:
     assert calls.search("net = torch.load(file)")
 
 
-def test_no_file_imports_a_file_that_imports_it(house: House) -> None:
-    assert cycle(house) == []
+def test_there_are_no_import_cycles(imported: Imports) -> None:
+    assert cycle(imported) == []
 
 
 def test_importing_sentispark_loads_neither_spark_nor_torch() -> None:
@@ -224,10 +228,10 @@ def test_public_names_are_listed_and_an_unknown_one_is_an_attribute_error() -> N
         _ = sentispark.nothing
 
 
-# The checks themselves, on made-up houses.
+# Tests of the checks themselves, on invented sources.
 
 
-def test_imports_are_found_wherever_they_stand_and_type_checkers_imports_are_not() -> None:
+def test_imports_are_found_everywhere_except_those_for_type_checkers() -> None:
     source = """
 import a.b
 from c import d, e
@@ -239,11 +243,13 @@ def f():
     except ImportError:
         from h import i
 """
-    assert house_of({"x": source})["x"] == {"a.b", "c.d", "c.e", "g", "h.i"}
+    assert imports_of({"x": source})["x"] == {"a.b", "c.d", "c.e", "g", "h.i"}
 
 
 def test_an_unknown_package_is_reported() -> None:
-    assert homeless(house_of({"text.new": "", "novel.part": ""})) == ["novel.part has no floor: add it to FLOORS"]
+    assert without_layer(imports_of({"text.new": "", "novel.part": ""})) == [
+        "novel.part is in no layer: add it to LAYERS"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,52 +258,52 @@ def test_an_unknown_package_is_reported() -> None:
 )
 def test_an_upward_import_is_reported_in_every_spelling(source: str) -> None:
     sources = {"jobs": "", "jobs.cli": "from sentispark.text import kernels", "text.kernels": source}
-    assert upward_imports(house_of(sources)) == ["text.kernels imports jobs.cli, which stands above it"]
+    assert upward_imports(imports_of(sources)) == ["text.kernels imports jobs.cli, which is in a higher layer"]
 
 
 def test_a_pure_file_may_not_import_its_own_package_s_other_files() -> None:
     sources = {"train.balance": "from sentispark.train.step import step", "train.step": ""}
-    assert upward_imports(house_of(sources)) == ["train.balance imports train.step, which stands above it"]
+    assert upward_imports(imports_of(sources)) == ["train.balance imports train.step, which is in a higher layer"]
 
 
 def test_a_forbidden_package_is_reported_directly_and_through_others() -> None:
-    direct = house_of({"text.padding": "def pad():\n    import torch.nn"})
+    direct = imports_of({"text.padding": "def pad():\n    import torch.nn"})
     assert forbidden_imports(direct) == ["text.padding loads torch through text.padding"]
     through_a_file = {"train.step": "from sentispark.dataset.plan import plan", "dataset.plan": "import pyspark"}
-    assert forbidden_imports(house_of(through_a_file)) == ["train.step loads pyspark through dataset.plan"]
+    assert forbidden_imports(imports_of(through_a_file)) == ["train.step loads pyspark through dataset.plan"]
     through_a_package = {**through_a_file, "dataset.plan": "", "dataset": "from pyspark.sql import Row"}
-    assert forbidden_imports(house_of(through_a_package)) == ["train.step loads pyspark through dataset"]
+    assert forbidden_imports(imports_of(through_a_package)) == ["train.step loads pyspark through dataset"]
     allowed = {"ml.model": "import torch, pyspark", "train.step": "import torch", "text.padding": "import pyspark"}
-    assert forbidden_imports(house_of(allowed)) == []
+    assert forbidden_imports(imports_of(allowed)) == []
 
 
 def test_an_impure_import_is_reported() -> None:
     sources = {"text.kernels": "import re, numpy, pyarrow.compute, pandas", "text.padding": "import pandas"}
-    assert impure_imports(house_of(sources)) == ["text.kernels is pure and imports pandas"]
+    assert impure_imports(imports_of(sources)) == ["text.kernels is pure and imports pandas"]
 
 
-def test_parts_of_imports_are_those_of_the_standard_library_and_of_other_packages_too() -> None:
+def test_parts_of_imports_include_the_standard_library_and_other_packages() -> None:
     sources = {"a": "import pickle, numpy as np\nfrom pyspark import cloudpickle"}
-    assert parts_of_imports("a", house_of(sources)) == {"pickle", "numpy", "pyspark", "cloudpickle"}
-    assert outside_imports("a", house_of(sources)) == {"numpy", "pyspark"}
+    assert parts_of_imports("a", imports_of(sources)) == {"pickle", "numpy", "pyspark", "cloudpickle"}
+    assert outside_imports("a", imports_of(sources)) == {"numpy", "pyspark"}
 
 
-def test_importers_of_a_package_are_counted() -> None:
+def test_importers_of_a_package_are_found() -> None:
     sources = {"a": "from petastorm import reader", "b": "import petastorm.reader", "c": "import petastorm_like"}
-    assert importers("petastorm", house_of(sources)) == ["a", "b"]
+    assert importers("petastorm", imports_of(sources)) == ["a", "b"]
 
 
-def test_a_cycle_is_found_and_a_diamond_is_none() -> None:
+def test_a_cycle_is_found_and_a_diamond_is_not_one() -> None:
     ring = {
         "a": "import sentispark.b",
         "b": "from sentispark.c import x",
         "c": "def f():\n    from sentispark import a",
     }
-    assert set(cycle(house_of(ring))) == {"a", "b", "c"}
+    assert set(cycle(imports_of(ring))) == {"a", "b", "c"}
     diamond = {
         "a": "import sentispark.b, sentispark.c",
         "b": "import sentispark.d",
         "c": "import sentispark.d",
         "d": "",
     }
-    assert cycle(house_of(diamond)) == []
+    assert cycle(imports_of(diamond)) == []

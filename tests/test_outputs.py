@@ -1,4 +1,4 @@
-"""How a finished folder takes its place, and what it may not take the place of."""
+"""Outputs are moved into place when they are complete, and replace only folders that sentispark wrote."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from sentispark.outputs import remove_drafts, replaced_folder
 from sentispark.ownership import MARKER
 
 
-@pytest.fixture(params=["here", "s3"])
+@pytest.fixture(params=["local", "s3"])
 def root(request, tmp_path):
-    """A path or URL below which there is nothing."""
+    """The path or URL of an empty folder."""
     return request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path)
 
 
 def contents(folder):
-    """The text of each file below a folder, by its path; our list of them left out."""
+    """The text of each file below a folder, by its path, without sentispark's list of them."""
     return {file: folder.read(file).decode() for file in folder.files() if file != MARKER}
 
 
@@ -36,13 +36,13 @@ def write(folder, text, *, overwrite=True):
 
 
 def refused(kind, folder, **options):
-    """The sentence by which a folder is refused before there is any work."""
+    """The message with which a folder is refused before the work."""
     with pytest.raises(kind) as caught, replaced_folder(folder, **{"overwrite": True, **options}):
-        pytest.fail("the work began")
+        pytest.fail("the work started")
     return str(caught.value)
 
 
-def test_a_finished_folder_takes_the_place_of_the_old_one_whole(root):
+def test_a_finished_folder_replaces_the_old_one_completely(root):
     target = Folder(f"{root}/out")
     for before, text in [({}, "one"), ({"deep/one.txt": "one"}, "two"), ({"deep/two.txt": "two"}, "three")]:
         with replaced_folder(target, overwrite=True) as draft:
@@ -52,14 +52,14 @@ def test_a_finished_folder_takes_the_place_of_the_old_one_whole(root):
         assert Folder(root).names() == ["out"]
 
 
-def test_what_begins_the_work_is_an_empty_draft_whose_name_tells_and_is_passed_over_by_readers(tmp_path):
+def test_the_work_starts_with_an_empty_draft_whose_name_readers_skip(tmp_path):
     with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=False) as draft:
         assert re.fullmatch(r"_out\.draft-[0-9a-f]{8}", Path(draft.url).name)
         assert draft.files() == ["_draft"]
 
 
 @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt("by hand")])
-def test_an_unfinished_folder_leaves_the_old_one_and_nothing_else(root, failure):
+def test_failed_work_leaves_the_old_folder_and_nothing_else(root, failure):
     def work(target):
         with replaced_folder(target, overwrite=True) as draft:
             draft.write("new.txt", "half")
@@ -73,7 +73,7 @@ def test_an_unfinished_folder_leaves_the_old_one_and_nothing_else(root, failure)
     assert Folder(root).names() == ["out"]
 
 
-def test_folders_above_are_made_and_vanish_with_work_that_fails(tmp_path):
+def test_parent_folders_are_created_and_removed_if_the_work_fails(tmp_path):
     def work():
         with replaced_folder(Folder(f"{tmp_path}/a/b/out"), overwrite=False):
             raise OSError("disk full")
@@ -87,54 +87,53 @@ def test_folders_above_are_made_and_vanish_with_work_that_fails(tmp_path):
     } | {"b/out/deep/one.txt": "one"}
 
 
-def test_an_output_that_is_there_is_refused_before_the_work(root):
+def test_an_existing_output_is_refused_before_the_work(root):
     target = write(Folder(f"{root}/out"), "old")
-    told = refused(DatasetError, target, overwrite=False)
-    assert told == f"'{root}/out' must not exist yet. It does. Name another output or use --overwrite."
-    told = refused(DatasetError, target, overwrite=False, option="write().overwrite()")
-    assert told.endswith("Name another output or use write().overwrite().")
+    message = refused(DatasetError, target, overwrite=False)
+    assert message == f"'{root}/out' already exists. Use --overwrite or name another output."
+    message = refused(DatasetError, target, overwrite=False, option="write().overwrite()")
+    assert message.endswith("Use write().overwrite() or name another output.")
 
 
-def test_what_sentispark_did_not_write_is_never_replaced(root):
+def test_folders_that_sentispark_did_not_write_are_never_replaced(root):
     target = Folder(f"{root}/out")
     target.write("notes/mine.txt", "mine")
     assert refused(DatasetError, target) == (
-        f"'{root}/out' must be a folder that sentispark wrote, or empty, to be replaced. It holds 'notes/mine.txt', "
-        "which is something else. Name another output, or move that away first."
+        f"'{root}/out' cannot be replaced: it holds 'notes/mine.txt', which sentispark did not write. "
+        "Name another output or move that file away."
     )
     assert contents(target) == {"notes/mine.txt": "mine"}
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "deep/mine.txt", "new/folder/mine.txt", ".hidden"])
-def test_nor_is_a_folder_of_ours_that_something_was_put_into(root, name):
+def test_a_folder_to_which_others_added_a_file_is_not_replaced(root, name):
     target = write(Folder(f"{root}/out"), "one")
     target.write(name, "mine")
-    assert f"It holds '{name}'" in refused(DatasetError, target)
+    assert f"it holds '{name}'" in refused(DatasetError, target)
     assert target.exists(name)
 
 
-def test_a_file_is_no_place_for_a_folder(root):
+def test_a_file_is_not_replaced_by_a_folder(root):
     Folder(root).write("out", "mine")
-    told = refused(DatasetError, Folder(f"{root}/out"))
-    assert told == f"'{root}/out' must be a folder. It is a file. Name another output."
-    assert "cannot" not in told
+    message = refused(DatasetError, Folder(f"{root}/out"))
+    assert message == f"'{root}/out' is a file, not a folder. Name another output."
     assert Folder(root).read("out") == b"mine"
 
 
-def test_an_empty_folder_is_taken_and_what_file_systems_leave_counts_as_nothing(tmp_path):
+def test_an_empty_folder_is_replaced_and_files_that_file_systems_add_do_not_count(tmp_path):
     (tmp_path / "out" / "empty").mkdir(parents=True)
     (tmp_path / "out" / ".DS_Store").touch()
     (tmp_path / "out" / ".part-0.crc").touch()
     assert contents(write(Folder(f"{tmp_path}/out"), "one")) == {"deep/one.txt": "one"}
 
 
-def test_what_comes_while_the_work_goes_on_is_not_replaced_and_not_removed(tmp_path):
+def test_files_that_others_add_during_the_work_are_kept(tmp_path):
     def work(overwrite):
         with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=overwrite) as draft:
             draft.write("ours.txt", "ours")
             Folder(f"{tmp_path}/out").write("theirs.txt", "theirs")
 
-    with pytest.raises(DatasetError, match="must not exist yet"):
+    with pytest.raises(DatasetError, match="already exists"):
         work(overwrite=False)
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs.txt"]
     (tmp_path / "out" / "theirs.txt").unlink()
@@ -147,26 +146,26 @@ def test_what_comes_while_the_work_goes_on_is_not_replaced_and_not_removed(tmp_p
     )
 
 
-@pytest.mark.parametrize("place", [".", "..", "../.."])
-def test_the_current_folder_and_those_above_it_are_refused_before_the_work(tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("path", [".", "..", "../.."])
+def test_the_current_folder_and_its_parents_are_refused_before_the_work(tmp_path, monkeypatch, path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
-    assert "must not hold the current folder" in refused(DatasetError, Folder(place))
+    assert "contains the current folder" in refused(DatasetError, Folder(path))
 
 
-def test_a_bucket_and_a_mounted_disk_are_refused_before_the_work(s3, monkeypatch, tmp_path):
+def test_a_bucket_and_a_mount_point_are_refused_before_the_work(s3, monkeypatch, tmp_path):
     assert refused(DatasetError, Folder(s3)) == f"'{s3}' is a bucket. Name a folder in it, like '{s3}/result'."
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(tmp_path))
-    assert "is a mounted disk" in refused(DatasetError, Folder(str(tmp_path)))
+    assert "is a mount point" in refused(DatasetError, Folder(str(tmp_path)))
 
 
-@pytest.mark.parametrize("place", ["/proc/out", "/dev/null/out", "s3://no-such-bucket/out", "{}/file/out"])
-def test_where_nothing_can_be_written_it_is_said_before_the_work(s3, tmp_path, place):
+@pytest.mark.parametrize("path", ["/proc/out", "/dev/null/out", "s3://no-such-bucket/out", "{}/file/out"])
+def test_an_output_that_cannot_be_written_to_is_refused_before_the_work(s3, tmp_path, path):
     (tmp_path / "file").touch()
-    place = place.format(tmp_path)
-    told = refused(SetupError, Folder(place))
-    assert told.startswith(f"'{place}' must be a place that can be written to. It is not: ")
-    assert told.endswith(" Name another output, or check its permissions.")
+    path = path.format(tmp_path)
+    message = refused(SetupError, Folder(path))
+    assert message.startswith(f"'{path}' cannot be written to: ")
+    assert message.endswith(" Name another output or check its permissions.")
 
 
 def test_a_link_is_followed_and_stays_a_link(tmp_path):
@@ -177,7 +176,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
     assert contents(Folder(f"{tmp_path}/disk")) == {"deep/new.txt": "new"}
 
 
-def test_a_relative_folder_is_the_one_it_was_when_the_work_began(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     with replaced_folder(Folder("out"), overwrite=False) as draft:
@@ -187,14 +186,14 @@ def test_a_relative_folder_is_the_one_it_was_when_the_work_began(tmp_path, monke
 
 
 @pytest.mark.parametrize("name", ["with blank", "50%", "[a]", "äö", "10:30", "a::b", "_x", "x/"])
-def test_names_with_odd_characters(tmp_path, name):
+def test_names_with_special_characters(tmp_path, name):
     folder = Folder(f"{tmp_path}/{name}")
     write(write(folder, "one"), "two")
     assert os.listdir(tmp_path) == [name.rstrip("/")]
     assert contents(folder) == {"deep/two.txt": "two"}
 
 
-def test_a_draft_that_cannot_take_its_place_is_kept_and_the_old_folder_too(tmp_path, monkeypatch):
+def test_a_draft_that_cannot_be_moved_into_place_is_kept_and_so_is_the_old_folder(tmp_path, monkeypatch):
     target = write(Folder(f"{tmp_path}/out"), "old")
     rename = os.rename
 
@@ -205,49 +204,49 @@ def test_a_draft_that_cannot_take_its_place_is_kept_and_the_old_folder_too(tmp_p
 
     monkeypatch.setattr(os, "rename", fails)
     with pytest.raises(
-        SetupError, match=r"could not take its place: .*Permission denied\. All of it is in '(.*)'\."
-    ) as told:
+        SetupError, match=r"could not be moved to '.*': .*Permission denied\. It is complete in '.*'\."
+    ) as caught:
         write(target, "new")
-    kept = told.value.args[0].rsplit("'", 2)[1]
-    assert contents(Folder(kept)) == {"deep/new.txt": "new"}
+    draft = caught.value.args[0].rsplit("'", 2)[1]
+    assert contents(Folder(draft)) == {"deep/new.txt": "new"}
     assert contents(target) == {"deep/old.txt": "old"}
 
 
-def test_tasks_that_go_on_after_a_failure_do_not_bring_the_draft_back(root):
+def test_tasks_that_outlive_a_failure_do_not_recreate_the_draft(root):
     def work():
         with replaced_folder(Folder(f"{root}/out"), overwrite=True) as draft:
-            left.append(draft.child("deep"))
+            drafts.append(draft.child("deep"))
             raise ValueError
 
-    left = []
-    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+    drafts = []
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no message
         work()
     with pytest.raises(FileNotFoundError):
-        left[0].write("late.txt", "late")
+        drafts[0].write("late.txt", "late")
     assert Folder(root).names() == []
 
 
-def test_what_other_writers_bring_back_is_swept_at_the_end_of_a_command(tmp_path):
+def test_a_draft_that_other_writers_recreate_is_removed_at_the_end_of_a_command(tmp_path):
     def work():
         with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
-            left.append(draft)
+            drafts.append(draft)
             raise ValueError
 
-    left = []
-    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+    drafts = []
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no message
         work()
-    Folder(left[0].url).write("_temporary/late.txt", "late")
+    Folder(drafts[0].url).write("_temporary/late.txt", "late")
     remove_drafts()
     assert os.listdir(tmp_path) == []
-    assert left[0] not in outputs._drafts
+    assert drafts[0] not in outputs._drafts
 
 
-def test_an_old_folder_that_cannot_be_removed_does_not_say_that_the_new_one_is_not_there(tmp_path, monkeypatch, caplog):
+def test_an_old_folder_that_cannot_be_removed_is_a_warning_and_not_an_error(tmp_path, monkeypatch, caplog):
     target, removed = Folder(f"{tmp_path}/out"), Folder.remove
 
     def busy(folder):
         if ".former-" in folder.url:
-            raise OSError(16, "Device or resource busy", ".nfs1")  # a file that somebody on NFS has open
+            raise OSError(16, "Device or resource busy", ".nfs1")  # a file that is open on another NFS client
         removed(folder)
 
     monkeypatch.setattr(outputs, "_drafts", set())
@@ -256,11 +255,12 @@ def test_an_old_folder_that_cannot_be_removed_does_not_say_that_the_new_one_is_n
         with replaced_folder(target, overwrite=True) as draft:
             draft.write("part", content)
     assert target.read("part") == b"new"
-    assert "the old folder, could not be removed" in caplog.text
-    assert not outputs.drafts_given_up()
+    assert "_out.former-" in caplog.text
+    assert "could not be removed" in caplog.text
+    assert not outputs.drafts_abandoned()
 
 
-def test_what_cannot_be_removed_at_the_end_of_a_command_is_told_and_hides_nothing(tmp_path, monkeypatch, caplog):
+def test_a_draft_that_cannot_be_removed_at_the_end_of_a_command_is_a_warning(tmp_path, monkeypatch, caplog):
     draft = Folder(f"{tmp_path}/_out.draft-1")
     draft.write("part", b"")
 
@@ -271,10 +271,10 @@ def test_what_cannot_be_removed_at_the_end_of_a_command_is_told_and_hides_nothin
     monkeypatch.setattr(Folder, "remove", gone)
     remove_drafts()
     assert "could not be removed: The store does not answer." in caplog.text
-    assert not outputs.drafts_given_up()
+    assert not outputs.drafts_abandoned()
 
 
-def test_two_at_once_leave_each_other_alone_and_the_drafts_of_the_killed_are_told(tmp_path, caplog):
+def test_concurrent_runs_do_not_disturb_each_other_and_drafts_of_killed_runs_are_reported(tmp_path, caplog):
     target = Folder(f"{tmp_path}/out")
     code = (
         "import os, sys; from sentispark.files import Folder; from sentispark.outputs import replaced_folder\n"
@@ -290,11 +290,11 @@ def test_two_at_once_leave_each_other_alone_and_the_drafts_of_the_killed_are_tol
         assert draft.exists("one.txt")
     assert sorted(tmp_path.iterdir()) == [killed, tmp_path / "out"]
     assert contents(target) == {"one.txt": "one"}
-    assert f"'{killed}' belongs to a run that was killed or is still running. It is left alone." in caplog.text
+    assert f"'{killed}' belongs to a run that was killed or is still running. It is not removed." in caplog.text
 
 
 class TestOfEarlierVersions:
-    """Datasets and models that have no list of their files are known by what they are."""
+    """Datasets and models without a list of their files are recognized by their content."""
 
     DATASET: ClassVar = {"_manifest.json": '{"chunks": []}', "vocabulary.json": "", "train/chunk-000000.parquet": ""}
     NET: ClassVar = {
@@ -306,7 +306,7 @@ class TestOfEarlierVersions:
 
     @staticmethod
     def pipeline(*classes):
-        stages = {f"stages/{place}_x{place}f/metadata/part-00000": name for place, name in enumerate(classes)}
+        stages = {f"stages/{index}_x{index}f/metadata/part-00000": name for index, name in enumerate(classes)}
         return {"metadata/part-00000": "pyspark.ml.pipeline.PipelineModel", "metadata/_SUCCESS": "", **stages}
 
     def written(self, folder, files):
@@ -342,6 +342,6 @@ class TestOfEarlierVersions:
             ({"_SUCCESS": "", "part-00000.parquet": ""}, "_SUCCESS"),
         ],
     )
-    def test_what_only_looks_like_them_is_not(self, root, files, found):
+    def test_folders_that_only_resemble_them_are_not(self, root, files, found):
         target = self.written(Folder(f"{root}/out"), files)
-        assert f"It holds '{found}'" in refused(DatasetError, target)
+        assert f"it holds '{found}'" in refused(DatasetError, target)

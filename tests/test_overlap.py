@@ -1,4 +1,4 @@
-"""An output that would take the place of what is read, however the two are written."""
+"""An output that would replace an input is refused, however the two paths are written."""
 
 import os
 
@@ -11,7 +11,7 @@ from sentispark.overlap import require_apart
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with `all/raw/a.jsonl` in it, which is the current one."""
+    """The current folder, which contains `all/raw/a.jsonl`."""
     (tmp_path / "all" / "raw").mkdir(parents=True)
     (tmp_path / "all" / "raw" / "a.jsonl").touch()
     (tmp_path / "link").symlink_to("all/raw")
@@ -23,42 +23,42 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("output", ["all", "all/", "./all", "all/raw", "link", "link/..", "{}/all", "file:{}/all", "."])
 @pytest.mark.parametrize("file", ["all/raw/a.jsonl", "link/a.jsonl", "in.jsonl", "file://{}/all/raw/../raw/a.jsonl"])
-def test_an_output_that_holds_a_file_that_is_read_is_refused(here, output, file):
+def test_an_output_that_contains_an_input_file_is_refused(here, output, file):
     output, file = output.format(here), file.format(here)
     with pytest.raises(InputError) as caught:
         require_apart(Folder(output), files=[file])
-    assert str(caught.value) == (f"The output '{output}' must not hold what is read, '{file}'. Name another output.")
+    assert str(caught.value) == f"The output '{output}' contains the input '{file}'. Name another output."
 
 
-def test_a_link_in_the_output_is_read_by_the_path_that_vanishes(here):
-    with pytest.raises(InputError, match="must not hold what is read"):
+def test_an_input_link_inside_the_output_is_refused(here):
+    with pytest.raises(InputError, match="contains the input"):
         require_apart(Folder("all"), files=["all/away.jsonl"])
 
 
 @pytest.mark.parametrize("output", ["all", "link", "all/../all/raw/.", "file:{}/all/raw"])
-def test_the_output_may_not_be_a_model_or_dataset_that_is_read(here, output):
-    read = Folder("all/raw") if output != "all" else Folder(f"file:{here}/link/..")
-    with pytest.raises(InputError, match="must not be what is read"):
-        require_apart(Folder(output.format(here)), folders=[read])
+def test_an_output_that_is_an_input_folder_is_refused(here, output):
+    source = Folder("all/raw") if output != "all" else Folder(f"file:{here}/link/..")
+    with pytest.raises(InputError, match="is the same as the input"):
+        require_apart(Folder(output.format(here)), folders=[source])
 
 
 @pytest.mark.parametrize("output", ["all/raw/new", "link/new/deep", "all/new"])
-def test_nor_lie_in_one(here, output):
-    with pytest.raises(InputError, match="must not lie in what is read, 'all'"):
+def test_an_output_inside_an_input_folder_is_refused(here, output):
+    with pytest.raises(InputError, match="is inside the input 'all'"):
         require_apart(Folder(output), folders=[Folder("all")])
 
 
 @pytest.mark.parametrize("output", ["al", "all2", "all/raw2", "all/raw/a", "out", "all/raw/out"])
-def test_others_are_free(here, output):
+def test_other_outputs_are_allowed(here, output):
     require_apart(Folder(output), files=["all/raw/a.jsonl", "link/a.jsonl"], folders=[Folder("all/raw/b")])
 
 
-def test_a_second_name_of_a_folder_is_known_by_its_number(here, monkeypatch):
-    # As a bind mount, or a file system that ignores case, has it.
+def test_a_second_path_of_a_folder_is_recognized_by_its_inode(here, monkeypatch):
+    # As with a bind mount, or on a file system that ignores case.
     os.mkdir("ALL")
     stat = os.stat
     monkeypatch.setattr(os, "stat", lambda path, **more: stat(str(path).replace("ALL", "all"), **more))
-    with pytest.raises(InputError, match="must not hold what is read"):
+    with pytest.raises(InputError, match="contains the input"):
         require_apart(Folder("ALL"), files=["all/raw/a.jsonl"])
 
 
@@ -72,8 +72,8 @@ def test_a_second_name_of_a_folder_is_known_by_its_number(here, monkeypatch):
         ("dbfs:/all", "/dbfs/all/a"),
     ],
 )
-def test_names_of_one_file_system_mean_the_same(output, file):
-    with pytest.raises(InputError, match="what is read"):
+def test_different_schemes_of_one_file_system_are_the_same(output, file):
+    with pytest.raises(InputError, match="the input"):
         require_apart(Folder(output), files=[file])
 
 
@@ -81,5 +81,5 @@ def test_names_of_one_file_system_mean_the_same(output, file):
     ("output", "file"),
     [("s3://b/all", "s3://c/all/a"), ("s3://b/all", "/b/all/a"), ("s3://b/all", "s3://b/all2"), ("memory://a", "/a/b")],
 )
-def test_different_file_systems_and_buckets_are_apart(output, file):
+def test_different_file_systems_and_buckets_are_different(output, file):
     require_apart(Folder(output), files=[file])

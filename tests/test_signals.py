@@ -1,5 +1,6 @@
-"""A command that is ended by a signal leaves nothing behind, and its exit status tells the signal."""
+"""A command that is ended by a signal leaves nothing behind, and its exit status gives the signal."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from sentispark.signals import EndedBySignal, Signals
 
 pytestmark = pytest.mark.endtoend
 
-# Reads for a few seconds.
+# Enough to be read for a few seconds.
 LINES = 400_000
 
 
@@ -37,20 +38,29 @@ def test_a_signal_in_the_middle_of_a_job_removes_the_draft(reviews, tmp_path, nu
             break
     (draft,) = (tmp_path / "new").iterdir()
     while not list(draft.rglob("*")) and child.poll() is None:
-        threading.Event().wait(0.01)  # until tasks have begun
+        threading.Event().wait(0.01)  # until tasks have started
     for _ in range(times):
         child.send_signal(number)
-    told, rest = child.communicate(timeout=60)
-    assert child.returncode == status, rest
-    assert (told, rest.splitlines()[-1]) == ("", "sentispark prepare: interrupted, and nothing was written.")
-    assert "Traceback" not in rest
+    output, errors = child.communicate(timeout=60)
+    assert child.returncode == status, errors
+    assert (output, errors.splitlines()[-1]) == ("", "sentispark prepare: interrupted, and nothing was written.")
+    assert "Traceback" not in errors
     assert os.listdir(tmp_path) == []
+
+
+def names_of(processes):
+    """The names of the processes that are still running."""
+    names = set()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.add(process.name())
+    return names
 
 
 @pytest.mark.parametrize(
     ("number", "awaited"), [(signal.SIGTERM, "java"), (signal.SIGINT, "java"), (signal.SIGTERM, "sleep")]
 )
-def test_a_signal_while_spark_starts_ends_its_start(tmp_path, number, awaited):
+def test_a_signal_while_spark_starts_ends_its_processes(tmp_path, number, awaited):
     (tmp_path / "a.jsonl").write_text('{"reviewText": "good", "overall": 5}\n')
     (tmp_path / "conf").mkdir()
     if awaited == "sleep":  # as while spark-submit fetches packages
@@ -61,23 +71,23 @@ def test_a_signal_while_spark_starts_ends_its_start(tmp_path, number, awaited):
         command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     process, started = psutil.Process(child.pid), []
-    while not any(one.name() == awaited for one in started) and child.poll() is None:
+    while awaited not in names_of(started) and child.poll() is None:
         threading.Event().wait(0.01)
         started = process.children(recursive=True)
     threading.Event().wait(0.4)
     child.send_signal(number)
     child.wait(30)
-    _, left = psutil.wait_procs(started, timeout=30)
-    for one in left:
-        one.kill()
-    assert left == []
-    told, rest = child.communicate()
-    assert (child.returncode, told) == (128 + number, ""), rest
-    assert rest.splitlines()[-1] == "sentispark prepare: interrupted, and nothing was written."
+    _, alive = psutil.wait_procs(started, timeout=30)
+    for left in alive:
+        left.kill()
+    assert alive == []
+    output, errors = child.communicate()
+    assert (child.returncode, output) == (128 + number, ""), errors
+    assert errors.splitlines()[-1] == "sentispark prepare: interrupted, and nothing was written."
     assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "conf"]
 
 
-def test_the_first_signal_ends_the_block_later_ones_do_not_and_then_all_is_as_before():
+def test_only_the_first_signal_ends_the_block_and_then_the_handlers_are_restored():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with Signals() as signals:
         with pytest.raises(EndedBySignal):
@@ -88,7 +98,7 @@ def test_the_first_signal_ends_the_block_later_ones_do_not_and_then_all_is_as_be
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_signal_does_not_cut_off_what_cleans_up_after_a_failure(monkeypatch):
+def test_a_signal_does_not_interrupt_the_clean_up_after_a_failure(monkeypatch):
     removed = []
 
     def remove_slowly():
@@ -101,7 +111,7 @@ def test_a_signal_does_not_cut_off_what_cleans_up_after_a_failure(monkeypatch):
     assert (removed, signals.number) == (["drafts"], None)
 
 
-def test_a_signal_that_is_ignored_stays_so():
+def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Signals() as signals:

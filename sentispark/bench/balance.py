@@ -1,7 +1,8 @@
 """`sentispark bench balance`: how close the balancer comes to the best batch sizes on slowed-down ranks.
 
-Each case runs with the best sizes, which follow from the slowdowns; with the balancer; with the rule of the 2019
-system; and with equal sizes; all with the same noise. η is the time with the best sizes over the time that was taken.
+Each case runs with the best batch sizes, which follow from the slowdowns, with the balancer, with the rule of the 2019
+system, and with equal batch sizes, always with the same noise. The efficiency η of a run is the time with the best
+batch sizes divided by the run's time.
 """
 
 from __future__ import annotations
@@ -32,24 +33,25 @@ from sentispark.train.config import TrainConfig
 from sentispark.train.options import TrainOptions
 from sentispark.train.step_cost import equal_finish
 
-__all__ = ["CASES", "best_sizes", "measure", "measure_cases"]
+__all__ = ["CASES", "best_batch_sizes", "measure", "measure_cases"]
 
 _log = logging.getLogger(__name__)
 
 BATCH = 240
 EPOCHS = 8
-# The epoch that begins with a change of speed: sizes settle in the first epoch, and again in this one.
+# The epoch at whose start the speeds change. Batch sizes settle in the first epoch and in this one.
 CHANGE = 5
 NOISE = 0.02
-# Trainings on equal ranks: how much their final losses differ tells how much the losses of the cases may.
+# Trainings on equal ranks: the spread of their final losses bounds that of the cases.
 SEEDS = 5
 
-# On equal ranks balancing should cost less than 1 %. Two equal runs differ by more, so the median of several counts.
+# On equal ranks balancing should cost less than 1 %. Two equal runs differ by more than that, so the median of several
+# turns is reported.
 TURNS = {"equal": 5}
 
 Case = Sequence[Slowdown]
 
-_ROW = 0.0005  # seconds; much more than the small net itself costs
+_ROW = 0.0005  # seconds, much more than the small net itself takes
 CASES: dict[str, Case] = {
     "equal": (Slowdown(per_row=_ROW), Slowdown(per_row=_ROW)),
     "1:2": (Slowdown(per_row=_ROW), Slowdown(per_row=2 * _ROW)),
@@ -60,17 +62,17 @@ CASES: dict[str, Case] = {
 }
 
 
-def best_sizes(case: Case, rows: int, *, later: bool = False) -> list[int]:
-    """The sizes with which ranks finish together if their slowdown is all that their steps cost.
+def best_batch_sizes(case: Case, rows: int, *, later: bool = False) -> list[int]:
+    """The batch sizes with which all ranks finish a step together if the slowdowns are its only cost.
 
     Parameters
     ----------
     case : sequence of Slowdown
         One for each rank.
     rows : int
-        Of a step.
+        Of a step, over all ranks.
     later : bool
-        Whether the change of speed has happened.
+        Whether the speeds have changed.
     """
     factor = np.array([slowdown.later_factor if later else 1.0 for slowdown in case])
     fixed = np.array([slowdown.fixed for slowdown in case]) * factor
@@ -106,10 +108,10 @@ def measure_cases(
     Returns
     -------
     dict
-        By case, of the epochs in which sizes have settled: `eta`, `eta_old_rule` and `eta_equal_sizes` (medians where
-        there are several turns), and of the last turn `moves`, how often the balancer moved rows. Of each balanced run
-        of the last turn: `loss`, the final validation loss, and `runs`, its history. `loss_of_seeds` are the final
-        losses on ranks that are neither slowed down nor balanced.
+        By case, over the epochs in which batch sizes have settled: `eta`, `eta_old_rule` and `eta_equal_sizes`, medians
+        over the turns, and `moves`, how often the balancer moved rows in the last turn. Of the balanced run of the last
+        turn: `loss`, the final validation loss, and `runs`, its result. `loss_of_seeds` are the final losses on ranks
+        that are neither slowed down nor balanced.
     """
     kinds = ("eta", "eta_old_rule", "eta_equal_sizes", "moves", "loss", "runs")
     found: dict[str, Any] = {kind: {} for kind in kinds}
@@ -125,9 +127,9 @@ def measure_cases(
         found["moves"][name] = sum(decision["moved"] for entry in settled for decision in entry["balance"])
         found["loss"][name] = _final_loss(runs["auto"])
         found["runs"][name] = runs["auto"]
-    alike = (Slowdown(), Slowdown())
+    equal_ranks = (Slowdown(), Slowdown())
     found["loss_of_seeds"] = [
-        _final_loss(_run(dataset, folder, alike, "off", cores, seed=seed)) for seed in range(seeds)
+        _final_loss(_run(dataset, folder, equal_ranks, "off", cores, seed=seed)) for seed in range(seeds)
     ]
     return found
 
@@ -145,7 +147,7 @@ def _settled_seconds(history: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _run(dataset: str, folder: Path, case: Case, way: str, cores: int, *, seed: int = 0) -> dict[str, Any]:
-    """One training; `way` is what the option `balance` may be, or `best` for the best sizes."""
+    """One training; `way` is a value of the option `balance`, or `best` for the best batch sizes."""
     change = (CHANGE - 1) * epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH)
     slowdowns = [
         dataclasses.asdict(dataclasses.replace(slowdown, later=change, noise=NOISE, seed=rank))
@@ -163,7 +165,7 @@ def _run(dataset: str, folder: Path, case: Case, way: str, cores: int, *, seed: 
         NetOptions(embedding_size=4, hidden_size=4, bidirectional=False, pooling="last", wide_size=0),
         batch_sizes=None
         if way != "best"
-        else ((0, tuple(best_sizes(case, BATCH))), (change, tuple(best_sizes(case, BATCH, later=True)))),
+        else ((0, tuple(best_batch_sizes(case, BATCH))), (change, tuple(best_batch_sizes(case, BATCH, later=True)))),
     )
     file = folder / "job.json"
     file.write_text(config.to_json())

@@ -1,8 +1,8 @@
 """`sentispark bench inference`: texts to predictions, compared with a bare torch loop and two kinds of UDF.
 
 Each contender runs with two numbers of rows, in turns, which separates the cost of a call from the cost of a row. The
-UDFs get the encoder's sequences at their full length, as users have them who encode texts with Spark and call a torch
-net in a UDF. The bare loop is as fast as this net runs on these cores.
+UDFs take the encoder's sequences at their full length, as in a pipeline that encodes texts with Spark and calls a torch
+net in a UDF. The bare loop is the upper bound of the net's speed on these cores.
 """
 
 from __future__ import annotations
@@ -37,47 +37,53 @@ __all__ = ["Cost", "cost_of", "measure", "untrained_net", "wide_over_alone"]
 
 _log = logging.getLogger(__name__)
 
-# The second run of a contender has one in SHARE of the first run's rows.
+# A contender's short run takes 1 / SHARE of the rows of its long run.
 SHARE = 4
-# All rows would take the UDFs minutes a turn: they get this many, and their cost of a row tells the rest.
+# With all rows the UDFs would take minutes per turn: they get these, and their time for all rows is extrapolated.
 BATCH_UDF_ROWS, ROW_UDF_ROWS = 12_000, 1_200
-# Predicted before a contender's clock starts, as Spark ends Python workers that were idle for a minute.
+# Predicted before a contender is timed, as Spark ends Python workers that were idle for a minute.
 WARM_UP_ROWS = 64
-# All contenders take as many rows at once.
+# The batch size of all contenders.
 BATCH_ROWS = PredictOptions().prediction_batch_size
-# A table with many columns of text, one of which is read, and a net so small that reading counts.
+# A table of many text columns, of which one is read, and a net so small that the cost of reading shows.
 WIDE_COLUMNS, WIDE_ROWS = 100, 10_000
 SMALL_NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=1000)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """The line through the seconds at two sizes: of a call without rows, and of each row."""
+    """The line through the seconds at two numbers of rows: the cost of a call, and that of each row."""
 
     call_seconds: float
     row_seconds: float
 
     def seconds(self, rows: int) -> float:
-        """The seconds of a call with that many rows."""
+        """The seconds of a call with `rows` rows."""
         return self.call_seconds + rows * self.row_seconds
 
 
 def cost_of(few_rows: int, few_seconds: float, rows: int, seconds: float) -> Cost:
-    """The cost from the seconds with few rows and with more; if both are one size, all of it is the rows'."""
+    """The cost from the seconds with few rows and with more.
+
+    If both numbers of rows are equal, the call itself is taken to cost nothing.
+
+    >>> cost_of(100, 3.0, 300, 5.0)
+    Cost(call_seconds=2.0, row_seconds=0.01)
+    """
     row_seconds = (seconds - few_seconds) / (rows - few_rows) if rows > few_rows else seconds / rows
     return Cost(seconds - rows * row_seconds, row_seconds)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contender:
-    """The seconds of a contender as a function of the rows, and with how many rows it runs."""
+    """A contender: its seconds as a function of the rows, and the rows of its short and its long run."""
 
     few: int
     rows: int
     seconds: Callable[[int], float]
 
     def turn(self) -> tuple[float, Cost]:
-        """The seconds with `rows`, and the cost that they and those with few tell."""
+        """The seconds of the long run, and the cost that follows from both runs."""
         _, few, more = [self.seconds(rows) for rows in (WARM_UP_ROWS, self.few, self.rows)]
         return more, cost_of(self.few, few, self.rows, more)
 
@@ -96,12 +102,13 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
     rows : int
         Reviews to generate.
     times : int
-        Turns that are counted.
+        Timed turns.
 
     Returns
     -------
     dict
-        `rows`; `ratios`, the transform's speed over each other contender's; `rows_per_second` and `cost` of each;
+        `rows`; `ratios`, the speed of the transform over that of each other contender; `rows_per_second` and `cost` of
+        each;
         `first_call_seconds` of the transform; and `wide_over_text_alone`, see `wide_over_alone`.
     """
     cores, data = task_cores(spark), folder / "data"
@@ -115,8 +122,11 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
     path = str(data / "encoded")
     encoder.transform(texts).select("sequence", "length").write.mode("overwrite").parquet(path)
     with _contenders(pipeline, trained, texts, path, cores) as contenders:
-        turns = [{name: one.turn() for name, one in contenders.items()} for _ in range(times + 1)][1:]
-    seconds = {name: _seconds_for_all(one, [turn[name] for turn in turns], count) for name, one in contenders.items()}
+        turns = [{name: contender.turn() for name, contender in contenders.items()} for _ in range(times + 1)][1:]
+    seconds = {
+        name: _seconds_for_all(contender, [turn[name] for turn in turns], count)
+        for name, contender in contenders.items()
+    }
     ratios = _ratios(seconds)
     draw_ratios(ratios, folder / "ratios.png")
     small = PipelineModel([encoder, LSTMClassificationModel.from_trained(_net(encoder, SMALL_NET))])
@@ -135,7 +145,7 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
 def _contenders(
     pipeline: PipelineModel, trained: TrainedNet, texts: DataFrame, encoded_path: str, cores: int
 ) -> Iterator[dict[str, _Contender]]:
-    """All contenders by name; the processes of the bare loop end with the block."""
+    """All contenders by name; the processes of the bare loop are ended after the block."""
     count, encoded = texts.count(), texts.sparkSession.read.parquet(encoded_path)
 
     def udf(seconds: Callable[[DataFrame], float], most: int) -> _Contender:
@@ -159,7 +169,7 @@ def _contenders(
 
 
 def _by_rows(frame: DataFrame, cores: int, seconds: Callable[[DataFrame], float]) -> Callable[[int], float]:
-    """The seconds as a function of the number of the frame's rows, which are in memory, one partition for each core."""
+    """The seconds as a function of the number of rows; the rows are in memory, in one partition for each core."""
 
     @functools.cache
     def first(rows: int) -> DataFrame:
@@ -171,12 +181,12 @@ def _by_rows(frame: DataFrame, cores: int, seconds: Callable[[DataFrame], float]
 
 
 def _seconds_for_all(contender: _Contender, turns: Sequence[tuple[float, Cost]], count: int) -> list[float]:
-    """The seconds by turn; of a contender that got fewer rows, what all would take it."""
+    """The seconds by turn; for a contender that got fewer rows, extrapolated to all rows."""
     return [taken if contender.rows == count else cost.seconds(count) for taken, cost in turns]
 
 
 def _ratios(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """How many times as fast the transform is as each other contender: medians over turns."""
+    """The speed of the transform over that of each other contender: medians over turns."""
     ours = seconds["transform"]
     return {
         f"vs_{name}": statistics.median(theirs / own for theirs, own in zip(taken, ours, strict=True))
@@ -198,7 +208,7 @@ def _costs(turns: Sequence[_Turn]) -> dict[str, dict[str, float]]:
 
 
 def wide_over_alone(pipeline: PipelineModel, texts: DataFrame, folder: str, *, columns: int, times: int) -> float:
-    """How many times as long predictions take if the text is one of many columns of text, in Parquet files.
+    """The seconds of predictions on a Parquet table of many text columns, over those on the one text column.
 
     Parameters
     ----------
@@ -206,15 +216,15 @@ def wide_over_alone(pipeline: PipelineModel, texts: DataFrame, folder: str, *, c
     texts : DataFrame
         One column, `text`.
     folder : str
-        Where the two tables are written.
+        For the two tables.
     columns : int
-        Of the wide table; all are texts of about the same length.
+        Text columns of the wide table, all of about the same length.
     times : int
-        Turns; the median of their ratios is returned.
+        Timed turns; the median of their ratios is returned.
     """
-    others = [F.reverse("text").alias(f"text{number}") for number in range(1, columns)]
+    other_columns = [F.reverse("text").alias(f"text{number}") for number in range(1, columns)]
     texts.write.mode("overwrite").parquet(f"{folder}/alone")
-    texts.select("text", *others).write.mode("overwrite").parquet(f"{folder}/wide")
+    texts.select("text", *other_columns).write.mode("overwrite").parquet(f"{folder}/wide")
     spark = texts.sparkSession
     tables = [spark.read.parquet(f"{folder}/{name}") for name in ("wide", "alone")]
 
@@ -226,7 +236,7 @@ def wide_over_alone(pipeline: PipelineModel, texts: DataFrame, folder: str, *, c
 
 
 def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length: int) -> TrainedNet:
-    """A net with its initial weights: it takes as long as a trained one."""
+    """A net with its initial weights, which takes as long as a trained one."""
     import safetensors.torch
     import torch
 
@@ -257,7 +267,7 @@ def _net(encoder: ReviewEncoderModel, options: NetOptions) -> TrainedNet:
 
 
 def _seconds_to_transform(pipeline: PipelineModel, texts: DataFrame) -> float:
-    """Of texts to three columns."""
+    """The seconds from texts to the three columns of a classifier."""
     return _seconds_to_compute(pipeline.transform(texts).select("rawPrediction", "probability", "prediction"))
 
 

@@ -1,4 +1,4 @@
-"""Whether a bench's packages are installed, asked before its work starts."""
+"""Whether the packages that a bench needs are installed, checked before its work starts."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from sentispark.errors import SetupError
 __all__ = ["require_package"]
 
 
-def require_package(bench: str, module: str, *, name: str, extra: str = "bench", otherwise: str = "") -> None:
+def require_package(bench: str, module: str, *, name: str, extra: str = "bench", alternative: str = "") -> None:
     """Raise `SetupError` if a bench's package is not installed.
 
     Parameters
     ----------
     bench : str
-        As in `sentispark bench NAME`.
+        The name in `sentispark bench NAME`.
     module : str
-        What is imported.
+        The module that is imported.
     name : str
-        What the package is called.
+        The package's name in the message.
     extra : str
         The extra of sentispark that installs it.
-    otherwise : str
-        What else the user can do, as the end of the sentence.
+    alternative : str
+        What else the user can do; it ends the sentence.
     """
     if find_spec(module) is None:
         raise SetupError(
-            f"'sentispark bench {bench}' needs {name}. Install it with pip install 'sentispark[{extra}]'{otherwise}."
+            f"'sentispark bench {bench}' needs {name}. Install it with pip install 'sentispark[{extra}]'{alternative}."
         )

@@ -1,8 +1,8 @@
 """`sentispark bench prepare`: how fast reviews become a dataset, compared with the alternatives.
 
-All parts are measured in one run, on the same rows and cores, in a session that is warm: the start of Spark, and the
-first minutes in which the JVM compiles, are not what is compared. Contenders run in turns, and medians are compared.
-Each runs with few rows too, in the same turns, which separates the fixed cost of a preparation from the cost of a row.
+All parts are measured in one run, on the same rows and cores, in a warm session: neither the start of Spark nor the
+first minutes, in which the JVM compiles, are measured. Contenders run in turns, and medians are compared. In the same
+turns each also runs with few rows, which separates the fixed cost of a preparation from the cost of a row.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from sentispark.text.stopwords import ENGLISH
 
 __all__ = ["compare_encoders", "compare_prepares", "compare_with_polars", "measure"]
 
-# Warm-up before the timed turns, mostly short ones: Spark plans these as it plans long ones, and after a minute its JVM
-# is still busy with compiling the planner.
+# Preparations before the timed turns, most of them short: Spark plans them as it plans long ones, and its JVM is still
+# compiling the planner after a minute.
 WARM_UP_SECONDS = 120
 
-# From the paths of files and an output folder, which it replaces, to a dataset.
+# From the paths of files to a dataset in an output folder, which is replaced.
 Prepare = Callable[[Sequence[str], str], None]
 
 
@@ -60,7 +60,7 @@ def measure(
     sizes: Sequence[int],
     memory: str,
 ) -> dict[str, Any]:
-    """Measure some parts; their figures go into the folder. Stops Spark.
+    """Measure some parts and draw their figures into the folder. Stops Spark.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def measure(
     rows : int
         Reviews to generate for all parts but `scale`.
     times : int
-        Turns that are counted.
+        Timed turns.
     parts : sequence of str
-        Of `polars`, `encoder`, `peers`, `readers`, `cores` and `scale`.
+        Among `polars`, `encoder`, `peers`, `readers`, `cores` and `scale`.
     sizes : sequence of int
-        Numbers of rows of the part `scale`; without any it is left out.
+        Numbers of rows for the part `scale`, which is left out if there are none.
     memory : str
-        The driver's memory in that part, as Spark writes it (`1g`).
+        The driver's memory in the part `scale`, in Spark's notation (`1g`).
 
     Returns
     -------
@@ -87,7 +87,7 @@ def measure(
     paths = generated_reviews(folder / "data", rows, processes=cores)
     result: dict[str, Any] = {"rows": rows, "ratios": {}, "seconds": {}, "costs": {}}
     _measure_in_session(spark, folder, paths, result, parts=parts, times=times)
-    spark.stop()  # the sessions of the other parts are to have the machine to themselves
+    spark.stop()  # so that nothing else runs next to the sessions of the other parts
     if "cores" in parts:
         result["ratios"] |= compare_cores(paths, folder, rows=rows, cores=cores, times=times)
     if "scale" in parts and sizes:
@@ -137,34 +137,35 @@ def _measure_in_session(
 def _stage_medians(stages: Sequence[Mapping[str, float]], times: int) -> dict[str, float]:
     """Medians over the last `times` preparations of all rows.
 
-    A turn has four preparations: with few rows and with all rows, each after a short one that starts Python workers.
+    A turn has four preparations: one with few rows and one with all rows, each after a short one that starts the Python
+    workers.
     """
     counted = stages[-1 : -4 * times : -4]
     return {name: statistics.median(turn[name] for turn in counted) for name in counted[0]}
 
 
 def compare_encoders(spark: SparkSession, paths: list[str], *, times: int) -> dict[str, Any]:
-    """Texts to sequences, fit and transform, by `ReviewEncoder` and by Spark ML's own stages.
+    """Compare `ReviewEncoder` with Spark ML's own stages, fit and transform, on the same texts.
 
     Returns
     -------
     dict
-        `seconds` of each by turn, their `costs`, and `ratios`, `encoder_vs_spark_ml`: Spark ML's time over ours.
+        `seconds` of each by turn, their `costs`, and in `ratios` `encoder_vs_spark_ml`, Spark ML's time over ours.
     """
     ours = ReviewEncoder(
         inputCol="text", outputCol="sequence", stopWords=list(ENGLISH), vocabSize=WORDS, sequenceLength=LENGTH
     )
     theirs = spark_ml_encoder(stop_words=list(ENGLISH), vocabulary_size=WORDS)
     with contextlib.ExitStack() as stack:
-        held = {}
+        texts_by_files = {}
         for some in (paths, paths[: max(1, len(paths) // FEW)]):
             texts = read_reviews(spark, some).usable.select("text").repartition(4 * task_cores(spark)).persist()
             stack.callback(texts.unpersist)
-            held[len(some)] = texts
-        rows = {files: texts.count() for files, texts in held.items()}[len(paths)]
+            texts_by_files[len(some)] = texts
+        rows = {files: texts.count() for files, texts in texts_by_files.items()}[len(paths)]
         contenders: dict[str, Contender] = {
-            "sentispark": lambda some: _encode(ours, held[len(some)]),
-            "spark_ml": lambda some: _encode(theirs, held[len(some)]),
+            "sentispark": lambda some: _encode(ours, texts_by_files[len(some)]),
+            "spark_ml": lambda some: _encode(theirs, texts_by_files[len(some)]),
         }
         seconds, found = at_two_sizes(contenders, paths, rows, times=times)
     ratios = {"encoder_vs_spark_ml": median_ratio(seconds, "spark_ml", "sentispark")}
@@ -185,7 +186,7 @@ def compare_prepares(
     processes: int,
     times: int,
 ) -> dict[str, Any]:
-    """JSON lines to a dataset by `prepare`, by the reference system's streaming jobs, and by plain Spark SQL.
+    """Compare `prepare` with the reference system's streaming jobs and with plain Spark SQL.
 
     Parameters
     ----------
@@ -193,28 +194,28 @@ def compare_prepares(
     paths : list of str
         Files of JSON lines.
     folder : Path
-        Where all of them write.
+        For the outputs of all of them.
     prepare : callable
-        From paths and an output folder, which it replaces, to a dataset.
+        From paths to a dataset in an output folder, which is replaced.
     rows : int
-        Of all files.
+        Number of records in all files.
     processes : int
-        Of the streaming jobs; as many as Spark has cores.
+        Of the streaming jobs; the number of Spark's cores.
     times : int
-        Turns that are counted.
+        Timed turns.
 
     Returns
     -------
     dict
-        `seconds` of each by turn, their `costs`, `stages` of the streaming jobs' last turn, and the `ratios` of
-        their times over ours, `prepare_vs_streaming` and `prepare_vs_spark_sql`.
+        `seconds` of each by turn, their `costs`, `stages` of the streaming jobs' last turn, and in `ratios`
+        `prepare_vs_streaming` and `prepare_vs_spark_sql`, their time over ours.
     """
     stages: dict[str, float] = {}
 
     def streaming(some: Sequence[str]) -> float:
         with _empty_folder(folder / "streaming") as empty:
             stages.update(prepare_by_streaming(some, empty, processes=processes)["seconds"])
-        return sum(stages.values())  # without the start of the interpreters
+        return sum(stages.values())  # starting the interpreters is not counted
 
     def sql(some: Sequence[str]) -> None:
         with _empty_folder(folder / "sql") as empty:
@@ -230,12 +231,12 @@ def compare_prepares(
 def compare_with_polars(
     paths: list[str], folder: Path, *, prepare: Prepare, polars: ChildProcess, rows: int, times: int
 ) -> dict[str, Any]:
-    """JSON lines to a dataset by `prepare` and by a process that runs `peers.polars_pipeline`.
+    """Compare `prepare` with a process that runs `peers.polars_pipeline`.
 
     Returns
     -------
     dict
-        `seconds` of each by turn, their `costs`, and the `ratios` of Polars' time over ours, `prepare_vs_polars`.
+        `seconds` of each by turn, their `costs`, and in `ratios` `prepare_vs_polars`, Polars' time over ours.
     """
     contenders: dict[str, Contender] = {
         "sentispark": _warm(prepare, paths, str(folder / "dataset")),
@@ -247,10 +248,10 @@ def compare_with_polars(
 
 
 def _warm(prepare: Prepare, paths: Sequence[str], output: str) -> Contender:
-    """`prepare` as a contender, in a session that has compiled it."""
+    """`prepare` as a contender, after a warm-up in which the JVM has compiled it."""
 
     def ours(some: Sequence[str]) -> float:
-        # Spark ends Python workers that were idle for a minute; the other contenders' run when their clocks start.
+        # Spark ends Python workers that were idle for a minute, while the other contenders' processes keep running.
         prepare(paths[:1], output)
         started = time.perf_counter()
         prepare(some, output)
@@ -264,7 +265,7 @@ def _warm(prepare: Prepare, paths: Sequence[str], output: str) -> Contender:
 
 @contextlib.contextmanager
 def _empty_folder(folder: Path) -> Iterator[Path]:
-    """A folder that is empty at the beginning of a block and removed at its end."""
+    """A folder that is empty at the start of the block and removed at its end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     yield folder

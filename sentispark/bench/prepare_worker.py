@@ -1,6 +1,6 @@
-"""`python -m sentispark.bench.prepare_worker`: prepares the same files each time it is asked.
+"""`python -m sentispark.bench.prepare_worker`: prepares the same files each time it receives a line of input.
 
-It has a Spark session of its own, and is started by `sentispark bench prepare` alone.
+`sentispark bench prepare` starts it as a process with its own Spark session.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     cores, memory, output, *paths = arguments
     spark = get_spark(master=f"local[{cores}]", conf={"spark.driver.memory": memory})
     for _ in sys.stdin:
-        # Spark ends Python workers that were idle for a minute: a short preparation starts them.
+        # Spark ends Python workers that were idle for a minute: a short preparation starts them again.
         for inputs in (paths[:1], paths):
             done = prepare_dataset(spark, inputs, output, ReviewOptions(), REFERENCE_TEXT, overwrite=True)
         print(json.dumps({"seconds": done["seconds"]}), flush=True)  # noqa: T201 - the answer

@@ -1,4 +1,4 @@
-"""A Python module in a process of its own, on some of the cores: the JSON that it prints, and its peak memory."""
+"""Run a Python module in its own process on some of the cores; get the JSON that it prints and its peak memory."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MEBIBYTE = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ChildProcess:
-    """A process that answers each line of its input with a line of JSON.
+    """A process that answers each line of input with a line of JSON.
 
     Attributes
     ----------
     module : str
-        What it runs.
+        The module that it runs.
     process : Popen
     peak_mib : dict of str to float
-        The peak resident size in MiB by kind of process, up to now; see `watch_memory`.
+        The peak resident size so far, in MiB by kind of process; see `watch_memory`.
     """
 
     module: str
@@ -39,7 +39,7 @@ class ChildProcess:
     peak_mib: dict[str, float]
 
     def ask(self, line: str = "") -> dict[str, Any]:
-        """Send a line, and wait for the next line of JSON. Raises `SetupError` if the process ends instead."""
+        """Send a line and wait for the next line of JSON. Raises `SetupError` if the process ends instead."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -51,14 +51,16 @@ class ChildProcess:
         raise self.failed()
 
     def failed(self) -> SetupError:
-        """The error that says with which status the process ended; waits for its end."""
+        """Wait for the process to end, and return the error with its exit status."""
         status = self.process.wait()
-        return SetupError(f"'python -m {self.module}' must finish without an error. It ended with status {status}.")
+        return SetupError(
+            f"'python -m {self.module}' failed with exit status {status}. Its output above gives the reason."
+        )
 
 
 @contextlib.contextmanager
 def start_module(module: str, arguments: Sequence[str], *, cores: int) -> Iterator[ChildProcess]:
-    """`python -m MODULE ARGUMENTS` on the first `cores` cores of this machine; its input is closed after the block.
+    """Run `python -m MODULE ARGUMENTS` on the first `cores` cores; the input is closed after the block.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def start_module(module: str, arguments: Sequence[str], *, cores: int) -> Iterat
     """
     available = sorted(os.sched_getaffinity(0))
     if cores > len(available):
-        raise SetupError(f"'cores' must be at most {len(available)}, which this machine has. Got {cores}.")
+        raise SetupError(f"'cores' must be at most {len(available)}, the number of available cores. Got {cores}.")
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,
@@ -88,12 +90,12 @@ def start_module(module: str, arguments: Sequence[str], *, cores: int) -> Iterat
 
 
 def run_module(module: str, arguments: Sequence[str], *, cores: int) -> dict[str, Any]:
-    """Run `python -m MODULE ARGUMENTS` on the first `cores` cores of this machine.
+    """Run `python -m MODULE ARGUMENTS` on the first `cores` cores until it ends.
 
     Returns
     -------
     dict
-        The last line that it prints, JSON, and `peak_mib`, the peak resident size in MiB by kind of process; see
+        The JSON in the last line that it prints, and `peak_mib`, the peak resident size in MiB by kind of process; see
         `watch_memory`.
 
     Raises
@@ -109,18 +111,18 @@ def run_module(module: str, arguments: Sequence[str], *, cores: int) -> dict[str
 
 
 def watch_memory(pid: int, peaks: dict[str, float], done: threading.Event, *, seconds: float = 0.2) -> None:
-    """Until `done` is set, keep the peak resident sizes of a process and its children in `peaks`.
+    """Record the peak resident sizes of a process and its children in `peaks` until `done` is set.
 
     Parameters
     ----------
     pid : int
         The process.
     peaks : dict of str to float
-        MiB by kind: `driver` is the process itself, `jvm` its JVM, `worker` the largest of its other children. Pages
-        that processes share count in each of them.
+        MiB by kind: `driver` is the process itself, `jvm` its JVM, `worker` the largest of its other children. Shared
+        pages count for each process.
     done : Event
     seconds : float
-        Between two looks.
+        Time between two samples.
     """
     while not done.wait(seconds):
         try:

@@ -1,4 +1,4 @@
-"""`sentispark bench quality`: how well reviews are classified, compared with linear models on the same rows."""
+"""`sentispark bench quality`: the quality of predictions, compared with linear models on the same rows."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ __all__ = ["Texts", "evaluate_linear", "evaluate_majority", "labelled_texts", "m
 
 _log = logging.getLogger(__name__)
 
-# The inverse strengths of the penalty that are tried; the validation rows choose.
-_PENALTIES = (1.0, 4.0, 16.0)
+# The inverse regularization strengths that are tried; the best one on the validation rows is used.
+_INVERSE_PENALTIES = (1.0, 4.0, 16.0)
 
 
 class Texts(NamedTuple):
@@ -62,7 +62,7 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, paths: Sequence[str
     spark : SparkSession
     folder : Path
     rows : int
-        Reviews to generate if there are no paths.
+        Number of reviews to generate if `paths` is empty.
     paths : sequence of str
         Review files.
 
@@ -74,18 +74,18 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, paths: Sequence[str
     Raises
     ------
     InputError
-        If the linear models and the nets would get different rows.
+        If the linear models and the nets would not get the same numbers of rows.
     """
     cores, options = task_cores(spark), ReviewOptions()
     paths = list(paths) or generated_reviews(folder / "data", rows, processes=cores)
     texts = labelled_texts(spark, paths, options)
     reference, default = (str(folder / "data" / name) for name in ("reference", "default"))
-    # Splits go by words, and the reference's cleaning leaves other words: its net is tested on other rows of the same.
+    # A row's split depends on its words, and the reference's cleaning leaves other words: its splits have other rows.
     prepare_dataset(spark, paths, reference, options, REFERENCE_TEXT)
     prepare_dataset(spark, paths, default, options, TextOptions())
     written = {split: open_dataset(default).manifest.rows(split) for split in SPLITS}
     if written != {split: len(texts[split].texts) for split in SPLITS}:
-        raise InputError(f"All systems must have the same rows. '{default}' has {written}.")
+        raise InputError(f"The linear models and the nets do not have the same rows: '{default}' has {written}.")
     spark.stop()
     results = [
         evaluate_majority(texts),
@@ -100,9 +100,10 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, paths: Sequence[str
 
 
 def labelled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOptions) -> dict[str, Texts]:
-    """The texts that `prepare` makes rows of, by split, with the labels it gives them. All in memory.
+    """The texts and labels of the rows that `prepare` would write, by split, all in memory.
 
-    One row a text, with its most frequent rating, the lower of two that are equally frequent; written in pandas.
+    An independent implementation in pandas: one row for each text, with its most frequent rating, or the lowest of
+    several equally frequent ones.
     """
     polarity = options.polarity
     layout = options.layout._asdict()
@@ -122,7 +123,7 @@ def _of_split(texts: pd.Series[str], labels: np.ndarray, chosen: np.ndarray) -> 
 
 
 def _result(system: str, found: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """A line of the table from what `evaluate.metrics.measures` gives."""
+    """A row of the result table from the measures of a system."""
     line = {
         "system": system,
         "accuracy": found["accuracy"],
@@ -142,16 +143,16 @@ def evaluate_majority(rows: Mapping[str, Texts]) -> dict[str, Any]:
 
 
 def evaluate_linear(rows: Mapping[str, Texts], *, words: int, longest: int) -> dict[str, Any]:
-    """scikit-learn's TF-IDF and logistic regression.
+    """Train and evaluate scikit-learn's TF-IDF with logistic regression.
 
     Parameters
     ----------
     rows : mapping of str to Texts
         By split.
     words : int
-        Only that many of the most frequent words and runs of words are used.
+        Size of the vocabulary, which holds the most frequent n-grams.
     longest : int
-        Words in a run: 1 or 2.
+        Words of the longest n-grams: 1 or 2.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -160,13 +161,16 @@ def evaluate_linear(rows: Mapping[str, Texts], *, words: int, longest: int) -> d
     vectorizer = TfidfVectorizer(max_features=words, ngram_range=(1, longest), sublinear_tf=True)
     train = vectorizer.fit_transform(rows["train"].texts)
     validation, test = (vectorizer.transform(rows[split].texts) for split in ("validation", "test"))
-    fits = [LogisticRegression(C=penalty, max_iter=1000).fit(train, rows["train"].labels) for penalty in _PENALTIES]
+    fits = [
+        LogisticRegression(C=strength, max_iter=1000).fit(train, rows["train"].labels)
+        for strength in _INVERSE_PENALTIES
+    ]
 
-    def loss(fit: LogisticRegression) -> float:
+    def validation_loss(fit: LogisticRegression) -> float:
         found = measures(tally(fit.decision_function(validation), rows["validation"].labels))["log_loss"]
-        return 0.0 if found is None else found  # without validation rows no fit is better than another
+        return 0.0 if found is None else found  # without validation rows the first fit is used
 
-    found = measures(tally(min(fits, key=loss).decision_function(test), rows["test"].labels))
+    found = measures(tally(min(fits, key=validation_loss).decision_function(test), rows["test"].labels))
     kind = "words" if longest == 1 else "words and pairs"
     return _result(f"TF-IDF of {words:,} {kind} + logistic regression", found, time.perf_counter() - started)
 

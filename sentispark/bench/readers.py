@@ -1,4 +1,4 @@
-"""How fast a dataset's readers read, compared with a bare loop over pyarrow."""
+"""The speed of a dataset's readers, compared with a bare pyarrow loop."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 def compare_readers(dataset: Dataset, *, times: int) -> dict[str, Any]:
-    """Read all rows of a dataset with each reader that runs here and with a bare loop over pyarrow.
+    """Read all rows of a dataset with each installed reader and with a bare pyarrow loop.
 
     Returns
     -------
     dict
-        `rows_per_second` of each, and the `ratios` of the readers' to the bare loop's, `reader_petastorm` and
-        `reader_arrow`.
+        `rows_per_second` of each, and in `ratios` `reader_petastorm` and `reader_arrow`, the reader's speed over that
+        of the bare loop.
     """
     contenders: dict[str, Callable[[], None]] = {"bare": functools.partial(_read_by_pyarrow, dataset)}
     for name, reader in _readers():

@@ -8,7 +8,7 @@ from sentispark.train.options import TrainOptions
 
 __all__ = ["REFERENCE_TEXT", "REFERENCE_TRAINING"]
 
-# Its stop words bring its cleaning with them.
+# Its list of stop words implies its cleaning of texts.
 REFERENCE_TEXT = TextOptions(stop_words="reference", vocab_size=WORDS, sequence_length=LENGTH)
 
 # A global batch of 128 on one GPU.

@@ -1,4 +1,4 @@
-"""The folder of a bench: marked before the work, so that only a bench's folder is written over, and filled after it."""
+"""The output folder of a bench, marked before the work, as only marked folders are overwritten, and its results."""
 
 from __future__ import annotations
 
@@ -20,49 +20,47 @@ MARKER = "_bench"
 
 
 def begin_folder(output: Folder, bench: str, *, files: Iterable[str] = (), folders: Iterable[Folder] = ()) -> Folder:
-    """A bench's own folder below an output, which it writes over each time: a file in it says so.
+    """Create and mark the folder of a bench below an output; a marked folder is overwritten by the next run.
 
     Parameters
     ----------
     output : Folder
-        On this machine.
+        A local folder.
     bench : str
         The folder's name.
     files, folders : iterables
-        What is read; see `overlap.require_apart`.
+        The inputs; see `overlap.require_apart`.
 
     Raises
     ------
     InputError
-        If the output is not on this machine, or the folder is, holds or lies in what is read.
+        If the output is not local, or the folder contains an input or is inside one.
     DatasetError
-        If the folder is a file, or holds something else than an earlier bench.
+        If the folder is a file, or no bench wrote its content.
     SetupError
-        If nothing can be written there.
+        If the folder cannot be written to.
     """
     if not output.is_local:
-        raise InputError(f"The bench writes to a local folder. Got '{output.url}'.")
+        raise InputError(f"'--output' must be a local folder. Got '{output.url}'.")
     folder = output.child(bench).absolute_folder()
     require_apart(folder, files=files, folders=folders)
     if folder.is_file():
-        raise DatasetError(f"'{folder.url}' must be a folder. It is a file. Name another output.")
+        raise DatasetError(f"'{folder.url}' is a file, not a folder. Name another output.")
     if folder.names() and not any(folder.exists(name) for name in (MARKER, RESULTS)):
-        raise DatasetError(
-            f"'{folder.url}' must be a folder of an earlier bench, or empty. It is something else. Name another output."
-        )
+        raise DatasetError(f"'{folder.url}' is neither empty nor the folder of a bench. Name another output.")
     require_writable(folder, name=folder.url)
     folder.write(MARKER, b"")
     return folder
 
 
 def machine(*, cores: int) -> dict[str, Any]:
-    """What the numbers were measured on: `cores`, `python` and `memory_gib`."""
+    """The machine on which the numbers were measured: `cores`, `python` and `memory_gib`."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {"cores": cores, "python": sys.version.split()[0], "memory_gib": round(memory / 2**30)}
 
 
 def write_results(folder: Folder, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Write what a bench found as `results.json`, and return it, with numbers rounded to four significant digits."""
+    """Write the results as `results.json`, rounded to four significant digits, and return them."""
     rounded = {name: _rounded(value) for name, value in found.items()}
     folder.write(RESULTS, json.dumps(rounded, indent=1).encode())
     return rounded

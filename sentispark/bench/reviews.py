@@ -1,4 +1,4 @@
-"""Generated reviews as files of JSON lines, written by several processes and kept for the next run."""
+"""Generated reviews as JSON Lines files, written by several processes and reused by the next run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = 16
 
 
 def generated_reviews(folder: Path, rows: int, *, processes: int) -> list[str]:
-    """The paths of `rows` generated reviews in 16 files below a folder; those of an earlier run if it finished."""
+    """The paths of 16 files with `rows` generated reviews; complete files of an earlier run are reused."""
     done = folder / f"reviews-{rows}"
     if not done.exists():
         _log.info("generating %d reviews", rows)
@@ -31,7 +31,7 @@ def generated_reviews(folder: Path, rows: int, *, processes: int) -> list[str]:
 
 
 def write_many_reviews(folder: Path, rows: int, *, files: int, processes: int) -> list[str]:
-    """Write generated reviews as JSON lines into files of about equal size; returns the files' paths."""
+    """Write generated reviews to JSON Lines files of about equal size, and return their paths."""
     edges = [rows * number // files for number in range(files + 1)]
     parts = [(str(folder / f"reviews-{first:09d}.jsonl"), first, last) for first, last in itertools.pairwise(edges)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:

@@ -1,4 +1,4 @@
-"""Preparations in sessions of their own that take turns: one core against all, and cost and memory by rows."""
+"""Preparations in separate Spark sessions, in turns: one core against all cores, and cost and memory by rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["compare_cores", "measure_sizes"]
 
 _log = logging.getLogger(__name__)
 
-# Each session prepares this many rows before the clock runs, its own ones many times over: then its JVM has compiled
-# the planner of Spark too.
+# Each session prepares its rows repeatedly, up to this number, before it is timed, so that its JVM has compiled Spark's
+# planner.
 WARM_UP_ROWS = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class _Session:
-    """What a session is to prepare, and with what: the driver's memory is written as Spark writes it, `2g`."""
+    """The input and the resources of a session; `memory` is the driver's, in Spark's notation (`2g`)."""
 
     paths: Sequence[str]
     rows: int
@@ -35,20 +35,20 @@ class _Session:
 
 
 def compare_cores(paths: Sequence[str], folder: Path, *, rows: int, cores: int, times: int) -> dict[str, float]:
-    """How many times as fast all cores are as one, as `cores_N_vs_1`."""
+    """The speed with all cores over that with one, as `cores_N_vs_1`."""
     sessions = {str(number): _Session(paths, rows, cores=number, memory="2g") for number in (1, cores)}
     seconds, _ = _in_turns(sessions, folder, times=times)
     return {f"cores_{cores}_vs_1": median_ratio(seconds, "1", str(cores))}
 
 
 def measure_sizes(folder: Path, sizes: Sequence[int], *, cores: int, memory: str, times: int) -> list[dict[str, Any]]:
-    """Cost and memory at each number of rows, with a driver of `memory`.
+    """Cost and memory at each number of rows, with `memory` for the driver.
 
     Returns
     -------
     list of dict
-        `rows`, `seconds`, `peak_mib` by kind of process, `microseconds_per_row`, and `relative_cost`, a row's cost over
-        that of a row at the largest size, both of the same turn.
+        `rows`, `seconds`, `peak_mib` by kind of process, `microseconds_per_row`, and `relative_cost`, the cost of a row
+        over that at the largest number of rows in the same turn.
     """
     data = folder / "data"
     sessions = {
@@ -71,7 +71,7 @@ def measure_sizes(folder: Path, sizes: Sequence[int], *, cores: int, memory: str
 def _in_turns(
     sessions: Mapping[str, _Session], folder: Path, *, times: int
 ) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
-    """Seconds by turn and peak memory of each. All are warm before the first turn, and idle in each other's turns."""
+    """Seconds by turn and peak memory of each session. All sessions are warm; one works while the others are idle."""
     with contextlib.ExitStack() as stack:
         children = {
             name: stack.enter_context(_warm_session(session, folder / "data" / f"alone-{name}"))

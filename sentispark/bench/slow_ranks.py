@@ -1,4 +1,4 @@
-"""`torchrun -m sentispark.bench.slow_ranks`: a training whose ranks are slowed down on purpose."""
+"""`torchrun -m sentispark.bench.slow_ranks`: train with ranks that are slowed down on purpose."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Print the history and the recorded batch sizes, as JSON."""
     parser = argparse.ArgumentParser(prog="torchrun -m sentispark.bench.slow_ranks", description=__doc__)
-    parser.add_argument("--config", required=True, help="as of sentispark.train")
+    parser.add_argument("--config", required=True, help="JSON file, as for sentispark.train")
     parser.add_argument(
-        "--slowdowns", required=True, help="JSON: a list with Slowdown's fields as one object for each rank"
+        "--slowdowns", required=True, help="JSON list with an object of Slowdown's fields for each rank"
     )
     flags = parser.parse_args(arguments)
     config = TrainConfig.from_json(Path(flags.config).read_text())

@@ -1,4 +1,4 @@
-"""Ranks that are slower than they are: for measuring the balancer, and for nothing else."""
+"""Artificial slowdowns of ranks, for measuring the balancer."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ __all__ = ["Slowdown"]
 
 @dataclasses.dataclass(frozen=True)
 class Slowdown:
-    """What each step of a rank takes longer, within the time that counts as the rank's own.
+    """Time that is added to each step of a rank, within the time that is measured for it.
 
     Attributes
     ----------
     fixed : float
-        Seconds a step.
+        Seconds per step.
     per_row : float
-        Seconds a row.
+        Seconds per row.
     later_factor : float
-        From step `later` on both are so many times as long.
+        From step `later` on, both are multiplied by this factor.
     later : int
-        A step, counted over the whole training from 0.
+        A step, counted from 0 over the whole training.
     noise : float
-        Standard deviation of the logarithm of a factor that each step has of its own.
+        Standard deviation of the logarithm of each step's random factor.
     seed : int
-        Of these factors: two runs with one seed have the same ones.
+        Of the random factors: runs with the same seed have the same factors.
     """
 
     fixed: float = 0.0
@@ -38,12 +38,12 @@ class Slowdown:
     seed: int = 0
 
     def seconds(self, step: int, rows: int) -> float:
-        """What a step of so many rows takes longer."""
+        """The seconds that are added to a step."""
         factor = float(np.random.default_rng((self.seed, step)).lognormal(0.0, self.noise))
         return (self.fixed + self.per_row * rows) * factor * (self.later_factor if step >= self.later else 1.0)
 
     def wait(self, step: int, rows: int) -> None:
-        """Take that long."""
+        """Sleep for the seconds that are added to a step."""
         seconds = self.seconds(step, rows)
         if seconds > 0:
             time.sleep(seconds)

@@ -1,6 +1,6 @@
 """`sentispark bench throughput`: rows per second by net and batch size, compared with a bare DDP loop.
 
-Each GPU gets a rank; without any, one rank trains on the CPU.
+Each GPU gets a rank; without a GPU, one rank trains on the CPU.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ def measure(
     precision: str,
     times: int,
 ) -> dict[str, Any]:
-    """Measure all nets with all batch sizes.
+    """Measure each net with each batch size.
 
     Parameters
     ----------
     folder : Path
         For the ranks' files.
     dataset : str
-        Folder on this machine that `prepare` wrote.
+        Local folder that `prepare` wrote.
     batches : sequence of int
-        Rows of a step.
+        Global batch sizes.
     ranks : int or None
-        None: one for each GPU, or one where there is none.
+        None means one for each GPU, or one without GPUs.
     cores : int
-        Of this machine, for all ranks together.
+        Cores of this machine for all ranks together.
     precision : str
-        sentispark's on a GPU, as `TrainOptions` has it; the bare loop's is always TF32.
+        sentispark's precision on a GPU, a value of `TrainOptions`; the bare loop always uses TF32.
     times : int
-        Epochs that are counted, after one that is not.
+        Timed epochs, after a warm-up epoch.
 
     Returns
     -------
     dict
-        `results`, a list of `net`, `batch`, `ranks`, `precision`, `rows_per_second` of both, and `ratio`, how many
-        times as fast sentispark is.
+        `results`, a list of `net`, `batch`, `ranks`, `precision`, `rows_per_second` of both, and `ratio`, the speed of
+        sentispark over that of the bare loop.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """`sentispark bench train`: seconds of an epoch, compared with a bare DDP loop and `TorchDistributor`.
 
-Ranks are processes that torchrun starts, as `sentispark.train` is run without Spark.
+torchrun starts the ranks, as it does for `sentispark.train` without Spark.
 """
 
 from __future__ import annotations
@@ -37,23 +37,24 @@ _log = logging.getLogger(__name__)
 
 EPOCHS = 3
 RANKS = 2
-# The bare loop gets several short turns for each turn that was asked for: the difference is smaller than the noise.
+# Short turns of the bare loop for each requested turn: a single one would have more noise than the difference.
 TURNS = 4
-# The 2019 system's number of words and length: contenders are compared at these, whatever the defaults.
+# Contenders are compared at the 2019 system's vocabulary size and length, independent of the defaults.
 TEXT = TextOptions(vocab_size=10_000, sequence_length=100)
 
 
 def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict[str, Any]:
-    """Ratios, seconds and memory; a figure of the ratios goes into the folder.
+    """Measure ratios, seconds and memory, and draw the ratios into the folder.
 
     Parameters
     ----------
     spark : SparkSession
     folder : Path
     rows : int
-        Reviews to generate; the bare loop gets a quarter of them, and twice as many are generated for the last ratio.
+        Number of reviews to generate; the bare loop gets a quarter of them, and `2 * rows` are generated for the last
+        ratio.
     times : int
-        Turns that are counted, in units of `TURNS`.
+        Timed turns, in units of `TURNS`.
 
     Returns
     -------
@@ -63,14 +64,14 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
     Raises
     ------
     InputError
-        If the rows are too few to be shared out by row groups.
+        If the rows fill fewer row groups than there are ranks.
     """
     cores = task_cores(spark)
     few, some, many = (_prepared(spark, folder, number, cores) for number in (rows // 4, rows, 2 * rows))
     groups = len(open_dataset(some).manifest.chunks_of("train"))
     if groups < RANKS:
         raise InputError(
-            f"'rows' must fill at least {RANKS} row groups, as each of TorchDistributor's processes reads its own. "
+            f"'--rows' must fill at least {RANKS} row groups, as each of TorchDistributor's processes reads its own. "
             f"Got {rows}, which fill {groups}. Raise --rows."
         )
     options = TrainOptions(max_epochs=EPOCHS, keep="last")
@@ -90,14 +91,14 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, times: int) -> dict
 
 
 def _prepared(spark: SparkSession, folder: Path, rows: int, cores: int) -> str:
-    """The path of the dataset of that many generated reviews; that of an earlier run if it is of the same ones."""
+    """The path of a dataset of `rows` generated reviews; the dataset of an earlier run is reused."""
     reviews = generated_reviews(folder / "data", rows, processes=cores)
     output = str(folder / "data" / f"dataset-{rows}")
     return str(prepare_dataset(spark, reviews, output, ReviewOptions(), TEXT)["output"])
 
 
 def train_by_torchrun(config: TrainConfig, folder: Path, *, ranks: int, cores: int) -> dict[str, Any]:
-    """Train by `torchrun -m sentispark.train`; returns its line of JSON and `peak_mib`, see `run_module`."""
+    """Run `torchrun -m sentispark.train`, and return its JSON and `peak_mib`; see `run_module`."""
     return run_module(
         "torch.distributed.run",
         [*_ranks(ranks, "sentispark.train", config, folder), "--overwrite", "--output", str(folder / "net")],
@@ -106,7 +107,7 @@ def train_by_torchrun(config: TrainConfig, folder: Path, *, ranks: int, cores: i
 
 
 def compare_with_bare_loop(config: TrainConfig, folder: Path, *, ranks: int, cores: int, times: int) -> dict[str, Any]:
-    """Epochs of sentispark and of a bare DDP loop over the same batches, in turns on the same ranks.
+    """Compare epochs of sentispark and of a bare DDP loop over the same batches, in turns on the same ranks.
 
     Returns
     -------
@@ -126,19 +127,19 @@ def compare_with_bare_loop(config: TrainConfig, folder: Path, *, ranks: int, cor
 
 
 def compare_with_torch_distributor(config: TrainConfig, folder: Path, *, ranks: int, cores: int) -> dict[str, Any]:
-    """The same training by sentispark and by `TorchDistributor` with Petastorm, at the dataset's full length.
+    """Compare the same training by sentispark and by `TorchDistributor` with Petastorm.
 
     Returns
     -------
     dict
-        `seconds` of each epoch and the `roc_auc` after the last one, of both, and `ratio`, `TorchDistributor`'s median
-        time of an epoch over sentispark's.
+        `seconds` of each epoch and `roc_auc` after the last epoch of both, and `ratio`, the median time of an epoch of
+        `TorchDistributor` over that of sentispark.
     """
     ours = train_by_torchrun(config, folder, ranks=ranks, cores=cores)
     theirs = train_by_torch_distributor(config, workers=ranks)
     seconds = {"sentispark": [entry["seconds"] for entry in ours["epochs"]], "torch_distributor": theirs["seconds"]}
     for name, epochs in seconds.items():
-        _log.info("%s: %s s an epoch", name, [round(epoch, 2) for epoch in epochs])
+        _log.info("%s: %s s per epoch", name, [round(epoch, 2) for epoch in epochs])
     return {
         "seconds": seconds,
         "roc_auc": {
@@ -150,13 +151,13 @@ def compare_with_torch_distributor(config: TrainConfig, folder: Path, *, ranks: 
 
 
 def double_the_rows(small: TrainConfig, large: TrainConfig, folder: Path, *, ranks: int, cores: int) -> dict[str, Any]:
-    """The seconds of an epoch and the largest rank's memory with some rows and with about twice as many.
+    """Compare time and memory of trainings with some rows and with about twice the rows.
 
     Returns
     -------
     dict
-        `epochs`: of each dataset `rows`, `seconds` of an epoch and `peak_mib` of a rank; and `ratio`, how many times as
-        long a row of the larger dataset takes.
+        `epochs`, the `rows`, `seconds` of an epoch and `peak_mib` of the largest rank for each dataset; and `ratio`,
+        the time per row of the larger dataset over that of the smaller one.
     """
     epochs = []
     for config in (small, large):
@@ -164,14 +165,14 @@ def double_the_rows(small: TrainConfig, large: TrainConfig, folder: Path, *, ran
         entries = done["epochs"][1:] or done["epochs"]
         rows = open_dataset(config.dataset).manifest.rows("train")
         seconds = statistics.median(entry["seconds"] for entry in entries)
-        _log.info("%d rows: %.2f s an epoch, %s MiB", rows, seconds, done["peak_mib"]["worker"])
+        _log.info("%d rows: %.2f s per epoch, %s MiB", rows, seconds, done["peak_mib"]["worker"])
         epochs.append({"rows": rows, "seconds": seconds, "peak_mib": done["peak_mib"]["worker"]})
     costs = [epoch["seconds"] / epoch["rows"] for epoch in epochs]
     return {"epochs": epochs, "ratio": costs[1] / costs[0]}
 
 
 def _ranks(number: int, module: str, config: TrainConfig, folder: Path) -> list[str]:
-    """The arguments with which torchrun starts ranks of a module with a config."""
+    """The arguments of torchrun that start ranks of a module with a config."""
     file = folder / "job.json"
     file.write_text(config.to_json())
     return ["--standalone", f"--nproc-per-node={number}", "-m", module, "--config", str(file)]

@@ -1,4 +1,4 @@
-"""Contenders that take turns, and what their seconds say: ratios, and which costs grow with rows."""
+"""Time contenders in turns; derive ratios, fixed costs and costs per row from their seconds."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["FEW", "Contender", "at_two_sizes", "costs", "in_turns", "median_rati
 
 _log = logging.getLogger(__name__)
 
-# A run with few rows takes one in FEW of the files.
+# A short run takes 1 / FEW of the files.
 FEW = 8
 
-# From the paths of files to the seconds that count; None if all seconds of the call count.
+# From the paths of files to the seconds to report, or None to report the duration of the call.
 Contender = Callable[[Sequence[str]], float | None]
 
 Name = TypeVar("Name")
 
 
 def in_turns(contenders: Mapping[Name, Callable[[], float | None]], *, times: int) -> dict[Name, list[float]]:
-    """Seconds of each contender by turn; a turn before these is not counted.
+    """Seconds of each contender by turn, after a warm-up turn that is not counted.
 
     Parameters
     ----------
     contenders : mapping of callables
-        Each returns the seconds that count, or None if all seconds of the call count.
+        Each returns the seconds to report, or None to report the duration of the call.
     times : int
-        Turns that are counted.
+        Timed turns.
     """
     seconds: dict[Name, list[float]] = {name: [] for name in contenders}
     for turn in range(times + 1):
@@ -45,7 +45,11 @@ def in_turns(contenders: Mapping[Name, Callable[[], float | None]], *, times: in
 
 
 def median_ratio(seconds: Mapping[str, Sequence[float]], slower: str, faster: str) -> float:
-    """How many times as long one contender takes as another: the median over turns of the ratios within a turn."""
+    """The seconds of one contender over those of another: the median over turns of the ratio within a turn.
+
+    >>> median_ratio({"slow": [2.0, 9.0, 4.0], "fast": [1.0, 1.0, 2.0]}, "slow", "fast")
+    2.0
+    """
     return statistics.median(a / b for a, b in zip(seconds[slower], seconds[faster], strict=True))
 
 
@@ -57,9 +61,9 @@ def at_two_sizes(
     Returns
     -------
     seconds : dict of str to list of float
-        Of each contender with all files, by turn.
+        With all files, by contender and turn.
     costs : dict of str to dict
-        Of each contender; see `costs`.
+        By contender; see `costs`.
     """
     few = paths[: max(1, len(paths) // FEW)]
     runs: dict[tuple[str, int], Callable[[], float | None]] = {}
@@ -73,12 +77,12 @@ def at_two_sizes(
 
 
 def costs(few: Sequence[float], many: Sequence[float], few_rows: int, many_rows: int) -> dict[str, float]:
-    """The line through the seconds at two sizes, one pair a turn: medians over the turns.
+    """The line through the seconds with few and with many rows in a turn: medians over the turns.
 
     Returns
     -------
     dict
-        `fixed_seconds`, what a run costs whatever its rows, and `microseconds_per_row`, what each row adds.
+        `fixed_seconds`, the cost of a run without rows, and `microseconds_per_row`, the cost of each row.
     """
     slopes = [(b - a) / (many_rows - few_rows) for a, b in zip(few, many, strict=True)]
     fixed = [a - slope * few_rows for a, slope in zip(few, slopes, strict=True)]

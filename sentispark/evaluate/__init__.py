@@ -1,1 +1,1 @@
-"""How good a classifier is: logits and labels in, measures and figures out."""
+"""The quality of a classifier: logits and labels in, measures and figures out."""

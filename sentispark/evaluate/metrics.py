@@ -1,8 +1,8 @@
 """Logits and labels in, the measures of a binary classifier out, added up over batches, ranks and partitions.
 
-A `Tally` counts rows by label and by logit bin, so its size does not grow with the rows. The prediction of a row is 1
-where its logit is above the threshold's, 0 (probability above .5) unless another is given; at exactly that it is 0,
-Spark ML's choice.
+A `Tally` counts rows by label and by logit bin, so its size does not grow with the rows. A row is predicted to be
+positive if its logit is above the threshold's, which is 0 (probability 0.5) by default. A logit equal to it means
+negative, as in Spark ML.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ BINS_PER_LOGIT = BINS // (2 * LARGEST_LOGIT)  # a power of two: scaling a logit 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What is left of the rows that were counted; `a + b` counts the rows of both.
+    """Counts from which all measures follow; `a + b` counts the rows of both.
 
     Parameters
     ----------
     counts : ndarray of shape (2, BINS), dtype=int64
         Rows by label and by logit bin. Bins are uniform on [-16, 16], open at the lower edge; the first and the last
-        also hold all rows below and above.
+        also count all rows below and above that range.
     predicted : ndarray of shape (2,), dtype=int64
-        Of these the rows by label that are predicted to be positive.
+        The rows that are predicted to be positive, by label.
     log_loss_sum : float
         Sum of the rows' log losses, in nats.
     """
@@ -43,12 +43,12 @@ class Tally:
 
     @classmethod
     def empty(cls) -> Tally:
-        """The tally of no rows, where a sum begins."""
+        """The tally of no rows, the start of a sum."""
         return cls(np.zeros((2, BINS), np.int64), np.zeros(2, np.int64), 0.0)
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> Tally:
-        """The tally whose `to_array`, or whose sum of `to_array`s, is given.
+        """The tally of an array from `to_array`, or of a sum of such arrays.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Tally:
         Returns
         -------
         ndarray of shape (2 * BINS + 3,), dtype=float64
-            The counts, exact up to 2**53 rows, those predicted to be positive, then the log loss sum.
+            The counts (exact up to 2**53 rows), the rows predicted to be positive, and the log loss sum.
         """
         return np.concatenate([self.counts.ravel(), self.predicted, [self.log_loss_sum]])
 
@@ -78,7 +78,7 @@ class Tally:
 
 
 def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0) -> Tally:
-    """Count rows. It costs a pass over 131,072 counts, so give it a partition's rows at once rather than a batch's.
+    """Count rows. A call costs a pass over 131,072 counts, so call it for each partition instead of each batch.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0)
     labels : array_like of shape (n,)
         0 or 1, of any number type.
     threshold_logit : float
-        The logit above which a row is predicted to be positive; may be infinite.
+        The logit above which a row is predicted to be positive; it may be infinite.
 
     Raises
     ------
@@ -96,20 +96,20 @@ def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0)
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     if logits.ndim != 1 or logits.shape != labels.shape:
-        raise InputError(f"logits and labels must be of one shape (n,). Got {logits.shape} and {labels.shape}.")
-    lost = np.count_nonzero(~np.isfinite(logits))
-    if lost:
+        raise InputError(f"'logits' and 'labels' must have the same shape (n,). Got {logits.shape} and {labels.shape}.")
+    infinite = np.count_nonzero(~np.isfinite(logits))
+    if infinite:
         raise InputError(
-            f"logits must be finite numbers. Got {lost} of {len(logits)} that are not. "
-            "Training may have diverged: lower the learning rate."
+            f"'logits' must be finite numbers. Got {infinite} of {len(logits)} that are not. "
+            "If training diverged, lower the learning rate."
         )
     positive = labels == 1
     if not np.all(positive | (labels == 0)):
-        raise InputError(f"labels must be 0 or 1. Got {labels[~positive & (labels != 0)][0]}.")
+        raise InputError(f"'labels' must be 0 or 1. Got {labels[~positive & (labels != 0)][0]}.")
 
     inside = np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
     bins = np.ceil(inside * BINS_PER_LOGIT).astype(np.int64) + (BINS // 2 - 1)
-    bins = np.maximum(bins, 0)  # -16 itself, and all that was clipped to it
+    bins = np.maximum(bins, 0)  # for -16, and for all logits clipped to it
     counts = np.bincount(bins + BINS * positive, minlength=2 * BINS).reshape(2, BINS)
     predicted = np.bincount(positive[logits > threshold_logit], minlength=2)
     wrongness = np.where(positive, -logits, logits)
@@ -117,9 +117,9 @@ def tally(logits: ArrayLike, labels: ArrayLike, *, threshold_logit: float = 0.0)
 
 
 class F1Scores(TypedDict):
-    """F1 of each class and their plain mean; None without rows.
+    """F1 of each class and their unweighted mean; None without rows.
 
-    0 for a class that is neither present nor predicted (scikit-learn's `zero_division=0`).
+    F1 is 0 for a class that is neither present nor predicted (scikit-learn's `zero_division=0`).
     """
 
     negative: float | None
@@ -131,7 +131,7 @@ class Measures(TypedDict):
     """The measures of a binary classifier, ready for JSON; no value is ever NaN."""
 
     rows: int
-    # The share of rows predicted rightly, and that of the larger class, which a constant answer would reach. None
+    # The share of rows that are predicted correctly, and the accuracy of always predicting the majority class. None
     # without rows.
     accuracy: float | None
     majority_accuracy: float | None
@@ -143,8 +143,8 @@ class Measures(TypedDict):
     # wide) count as tied, so the error is at most half the share of pairs that lie in one bin. None unless both classes
     # are present.
     roc_auc: float | None
-    # The class of which there is no row, "negative" or "positive", where there is one of the other: accuracy and F1
-    # then say nothing about it.
+    # "negative" or "positive" if all rows are of the other class, about which accuracy and F1 then say nothing; None
+    # otherwise.
     missing_class: str | None
     # The mean over rows, in nats. None without rows.
     log_loss: float | None
@@ -153,7 +153,12 @@ class Measures(TypedDict):
 
 
 def measures(total: Tally) -> Measures:
-    """The measures of the rows that were counted."""
+    """The measures of the rows in a tally.
+
+    >>> found = measures(tally([2.0, -1.0, 3.0, -2.0], [1, 0, 0, 1]))
+    >>> found["accuracy"], found["roc_auc"], found["confusion"]
+    (0.5, 0.25, [[1, 1], [1, 1]])
+    """
     fp, tp = total.predicted.tolist()
     tn, fn = (total.counts.sum(axis=1) - total.predicted).tolist()
     negatives, positives = tn + fp, fn + tp

@@ -1,4 +1,4 @@
-"""The history of a training run in, one PNG out. Figures are built as objects; no global pyplot state is touched."""
+"""The history of a training run in, a PNG file out. pyplot and its global state are not used."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def training_report(
 
     Parameters
     ----------
-    history : sequence of dicts, one an epoch
-        Of each, `epoch`, `train_loss` and `validation` are read. `validation` is None or what
-        `sentispark.evaluate.metrics.measures` returns; its `majority_accuracy` becomes a dashed line. Without any
-        validation the accuracy panel is left out.
-    confusion : 2 × 2 whole numbers or None
-        `[[true negatives, false positives], [false negatives, true positives]]`; None leaves the panel out.
+    history : sequence of dict
+        One entry for each epoch, of which `epoch`, `train_loss` and `validation` are read. `validation` is None or what
+        `sentispark.evaluate.metrics.measures` returns; its `majority_accuracy` becomes a dashed line. If no epoch was
+        validated, the accuracy panel is left out.
+    confusion : 2 × 2 integers, optional
+        `[[true negatives, false positives], [false negatives, true positives]]`; with None its panel is left out.
     path : path-like
-        The file to write; its directory must exist.
+        The file to write; its folder must exist.
 
     Raises
     ------
     InputError
-        The history is empty.
+        If the history is empty.
     """
     if not history:
-        raise InputError("'history' must hold at least one epoch. Got none. Train for an epoch before drawing.")
+        raise InputError("'history' must hold at least one epoch. It is empty.")
     validated = [epoch for epoch in history if epoch["validation"]]
     panels: list[Callable[[Axes], None]] = [lambda axes: _draw_loss(axes, history, validated)]
     if validated:
@@ -77,7 +77,7 @@ def _draw_accuracy(axes: Axes, validated: Sequence[Mapping[str, Any]]) -> None:
     _curve(axes, validated, [epoch["validation"]["accuracy"] for epoch in validated], ORANGE, "validation")
     majority = validated[-1]["validation"].get("majority_accuracy")
     if majority is not None:
-        axes.axhline(majority, color=GREY, linestyle=(0, (5, 4)), linewidth=1.5, label="always the larger class")
+        axes.axhline(majority, color=GREY, linestyle=(0, (5, 4)), linewidth=1.5, label="majority class")
     _legend(axes)
 
 
@@ -103,7 +103,7 @@ def _curve(
     axes: Axes, epochs: Sequence[Mapping[str, Any]], values: Sequence[float | None], color: str, label: str
 ) -> None:
     numbers = [epoch["epoch"] for epoch in epochs]
-    heights = [np.nan if value is None else value for value in values]  # a gap where a measure is not defined
+    heights = [np.nan if value is None else value for value in values]  # a gap where a measure is undefined
     axes.plot(numbers, heights, color=color, linewidth=2, marker="o", markersize=5, label=label)
 
 
@@ -130,23 +130,25 @@ def balance_report(history: Sequence[Mapping[str, Any]], path: str | PathLike[st
 
     Parameters
     ----------
-    history : sequence of dicts, one an epoch
-        Of each, `balance` is read: the decisions on batch sizes, with their `step`, the `rows` and the
-        `seconds` of each rank's own steps before.
+    history : sequence of dict
+        One entry for each epoch, of which `balance` is read: the decisions on batch sizes, each with its `step`, and
+        the `rows` and `seconds` of each rank's steps before it.
     path : path-like
-        The file to write; its directory must exist.
+        The file to write; its folder must exist.
 
     Raises
     ------
     InputError
-        There was no decision: one rank alone, `balance` off, or fewer steps than it takes to measure.
+        If there was no decision: with a single rank, with `balance` off, or with too few steps to measure.
     """
     decisions = [decision for epoch in history for decision in epoch["balance"]]
     if not decisions:
-        raise InputError("'history' must hold a decision on batch sizes. It holds none. Train with balance on.")
+        raise InputError(
+            "'history' must hold a decision on batch sizes. It holds none. Train several ranks with balance on."
+        )
     figure = Figure(figsize=(PANEL_INCHES * 2, PANEL_INCHES * 0.9), layout="constrained", facecolor="white")
     steps = [decision["step"] for decision in decisions]
-    panels = {"rows": "rows of a step", "seconds": "own seconds of a step"}
+    panels = {"rows": "rows per step", "seconds": "seconds per step, without waiting"}
     for axes, (name, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         for rank, values in enumerate(zip(*(decision[name] for decision in decisions), strict=True)):
             axes.plot(steps, values, marker=".", label=f"rank {rank}")

@@ -1,4 +1,4 @@
-"""sentispark compared with the alternatives, measured in one run: `sentispark bench NAME`."""
+"""`sentispark bench NAME`: sentispark compared with the alternatives, both measured in the same run."""
 
 from __future__ import annotations
 
@@ -32,55 +32,57 @@ class Bench:
 
     Attributes
     ----------
-    does : str
+    summary : str
         For the command's help.
     add_flags : callable
-        Declares its flags.
-    chosen : callable
-        From what was typed to the function that measures. Raises `SetupError` if a package that it needs is missing;
-        the modules of a bench are loaded here, as some take seconds.
+        Adds its flags to a parser.
+    configured : callable
+        From the parsed flags to the function that measures. It imports the bench's modules, as some take seconds, and
+        raises `SetupError` if a package is missing.
     """
 
-    does: str
+    summary: str
     add_flags: Callable[[argparse.ArgumentParser], None]
-    chosen: Callable[[argparse.Namespace], Measure]
+    configured: Callable[[argparse.Namespace], Measure]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare a sub-command for each bench."""
     benches = parser.add_subparsers(dest="bench", required=True, metavar="NAME")
     for name, bench in BENCHES.items():
-        one = benches.add_parser(name, help=bench.does, description=bench.does[0].upper() + bench.does[1:] + ".")
+        one = benches.add_parser(
+            name, help=bench.summary, description=bench.summary[0].upper() + bench.summary[1:] + "."
+        )
         one.add_argument("--output", default="bench", help="folder for results, figures and data (default: bench)")
         bench.add_flags(one)
         add_session_flags(one, nested=True)
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: its result as the line of JSON has it, which goes into the output's `results.json` too."""
-    measure = BENCHES[flags.bench].chosen(flags)
+    """Run the bench, write `results.json` and return its content."""
+    measure = BENCHES[flags.bench].configured(flags)
     files = [file.url for file in spark_folders(getattr(flags, "input", []))]
     datasets = [Folder(flags.dataset)] if "dataset" in flags else []
     folder = begin_folder(Folder(flags.output), flags.bench, files=files, folders=datasets)
-    measured_on = machine(cores=task_cores(spark))
-    return write_results(folder, {"machine": measured_on, **measure(spark, Path(folder.path()))})
+    machine_entry = machine(cores=task_cores(spark))
+    return write_results(folder, {"machine": machine_entry, **measure(spark, Path(folder.path()))})
 
 
 def _add_rows(parser: argparse.ArgumentParser, default: int) -> None:
-    parser.add_argument("--rows", type=int, default=default, help="reviews to generate (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, default=default, help="number of reviews to generate (default: %(default)s)"
+    )
 
 
 def _add_times(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--times", type=int, default=3, help="turns that are counted, after one that is not (default: 3)"
-    )
+    parser.add_argument("--times", type=int, default=3, help="number of timed turns, after a warm-up turn (default: 3)")
 
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",") if part]
 
 
-# All of it takes an hour, the first two parts some minutes.
+# All parts take an hour, the first two a few minutes.
 _PARTS = ("polars", "encoder", "peers", "readers", "cores", "scale")
 
 
@@ -93,25 +95,25 @@ def _add_prepare_flags(parser: argparse.ArgumentParser) -> None:
         choices=_PARTS,
         default=_PARTS,
         metavar="PART",
-        help=f"parts to measure, of {', '.join(_PARTS)} (default: all)",
+        help=f"parts to measure: {', '.join(_PARTS)} (default: all)",
     )
     parser.add_argument(
         "--sizes",
         type=_numbers,
         default="100000,200000,1000000,5000000,10000000",
-        help="numbers of rows at which 'scale' measures cost and memory, '' for none (default: %(default)s)",
+        help="numbers of rows for 'scale', separated by commas; '' for none (default: %(default)s)",
     )
-    parser.add_argument("--memory", default="1g", help="the driver's memory in 'scale' (default: 1g)")
+    parser.add_argument("--memory", default="1g", help="driver memory for 'scale' (default: 1g)")
 
 
 def _prepare(flags: argparse.Namespace) -> Measure:
     if "polars" in flags.parts:
-        leave_out = " (Python 3.11 or newer), or leave 'polars' out of --parts"
-        require_package("prepare", "polars", name="Polars", otherwise=leave_out)
+        alternative = " (Python 3.11 or newer), or leave 'polars' out of --parts"
+        require_package("prepare", "polars", name="Polars", alternative=alternative)
     from sentispark.bench.prepare import measure
 
-    asked = {"rows": flags.rows, "times": flags.times, "parts": flags.parts}
-    return functools.partial(measure, **asked, sizes=flags.sizes, memory=flags.memory)
+    options = {"rows": flags.rows, "times": flags.times, "parts": flags.parts}
+    return functools.partial(measure, **options, sizes=flags.sizes, memory=flags.memory)
 
 
 def _add_train_flags(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +141,7 @@ def _balance(flags: argparse.Namespace) -> Measure:
 def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
     _add_rows(parser, 60_000)
     parser.add_argument(
-        "--input", nargs="+", default=[], help="review files to use instead of generated ones, as 'prepare' takes them"
+        "--input", nargs="+", default=[], help="review files to use instead of generated ones, as for 'prepare'"
     )
 
 
@@ -168,11 +170,13 @@ def _add_throughput_flags(parser: argparse.ArgumentParser) -> None:
         "--batches",
         type=_numbers,
         default="128,512,2048,8192,16384",
-        help="global batch sizes to measure (default: %(default)s)",
+        help="global batch sizes, separated by commas (default: %(default)s)",
     )
-    parser.add_argument("--ranks", type=int, help="ranks that train (default: one for each GPU, else one)")
-    others = [field.name for field in options_of(TrainOptions) if field.name != "precision"]
-    add_flags(parser, TrainOptions, without=tuple(others))
+    parser.add_argument(
+        "--ranks", type=int, help="number of training ranks (default: one for each GPU, or one without GPUs)"
+    )
+    other_options = [field.name for field in options_of(TrainOptions) if field.name != "precision"]
+    add_flags(parser, TrainOptions, without=tuple(other_options))
 
 
 def _throughput(flags: argparse.Namespace) -> Measure:
@@ -180,9 +184,9 @@ def _throughput(flags: argparse.Namespace) -> Measure:
 
     def without_spark(spark: SparkSession, folder: Path) -> dict[str, Any]:
         cores = task_cores(spark)
-        spark.stop()  # the ranks are to have the machine to themselves
-        asked = {"dataset": flags.dataset, "batches": flags.batches, "ranks": flags.ranks, "cores": cores}
-        return measure(folder, **asked, precision=flags.precision, times=flags.times)
+        spark.stop()  # so that nothing else runs next to the ranks
+        options = {"dataset": flags.dataset, "batches": flags.batches, "ranks": flags.ranks, "cores": cores}
+        return measure(folder, **options, precision=flags.precision, times=flags.times)
 
     return without_spark
 
@@ -202,7 +206,7 @@ BENCHES = {
         "predict, compared with a bare torch loop and two kinds of UDF", _add_inference_flags, _inference
     ),
     "throughput": Bench(
-        "train with several batch sizes, on GPUs where there are any, compared with a bare DDP loop",
+        "train with several batch sizes, on GPUs if there are any, compared with a bare DDP loop",
         _add_throughput_flags,
         _throughput,
     ),

@@ -1,4 +1,4 @@
-"""The whole way on reviews that the demo writes itself: generate, prepare, train, evaluate, predict, report."""
+"""All steps on generated reviews: generate, prepare, train, evaluate, predict, report."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--output", default="demo", help="folder for everything that the demo writes (default: demo)")
+    parser.add_argument("--output", default="demo", help="folder for all files of the demo (default: demo)")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     parser.add_argument("--rows", type=int, default=40_000, help="reviews to generate (default: 40000)")
-    parser.add_argument("--workers", type=int, help="ranks that train (default: 2, or 1 on a single core)")
+    parser.add_argument("--workers", type=int, help="number of training ranks (default: 2, or 1 on a single core)")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: the results of all steps under their names, and the path of the report's PNG."""
+    """The result of each step by its name, and the path of the report's PNG file."""
     if not Folder(flags.output).is_local:
-        raise InputError(f"The demo writes to a local folder. Got '{flags.output}'.")
+        raise InputError(f"'--output' must be a local folder. Got '{flags.output}'.")
     with replaced_folder(Folder(flags.output), overwrite=flags.overwrite) as draft:
         results = _run(spark, draft, rows=flags.rows, workers=flags.workers or min(2, task_slots(spark)))
-    # Paths are told as they are now that the draft has taken its place.
+    # The draft has been moved into place: report the final paths.
     for result in results.values():
         if "output" in result:
             result["output"] = result["output"].replace(draft.url, flags.output)

@@ -1,4 +1,4 @@
-"""A trained pipeline and a split of a dataset to the measures of the one on the other."""
+"""`sentispark evaluate`: the measures of a trained pipeline on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
     parser.add_argument("dataset", help="folder that 'prepare' wrote")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="split to evaluate on (default: test)")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split on which to evaluate (default: test)")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: its result as the line of JSON has it."""
+    """Run the command and return what it prints as JSON."""
     return evaluate(spark, flags.model, flags.dataset, split=flags.split)
 
 
@@ -35,7 +35,7 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     Raises
     ------
     DatasetError
-        If the model or the dataset cannot be used, or the one was not trained on such data as the other.
+        If the model or the dataset cannot be used, or their vocabularies differ.
     OptionError
         If the split has no rows.
     """
@@ -47,7 +47,7 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     files = [literally(f"{root}/{chunk.file}") for chunk in dataset.manifest.chunks_of(split)]
     model = pipeline.stages[-1]
     assert isinstance(model, LSTMClassificationModel)
-    # A pipeline that was fitted on a DataFrame may have other names for them.
+    # A pipeline that was fitted on a DataFrame may use other column names.
     return model.copy({model.featuresCol: "sequence", model.labelCol: "label"}).evaluate(spark.read.parquet(*files))
 
 

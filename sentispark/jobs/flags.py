@@ -1,4 +1,4 @@
-"""Command-line flags made from options classes, and options objects made from what was typed."""
+"""Command-line flags from options classes, and options objects from parsed flags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["add_flags", "add_session_flags", "options_from_flags"]
 
 
 def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: tuple[str, ...] = ()) -> None:
-    """Give a parser one flag for each option, with its rule, doc and default."""
+    """Add a flag for each option to a parser, with its rule, doc and default."""
     group = parser.add_argument_group((options_class.__doc__ or "").splitlines()[0].rstrip("."))
     for field in options_of(options_class):
         if field.name in without:
@@ -32,46 +32,46 @@ def add_flags(parser: argparse.ArgumentParser, options_class: type, *, without: 
 
 
 def add_session_flags(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
-    """Give a parser the flags that all commands share.
+    """Add the flags that all commands share to a parser.
 
     Parameters
     ----------
     parser : ArgumentParser
     nested : bool
-        Whether it is a sub-command's, whose command has the flags too: its defaults then replace nothing that was typed
-        before the sub-command.
+        Whether the parser belongs to a sub-command of a command that has these flags too. The sub-command then sets no
+        defaults, which would override flags given before its name.
     """
     parser.add_argument(
         "--master",
         default=argparse.SUPPRESS if nested else None,
-        help="Spark master (default: as configured elsewhere, else local[*])",
+        help="Spark master (default: from Spark's configuration, or local[*])",
     )
     unset = argparse.SUPPRESS if nested else False
     parser.add_argument(
         "--quiet",
         action="store_true",
         default=unset,
-        help="print nothing but the line of JSON and, if it fails, the error",
+        help="print only the line of JSON or the error",
     )
     parser.add_argument(
         "--verbose",
         action="store_true",
         default=unset,
-        help="print all details of an error: tracebacks and Spark's log of errors",
+        help="print tracebacks and Spark's error log",
     )
 
 
 def options_from_flags(flags: argparse.Namespace, options_class: type, **others: Any) -> Any:
-    """The options object that the flags spell, with the given values for options that have no flag."""
+    """The options object that the flags describe; `others` are the values of options without a flag."""
     names = [field.name for field in options_of(options_class) if field.name not in others]
     return options_class(**{name: getattr(flags, name) for name in names}, **others)
 
 
 def _parser_of(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """From what was typed to the option's value; a value that breaks the rule is argparse's error, with the rule."""
+    """A parser of an option's value; it raises argparse's error, with the rule, for a value that breaks it."""
 
     def parse(text: str) -> Any:
-        value = _typed(field, text)
+        value = _value_of(field, text)
         try:
             field.metadata["rule"].check(value, name=flag_name(field))
         except OptionError as error:
@@ -81,8 +81,8 @@ def _parser_of(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     return parse
 
 
-def _typed(field: dataclasses.Field[Any], text: str) -> Any:
-    """What was typed as the option's kind of value; lists are typed with commas; `none` is None or an empty list."""
+def _value_of(field: dataclasses.Field[Any], text: str) -> Any:
+    """The text as a value of the option's type; lists are separated by commas, `none` is None or an empty list."""
     if field.metadata["rule"].optional and text == NONE:
         return None
     if isinstance(field.default, tuple):

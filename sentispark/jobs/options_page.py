@@ -1,4 +1,4 @@
-"""The page of all options, `docs/options.md`, written from their declarations by `make options`."""
+"""The page of all options, `docs/options.md`, which `make options` writes from their declarations."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["options_page"]
 
 _HEAD = """# Options
 
-The options of the library, each declared once in the code; this page, the command-line flags and the Params of the
-Spark stages are derived from that. Flags of one command alone (`--output`, `--overwrite`, `--split`, …) are in its
-`--help`. Written by `make options`; a test compares the page with the code.
+Each option of the library is declared once in the code; this page, the command-line flags and the Params of the Spark
+stages are derived from the declaration. `--help` lists the flags that belong to a single command (`--output`,
+`--overwrite`, `--split`, …). This page is written by `make options`, and a test compares it with the code.
 
 """
 
-# Class, title, where its options are flags, where they are Params (None where they are not).
+# Class, title, the command that has its options as flags, the stages that have them as Params (None for neither).
 _SECTIONS = (
     (ReviewOptions, "Reviews", "prepare", None),
-    (TextOptions, "Text", "prepare", "ReviewEncoder and the three stages it stands for"),
+    (TextOptions, "Text", "prepare", "ReviewEncoder and the three stages that it combines"),
     (NetOptions, "Net", "train", "LSTMClassifier"),
     (TrainOptions, "Training", "train", "LSTMClassifier"),
     (FitOptions, "Fit", "train", "LSTMClassifier"),
@@ -41,12 +41,12 @@ def options_page() -> str:
 
 
 def _section(options_class: type, title: str, command: str | None, stages: str | None) -> str:
-    places = [command and f"Flags of `sentispark {command}`", stages and f"Params of {stages}"]
-    where = "; ".join(filter(None, places)) + "."
+    names = [command and f"Flags of `sentispark {command}`", stages and f"Params of {stages}"]
+    users = "; ".join(filter(None, names)) + "."
     lines = [
         f"## {title}",
         "",
-        where,
+        users,
         "",
         "| flag | Param | default | rule | meaning |",
         "| --- | --- | --- | --- | --- |",

@@ -1,4 +1,4 @@
-"""Raw reviews to predictions."""
+"""`sentispark predict`: from raw reviews to predictions."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from sentispark.spark.writable import require_spark_writes
 
 __all__ = ["add_arguments", "predict", "run"]
 
-# Ratings, labels and splits are not needed for a prediction.
-NOT_OF_PREDICTION = (
+# Options about ratings, labels and splits, which a prediction does not need.
+_OF_LABELS = (
     "rating_col",
     "rating_scale",
     "positive_from",
@@ -46,18 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="folder that 'train' wrote")
     parser.add_argument(
-        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}; compressed too"
+        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}, also compressed"
     )
     parser.add_argument("--output", required=True, help="folder for the predictions, in Parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
-    add_flags(parser, ReviewOptions, without=NOT_OF_PREDICTION)
-    parser.add_argument(
-        "--keep-cols", default="", help="fields to write beside the prediction, separated by commas: asin,id"
-    )
+    add_flags(parser, ReviewOptions, without=_OF_LABELS)
+    parser.add_argument("--keep-cols", default="", help="fields to copy to the output, separated by commas: asin,id")
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: its result as the line of JSON has it."""
+    """Run the command and return what it prints as JSON."""
     return predict(
         spark,
         flags.model,
@@ -89,25 +87,25 @@ def predict(
 ) -> dict[str, Any]:
     """Write `text`, `probability` (of a positive review, double) and `prediction` (int) of every review.
 
-    Texts are cleaned as those were that the model was trained on.
-
-    Fields named by `keep_cols`, such as a review's id, are written beside them as text.
+    Texts are cleaned as the training data were. The fields named by `keep_cols`, such as a review's id, are copied to
+    the output as strings.
 
     Returns
     -------
     dict
         `rows, rows_quarantined, rows_with_replaced, characters_replaced, seconds, rows_per_second, output`; records
-        without a text are quarantined.
+        without text are quarantined.
 
     Raises
     ------
     DatasetError
-        If the model cannot be used, or the output exists and is not to be replaced, or sentispark did not write it.
+        If the model cannot be used, the output exists and `overwrite` is false, or sentispark did
+        not write it.
     InputError
-        If the paths match nothing, more than a share `max_quarantined` of the records, or all, have no text, a field
-        cannot be kept, or the output holds what is read or lies in the model.
+        If the paths match no file, all records or more than the share `max_quarantined` of them have no text, a field
+        in `keep_cols` does not exist, or the output contains an input or is inside the model.
     SetupError
-        If nothing can be written there.
+        If the output cannot be written to.
     """
     started = time.perf_counter()
     keep_cols = [keep_cols] if isinstance(keep_cols, str) else keep_cols
@@ -153,7 +151,7 @@ def predict(
 
 
 def _refuse(reviews: Reviews, read: int, max_quarantined: float) -> None:
-    """Raise the error that says why records cannot be used. Who can go on does not read them for it."""
+    """Raise the error about unusable records. It reads the records again, so it is called only on failure."""
     counts = F.count("*").alias("records"), F.min("record").alias("example")
     found = {line.reason: line for line in collected(reviews.quarantined.groupBy("reason").agg(*counts))}
     reasons = {reason: line.records for reason, line in found.items()}

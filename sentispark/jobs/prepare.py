@@ -20,19 +20,19 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}; compressed too"
+        "input", nargs="+", help=f"review files, folders or globs: {', '.join(FORMATS)}, also compressed"
     )
     parser.add_argument("--output", required=True, help="folder for the dataset")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
     parser.add_argument(
-        "--vocabulary", metavar="DATASET", help="encode as this earlier dataset was, with its vocabulary"
+        "--vocabulary", metavar="DATASET", help="use the vocabulary and the text options of this earlier dataset"
     )
     add_flags(parser, ReviewOptions)
     add_flags(parser, TextOptions)
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: its result as the line of JSON has it."""
+    """Run the command and return what it prints as JSON."""
     return prepare_dataset(
         spark,
         flags.input,

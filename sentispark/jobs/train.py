@@ -1,4 +1,4 @@
-"""A prepared dataset to a trained pipeline."""
+"""`sentispark train`: from a prepared dataset to a trained pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sentispark.train.options import TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
 
-# Options of fits on DataFrames, not on datasets.
+# Options that apply to fits on DataFrames only.
 OF_DATAFRAMES = ("cache_dir", "max_sequence_length", "validation_fraction")
 
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
-    """The command: its result as the line of JSON has it."""
+    """Run the command and return what it prints as JSON."""
     names = [field.name for kind in (FitOptions, TrainOptions, NetOptions) for field in options_of(kind)]
     params = {camel_case(name): getattr(flags, name) for name in names if name not in OF_DATAFRAMES}
     return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite)
@@ -58,11 +58,12 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
     Raises
     ------
     InputError
-        If the output is, holds or lies in what is read.
+        If the output contains an input or is inside one.
     DatasetError
-        If the dataset cannot be used, or the output exists and is not to be replaced, or sentispark did not write it.
+        If the dataset cannot be used, the output exists and `overwrite` is false, or sentispark did
+        not write it.
     SetupError
-        If nothing can be written there.
+        If the output cannot be written to.
     TrainingError
         If a rank failed.
     """

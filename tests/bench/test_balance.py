@@ -1,8 +1,8 @@
-"""The best batch sizes are those that a person finds, and slow ranks are as slow as stated."""
+"""The best batch sizes are right, and slow ranks are as slow as stated."""
 
 import pytest
 
-from sentispark.bench.balance import CASES, best_sizes, measure_cases
+from sentispark.bench.balance import CASES, best_batch_sizes, measure_cases
 from sentispark.bench.slowdown import Slowdown
 from tests.helpers.toy import toy_rows, write_toy
 
@@ -13,14 +13,14 @@ def toy(tmp_path_factory):
     return write_toy(path, {"train": toy_rows(2400, seed=1), "validation": toy_rows(100, seed=2)})
 
 
-def test_the_best_sizes_of_the_cases_by_hand():
-    assert best_sizes(CASES["1:2"], 240) == [160, 80]
-    assert best_sizes(CASES["1:4"], 240) == [192, 48]
-    assert best_sizes(CASES["1:1:1:3"], 240) == [72, 72, 72, 24]
-    assert best_sizes(CASES["slows down"], 240) == [120, 120]
-    assert best_sizes(CASES["slows down"], 240, later=True) == [180, 60]
+def test_the_best_batch_sizes_of_the_cases_by_hand():
+    assert best_batch_sizes(CASES["1:2"], 240) == [160, 80]
+    assert best_batch_sizes(CASES["1:4"], 240) == [192, 48]
+    assert best_batch_sizes(CASES["1:1:1:3"], 240) == [72, 72, 72, 24]
+    assert best_batch_sizes(CASES["slows down"], 240) == [120, 120]
+    assert best_batch_sizes(CASES["slows down"], 240, later=True) == [180, 60]
     # 50 + n/8 = 75 + n'/2 and n + n' = 240
-    assert best_sizes(CASES["mostly fixed"], 240) == [232, 8]
+    assert best_batch_sizes(CASES["mostly fixed"], 240) == [232, 8]
 
 
 @pytest.mark.distributed

@@ -1,4 +1,4 @@
-"""Inference is measured in all of its parts, and a cost is the line through two sizes."""
+"""All ways of inference are measured, and their costs follow from two numbers of rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_an_untrained_net_is_the_same_every_time():
         assert np.isfinite(again.module()(torch.ones(2, L, dtype=torch.long), torch.tensor([L, 0])).numpy()).all()
 
 
-def test_a_cost_is_that_of_a_call_and_that_of_a_row():
+def test_a_cost_is_the_line_through_two_numbers_of_rows():
     assert cost_of(100, 3.0, 300, 5.0) == Cost(call_seconds=2.0, row_seconds=0.01)
     assert cost_of(100, 4.0, 100, 5.0) == Cost(call_seconds=0.0, row_seconds=0.05)
     assert Cost(2.0, 0.01).seconds(1000) == 12

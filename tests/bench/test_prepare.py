@@ -1,4 +1,4 @@
-"""Preparations are compared, and each part gives what it is said to give."""
+"""Preparations, encoders and readers are compared."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_encoders_and_readers_are_compared_on_the_same_rows(spark, paths, tmp_pa
     assert set(found["rows_per_second"]) >= {"bare", "arrow"}
 
 
-def test_prepares_are_compared_and_what_the_others_wrote_is_removed(spark, paths, tmp_path, monkeypatch):
+def test_preparations_are_compared_and_the_output_of_the_others_is_removed(spark, paths, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "WARM_UP_SECONDS", 0)
     prepared = []
     found = compare_prepares(
@@ -38,7 +38,7 @@ def test_prepares_are_compared_and_what_the_others_wrote_is_removed(spark, paths
         processes=2,
         times=1,
     )
-    assert prepared == [1, 1, 1, 3] * 2  # a short one before each, with few files and with all, in both turns
+    assert prepared == [1, 1, 1, 3] * 2  # in both turns a short one before each: with few files, with all files
     assert found["ratios"].keys() == {"prepare_vs_streaming", "prepare_vs_spark_sql"}
     assert found["seconds"].keys() == found["costs"].keys() == {"sentispark", "streaming", "spark_sql"}
     assert list(tmp_path.iterdir()) == []

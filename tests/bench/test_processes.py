@@ -1,4 +1,4 @@
-"""A module runs on the cores that it may use, answers, and is watched."""
+"""A module in its own process keeps to its cores, answers, and its memory is measured."""
 
 import pytest
 
@@ -6,29 +6,29 @@ from sentispark.bench.processes import run_module, start_module
 from sentispark.errors import SetupError
 
 
-def test_a_process_of_its_own_gives_its_last_line_and_its_memory(tmp_path, monkeypatch):
-    (tmp_path / "lonely.py").write_text(
+def test_a_process_returns_its_last_line_and_its_memory(tmp_path, monkeypatch):
+    (tmp_path / "worker.py").write_text(
         "import json, os, sys, time\n"
         "held = b'x' * (100 << 20)\n"
         "time.sleep(1)\n"
         "print('a log line'); print(json.dumps({'cores': len(os.sched_getaffinity(0)), 'arguments': sys.argv[1:]}))\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = run_module("lonely", ["a", "b"], cores=1)
+    found = run_module("worker", ["a", "b"], cores=1)
     assert (found["cores"], found["arguments"]) == (1, ["a", "b"])
     assert found["peak_mib"]["driver"] > 100
 
 
-def test_a_process_that_fails_and_cores_that_are_not_there_are_errors(tmp_path, monkeypatch):
+def test_a_failed_process_and_missing_cores_are_errors(tmp_path, monkeypatch):
     (tmp_path / "failing.py").write_text("import sys; sys.exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(SetupError, match="It ended with status 3"):
+    with pytest.raises(SetupError, match="failed with exit status 3"):
         run_module("failing", [], cores=1)
     with pytest.raises(SetupError, match="'cores' must be at most"):
         run_module("failing", [], cores=10_000)
 
 
-def test_a_process_of_its_own_answers_each_line(tmp_path, monkeypatch):
+def test_a_process_answers_each_line(tmp_path, monkeypatch):
     (tmp_path / "answering.py").write_text(
         "import json, sys\n"
         "for number, line in enumerate(sys.stdin):\n"
@@ -38,7 +38,7 @@ def test_a_process_of_its_own_answers_each_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with start_module("answering", [], cores=1) as child:
         assert [child.ask("asked") for _ in range(3)] == [{"number": number, "line": "asked\n"} for number in range(3)]
-        with pytest.raises(SetupError, match="It ended with status 4"):
+        with pytest.raises(SetupError, match="failed with exit status 4"):
             child.ask()
     with start_module("answering", [], cores=1) as child:
         pass

@@ -1,4 +1,4 @@
-"""Linear models get the rows that nets get, and are evaluated alike."""
+"""Linear models are trained and evaluated on the rows of the nets."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_the_rows_are_those_of_prepare(spark, reviews, rows, tmp_path):
     }
 
 
-def test_equal_texts_have_the_most_frequent_rating_the_lower_of_two(rows):
+def test_equal_texts_have_their_most_frequent_rating_or_the_lowest_of_several(rows):
     labels = {text: label for part in rows.values() for text, label in zip(part.texts, part.labels, strict=True)}
     assert labels["so so"] == 0
 
@@ -46,5 +46,5 @@ def test_linear_models_are_better_than_the_majority(rows):
     majority, linear = evaluate_majority(rows), evaluate_linear(rows, words=1000, longest=2)
     assert majority["accuracy"] == pytest.approx(max(np.mean(rows["test"].labels), 1 - np.mean(rows["test"].labels)))
     assert majority["roc_auc"] == 0.5
-    assert linear["roc_auc"] > 0.6  # generated reviews are hard to judge by words and pairs alone
+    assert linear["roc_auc"] > 0.6  # generated reviews are hard to classify by words and pairs alone
     assert linear["system"] == "TF-IDF of 1,000 words and pairs + logistic regression"

@@ -1,4 +1,4 @@
-"""Where a bench writes, where it does not, and how it writes numbers."""
+"""A bench writes only to its own folders, and rounds its results."""
 
 import json
 
@@ -17,22 +17,22 @@ def test_a_bench_writes_into_an_empty_folder_or_one_of_its_own(tmp_path):
     begin_folder(Folder(str(tmp_path)), "earlier")
 
 
-def test_a_folder_that_no_bench_wrote_is_left_as_it_is(tmp_path):
+def test_a_folder_that_no_bench_wrote_is_unchanged(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "data").touch()
-    with pytest.raises(DatasetError, match=r"must be a folder of an earlier bench, or empty\. It is something else"):
+    with pytest.raises(DatasetError, match="is neither empty nor the folder of a bench"):
         begin_folder(Folder(str(tmp_path)), "mine")
-    with pytest.raises(DatasetError, match="It is a file"):
+    with pytest.raises(DatasetError, match="is a file, not a folder"):
         begin_folder(Folder(f"{tmp_path}/mine"), "data")
-    with pytest.raises(SetupError, match="must be a place that can be written to"):
+    with pytest.raises(SetupError, match="cannot be written to"):
         begin_folder(Folder("/proc"), "none")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "data"]
 
 
-def test_a_bench_writes_to_a_local_folder_that_does_not_hold_what_it_reads(tmp_path):
-    with pytest.raises(InputError, match=r"The bench writes to a local folder\. Got 's3://bucket/bench'"):
+def test_the_output_must_be_local_and_must_not_contain_an_input(tmp_path):
+    with pytest.raises(InputError, match=r"'--output' must be a local folder\. Got 's3://bucket/bench'"):
         begin_folder(Folder("s3://bucket/bench"), "prepare")
-    with pytest.raises(InputError, match="must not hold what is read"):
+    with pytest.raises(InputError, match="contains the input"):
         begin_folder(Folder(str(tmp_path)), "quality", files=[f"{tmp_path}/quality/reviews.jsonl"])
     assert list(tmp_path.iterdir()) == []
 

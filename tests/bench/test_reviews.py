@@ -1,4 +1,4 @@
-"""Generated reviews do not depend on how many processes write them, and are kept."""
+"""Generated reviews do not depend on the number of processes, and are reused."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ def paths(tmp_path_factory):
     return write_many_reviews(tmp_path_factory.mktemp("reviews"), 600, files=3, processes=2)
 
 
-def test_many_processes_write_the_reviews_that_one_generates(paths):
+def test_several_processes_write_the_reviews_of_one(paths):
     lines = [line for path in paths for line in Path(path).read_text(encoding="utf-8").splitlines()]
     assert lines == list(generate_reviews(600))
 
 
-def test_reviews_of_an_earlier_run_are_used_again_if_it_finished(tmp_path):
+def test_complete_reviews_of_an_earlier_run_are_reused(tmp_path):
     (tmp_path / "reviews-20.draft").mkdir()
     first = generated_reviews(tmp_path, 20, processes=1)
     assert len(first) == 16

@@ -1,4 +1,4 @@
-"""What a slowed rank's step takes longer."""
+"""Slowdowns grow with the rows, change at a step, and have repeatable noise."""
 
 import numpy as np
 import pytest

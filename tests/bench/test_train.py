@@ -1,4 +1,4 @@
-"""Epochs are compared on ranks that torchrun starts, as the bench runs them."""
+"""Epochs are compared on ranks that torchrun starts."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_bare_loop_takes_turns_with_sentispark(toy, tmp_path):
 
 @pytest.mark.distributed
 @pytest.mark.endtoend
-def test_twice_the_rows_are_told_with_the_memory_they_take(toy, tmp_path):
+def test_time_and_memory_are_measured_with_twice_the_rows(toy, tmp_path):
     half = write_toy(tmp_path / "half", {"train": toy_rows(1200, seed=1)})
     options = TrainOptions(max_epochs=2, batch_size=240, reader="arrow")
     configs = [TrainConfig(path, options, NET) for path in (half, toy)]
@@ -40,7 +40,7 @@ def test_twice_the_rows_are_told_with_the_memory_they_take(toy, tmp_path):
     assert found["ratio"] > 0
 
 
-def test_rows_that_torch_distributor_cannot_share_out_are_told_before_any_training(spark, tmp_path, monkeypatch):
+def test_rows_in_too_few_row_groups_are_reported_before_any_training(spark, tmp_path, monkeypatch):
     monkeypatch.setattr("sentispark.bench.train.compare_with_bare_loop", None)
-    with pytest.raises(InputError, match=r"'rows' must fill at least 2 row groups.* Got 400, which fill 1\."):
+    with pytest.raises(InputError, match=r"'--rows' must fill at least 2 row groups.* Got 400, which fill 1\."):
         measure(spark, tmp_path, rows=400, times=1)

@@ -1,4 +1,4 @@
-"""Contenders take turns, and their seconds say what they should."""
+"""Contenders take turns, and ratios and costs follow from their seconds."""
 
 import pytest
 
@@ -14,13 +14,13 @@ def test_contenders_run_in_turns_and_the_first_turn_does_not_count():
 
 
 def test_the_fixed_cost_is_separated_from_the_cost_of_a_row():
-    asked = []
+    numbers_of_files = []
 
     def contender(paths):
-        asked.append(len(paths))
+        numbers_of_files.append(len(paths))
         return 2 + 0.5 * len(paths)
 
     seconds, found = at_two_sizes({"a": contender}, [f"{number}" for number in range(16)], 16_000, times=3)
     assert seconds == {"a": [10.0] * 3}
     assert found == {"a": {"fixed_seconds": pytest.approx(2), "microseconds_per_row": pytest.approx(500)}}
-    assert asked == [2, 16] * 4
+    assert numbers_of_files == [2, 16] * 4

@@ -1,3 +1,5 @@
+"""Measures from tallies are those of scikit-learn, and tallies add up."""
+
 import itertools
 import json
 import math
@@ -30,7 +32,7 @@ def split(rows):
 
 @quick
 @given(rows_of(any_logit))
-def test_measures_by_counts_are_scikit_learns(rows):
+def test_measures_are_those_of_scikit_learn(rows):
     logits, labels = split(rows)
     predicted = (logits > 0).astype(int)
     found = measures(tally(logits, labels))
@@ -48,7 +50,7 @@ def test_measures_by_counts_are_scikit_learns(rows):
 
 @quick
 @given(rows_of(st.floats(-30, 30)))
-def test_log_loss_is_scikit_learns(rows):
+def test_log_loss_is_that_of_scikit_learn(rows):
     logits, labels = split(rows)
     expected = sk.log_loss(labels, 1 / (1 + np.exp(-logits)), labels=[0, 1])
     assert measures(tally(logits, labels))["log_loss"] == pytest.approx(expected, rel=1e-3, abs=1e-12)
@@ -132,15 +134,15 @@ def test_arrays_hold_large_counts_exactly():
     assert back.log_loss_sum == 0.5
 
 
-def test_without_rows_nothing_is_defined():
-    nothing = {"negative": None, "positive": None, "macro": None}
+def test_without_rows_all_measures_are_undefined():
+    undefined = {"negative": None, "positive": None, "macro": None}
     for empty in (Tally.empty(), tally([], [])):
         assert measures(empty) == {
             "rows": 0,
             "accuracy": None,
             "majority_accuracy": None,
             "balanced_accuracy": None,
-            "f1": nothing,
+            "f1": undefined,
             "roc_auc": None,
             "missing_class": None,
             "log_loss": None,
@@ -148,7 +150,7 @@ def test_without_rows_nothing_is_defined():
         }
 
 
-def test_one_class_has_no_roc_auc_and_no_balanced_accuracy_and_is_told():
+def test_rows_of_one_class_have_no_roc_auc_and_no_balanced_accuracy():
     assert measures(tally([2.0, 1.0, -1.0, 3.0], [1, 1, 1, 1])) == {
         "rows": 4,
         "accuracy": 0.75,
@@ -196,10 +198,10 @@ def test_labels_may_be_of_any_number_type():
         assert np.array_equal(tally([1.0, -1.0], np.array([1, 0], kind)).to_array(), expected)
 
 
-def test_rows_that_cannot_be_counted_are_refused():
-    with pytest.raises(InputError, match=r"logits must be finite numbers\. Got 2 of 3 that are not\."):
+def test_invalid_logits_and_labels_are_refused():
+    with pytest.raises(InputError, match=r"'logits' must be finite numbers\. Got 2 of 3 that are not\."):
         tally([1.0, math.nan, math.inf], [0, 1, 1])
-    with pytest.raises(InputError, match=r"labels must be 0 or 1\. Got 5\."):
+    with pytest.raises(InputError, match=r"'labels' must be 0 or 1\. Got 5\."):
         tally([1.0, 2.0], [1, 5])
-    with pytest.raises(InputError, match=r"of one shape \(n,\)\. Got \(2,\) and \(3,\)\."):
+    with pytest.raises(InputError, match=r"the same shape \(n,\)\. Got \(2,\) and \(3,\)\."):
         tally([1.0, 2.0], [1, 0, 1])

@@ -1,3 +1,5 @@
+"""Reports of a training are drawn without pyplot."""
+
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ from sentispark.evaluate.metrics import measures, tally
 from sentispark.evaluate.plots import balance_report, training_report
 
 CONFUSION = [[25_431, 5_969], [4_210, 64_390]]
-ONE_PANEL = 660  # dots
+PANEL_DOTS = 660
 
 
 def epoch(number, *, validation=None):
@@ -50,15 +52,15 @@ WITHOUT_ROWS = measures(tally([], []))
         "one epoch, loss alone",
     ],
 )
-def test_the_report_is_a_png_with_a_panel_for_all_that_is_known(tmp_path, history, confusion, panels):
+def test_the_report_is_a_png_with_a_panel_for_each_available_result(tmp_path, history, confusion, panels):
     path = tmp_path / "training.png"
     training_report(history, confusion, path)
     image = imread(path, format="png")
-    assert image.shape[1] == panels * ONE_PANEL
+    assert image.shape[1] == panels * PANEL_DOTS
     assert image.min() < image.max()
 
 
-def test_drawing_loads_no_pyplot():
+def test_drawing_does_not_import_pyplot():
     script = "import sys, sentispark.evaluate.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
@@ -68,8 +70,8 @@ def test_batch_sizes_and_step_times_are_drawn_by_rank(tmp_path):
     later = {"step": 20, "rows": [96.0, 32.0], "seconds": [0.15, 0.15]}
     balance_report([{"balance": [decision]}, {"balance": [later]}], tmp_path / "balance.png")
     height, width, _ = imread(tmp_path / "balance.png").shape
-    assert width == pytest.approx(2 * ONE_PANEL, rel=0.1)
-    assert height < ONE_PANEL
+    assert width == pytest.approx(2 * PANEL_DOTS, rel=0.1)
+    assert height < PANEL_DOTS
 
 
 def test_a_history_without_decisions_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Datasets written with pyarrow, JSON and fsspec alone, on any file system, to compare with what sentispark reads."""
+"""Datasets written on any file system with only pyarrow, JSON and fsspec, independent of sentispark's writer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Where = TypeVar("Where")
 
 
 def columns_of(first: int, stop: int, *, sequence_length: int = L, weighted: bool = False) -> dict[str, pa.Array]:
-    """Rows first to stop of an endless split: row i holds i as each of its i % (L + 1) ids."""
+    """Rows `first` to `stop` of an endless split: row i has i % (L + 1) ids, all of them i."""
     rows = range(first, stop)
     sequences = [[i] * (i % (L + 1)) + [0] * (sequence_length - i % (L + 1)) for i in rows]
     columns = {
@@ -43,7 +43,7 @@ def write_by_hand(
     words: Sequence[str] | None = None,
     row_group_size: int | None = None,
 ) -> Where:
-    """A dataset with rows 0, 1, 2, … in its split "train", at a path or URL, which it gives back."""
+    """Write a dataset with rows 0, 1, 2, … in its split "train" to a path or URL, which is returned."""
     chunks, first = [], 0
     for number, rows in enumerate(chunk_rows):
         file = f"train/chunk-{number:06d}.parquet"
@@ -77,13 +77,13 @@ def write_by_hand(
     return where
 
 
-def replace_chunk(where: Any, content: bytes, *, file: str = FIRST_FILE, **others: Any) -> None:
-    """Put other bytes in a chunk's place and have the manifest know their number, and what else is given."""
+def replace_chunk(where: Any, content: bytes, *, file: str = FIRST_FILE, **fields: Any) -> None:
+    """Replace the bytes of a chunk; update its size, and other given fields, in the manifest."""
     put(where, file, content)
     manifest = json.loads(get(where, "_manifest.json"))
     for chunk in manifest["chunks"]:
         if chunk["file"] == file:
-            chunk.update(others, size=len(content))
+            chunk.update(fields, size=len(content))
     put(where, "_manifest.json", json.dumps(manifest).encode())
 
 
@@ -113,8 +113,8 @@ def delete(where: Any, name: str) -> None:
     fs.rm_file(path)
 
 
-def error_of(kind: type[SentisparkError], function: Callable, *arguments: Any) -> str:
-    """The text of the error that the call ends with."""
+def error_of(kind: type[SentisparkError], function: Callable[..., Any], *arguments: Any) -> str:
+    """The message of the error that a call raises."""
     with pytest.raises(kind) as caught:
         function(*arguments)
     assert isinstance(caught.value, SentisparkError)

@@ -3,8 +3,8 @@
     with hosts(3) as (first, second, third):
         second.run("python", "-c", "print('hello')")
 
-Their `/etc/hosts` is Debian's, in which a host's own name leads to 127.0.1.1. Whatever was made is gone in the end;
-what a process that was killed has left, the next one removes.
+Their `/etc/hosts` is like Debian's, in which a host's own name resolves to 127.0.1.1. Everything is removed at the end;
+what a killed process leaves, the next one removes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Host:
     Attributes
     ----------
     name : str
-        What `hostname` says there; also the name of its namespace.
+        Its host name and the name of its namespace.
     address, address6 : str
-        By which the other hosts reach it.
+        The addresses at which the other hosts reach it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Host:
     address6: str
 
     def command(self, *arguments: Any) -> list[str]:
-        """What to start on this machine, so that the arguments run on the host."""
+        """The command on this machine that runs the arguments on the host."""
         named = 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"'
         return [
             "ip",
@@ -66,15 +66,15 @@ class Host:
         ]
 
     def run(self, *arguments: Any, seconds: float = 60, env: Mapping[str, str] | None = None) -> str:
-        """What a command that must end well on the host prints."""
+        """The output of a command on the host, which must succeed."""
         done = subprocess.run(
             self.command(*arguments), capture_output=True, text=True, timeout=seconds, env={**os.environ, **(env or {})}
         )
         assert done.returncode == 0, f"{self.name}: {arguments} ended with {done.returncode}:\n{done.stderr[-3000:]}"
         return done.stdout
 
-    def start(self, *arguments: Any, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen:
-        """A process on the host, in a group of its own, that writes to `log`; `hosts` ends it."""
+    def start(self, *arguments: Any, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a process on the host, in its own process group, that writes to `log`; `hosts` ends it."""
         with log.open("ab") as file:
             return subprocess.Popen(
                 self.command(*arguments),
@@ -85,7 +85,7 @@ class Host:
             )
 
     def kill_all(self) -> None:
-        """End all processes of the host at once, as a power cut does; the network stays and nothing says goodbye."""
+        """Kill all processes of the host at once, as in a power cut; no connection is closed."""
         for process in map(int, _ip("netns", "pids", self.name).split()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -95,12 +95,12 @@ class Host:
         _ip("-n", self.name, "link", "set", _LINK, "down")
 
 
-# What a host's one interface beside loopback is called there.
+# The name of a host's interface other than loopback.
 _LINK = "eth0"
 
 
 def why_not() -> str | None:
-    """Why there can be no hosts here; None if there can."""
+    """The reason why hosts cannot be made on this machine; None if they can."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "network namespaces need root"
     if missing := [command for command in ("ip", "unshare") if not shutil.which(command)]:
@@ -115,26 +115,26 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def hosts(count: int, *, rate: str | None = None, own_name: str = "127.0.1.1") -> Iterator[list[Host]]:
-    """So many hosts that reach each other; a test without root or `ip` is skipped.
+    """Make `count` hosts that reach each other; a test without root or `ip` is skipped.
 
     Parameters
     ----------
     count : int
         At most 9.
     rate : str, optional
-        What each host can send, such as "1gbit".
+        Limit on what each host sends, such as "1gbit".
     own_name : str
-        Where a host's own name leads on it, as Debian's installer writes it.
+        The address to which a host's own name resolves on it; Debian's by default.
     """
     if reason := why_not():
         pytest.skip(reason)
     _sweep()
     with contextlib.ExitStack() as stack:
         bridge, series = _bridge()
-        stack.callback(_gone, bridge)
+        stack.callback(_wait_until_removed, bridge)
         stack.callback(subprocess.run, ["ip", "link", "del", bridge], capture_output=True)
         network, network6 = ipaddress.ip_network(f"10.77.{series}.0/24"), ipaddress.ip_network(f"fd77:{series:x}::/64")
-        _ip("addr", "add", f"{network[254]}/24", "dev", bridge)  # so that the tests themselves reach the hosts
+        _ip("addr", "add", f"{network[254]}/24", "dev", bridge)  # so that the tests reach the hosts
         _ip("link", "set", bridge, "up")
         made = [
             Host(f"host{series}-{number}", str(network[number]), str(network6[number]))
@@ -150,7 +150,7 @@ def hosts(count: int, *, rate: str | None = None, own_name: str = "127.0.1.1") -
 
 
 def _bridge() -> tuple[str, int]:
-    """A new bridge, and the number by which its network is known: two at once cannot have the same."""
+    """A new bridge and the number of its network, which no other bridge has."""
     for series in _SERIES:
         made = subprocess.run(["ip", "link", "add", f"hosts{series}", "type", "bridge"], capture_output=True)
         if made.returncode == 0:
@@ -160,7 +160,7 @@ def _bridge() -> tuple[str, int]:
 
 
 def _started(process: int) -> str | None:
-    """When a process was started, as its number may have been reused; None if there is none."""
+    """The start time of a process, as its id may have been reused; None if there is no such process."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -168,21 +168,21 @@ def _started(process: int) -> str | None:
 
 
 def _sweep() -> None:
-    """Remove the hosts and bridges that were made by a process that is dead."""
+    """Remove the hosts and bridges of processes that have ended."""
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for link in Path("/sys/class/net").glob("hosts*"):
             try:
                 made_by = re.fullmatch(r"([0-9]+) ([0-9]+)", (link / "ifalias").read_text().strip())
             except OSError:
-                continue  # its own process has removed it meanwhile
+                continue  # its process has removed it meanwhile
             if made_by is None or _started(int(made_by[1])) == made_by[2]:
                 continue
             for name in _namespaces():
                 if name.startswith(f"{link.name.replace('hosts', 'host')}-"):
                     _remove(Host(name, "", ""))
             subprocess.run(["ip", "link", "del", link.name], capture_output=True)
-            _gone(link.name)
+            _wait_until_removed(link.name)
 
 
 def _namespaces() -> list[str]:
@@ -214,8 +214,8 @@ def _remove(host: Host) -> None:
     shutil.rmtree(_FILES / host.name, ignore_errors=True)
 
 
-def _gone(bridge: str) -> None:
-    """Return once the kernel has taken the links away, which goes on after `ip` has ended."""
+def _wait_until_removed(bridge: str) -> None:
+    """Wait until the kernel has removed the links, which takes longer than `ip` runs."""
     series = bridge.removeprefix("hosts")
     deadline = time.monotonic() + _SECONDS_TO_GO
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Texts with all the HTML that reviews hold, whole and broken, for property tests."""
+"""Texts with the HTML of reviews, well-formed and broken, for property tests."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _PIECES = [
 
 
 def marked_up() -> st.SearchStrategy[str]:
-    """Texts of such pieces and of any characters."""
+    """Texts of pieces of markup and of any characters."""
     piece = st.sampled_from(_PIECES) | st.text(max_size=4)
     return st.lists(piece, max_size=14).map("".join)
 
 
 def random_texts(number: int, *, seed: int) -> list[str]:
-    """So many texts of such pieces."""
+    """Random texts of pieces of markup."""
     rng = random.Random(seed)
     return ["".join(rng.choices(_PIECES, k=rng.randrange(15))) for _ in range(number)]

@@ -1,4 +1,4 @@
-"""Ranks as processes that a test starts by itself, without Spark and torchrun; a rank that hangs is ended."""
+"""Ranks as processes that a test starts without Spark and torchrun; a rank that hangs is ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sentispark.train.world import World
 SECONDS_FOR_RANKS = 60.0
 LOOPBACK = "127.0.0.1"
 
-# Ranks are forks of a process that has loaded what they need and used none of it: a tenth of a second, not five.
+# Ranks are forked from a process that has imported their modules, so a start takes 0.1 s instead of 5.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["pandas", "pyarrow.dataset", "torch._dynamo", "sentispark.train.run"])
 
@@ -30,10 +30,10 @@ def run_ranks(
     ranks: int,
     *arguments: Any,
     seconds: float = SECONDS_FOR_RANKS,
-    until_failure=False,
+    until_failure: bool = False,
     **world: Any,
 ) -> list[Any]:
-    """What `work(world, *arguments)` gives on each rank of a world; the exception of a rank that raised one.
+    """The result of `work(world, *arguments)` on each rank, or the exception that it raised.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def run_ranks(
     seconds : float
         A rank that takes longer is ended and counts as one that raised TimeoutError.
     until_failure : bool
-        Whether all ranks are ended as soon as one has failed, as torchrun and Spark do; those have None.
+        Whether all ranks are ended as soon as one fails, as torchrun and Spark do; their result is None.
     **world : Any
-        Of each rank's world.
+        Further fields of each rank's world.
     """
     server = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
     started = [_start(work, rank, ranks, server.port, arguments, world) for rank in range(ranks)]
@@ -74,26 +74,28 @@ def run_ranks(
 
 
 def train_ranks(config: TrainConfig, ranks: int) -> TrainedNet:
-    """The net that ranks train together, which must be the same on all of them."""
+    """The net that ranks train together; it must be the same on all of them."""
     first, *others = all_well(run_ranks(train_as_rank, ranks, config))
     assert all(other.weights == first.weights for other in others)
     return first
 
 
 def train_as_rank(world: World, config: TrainConfig) -> TrainedNet:
-    """What each rank of a training runs."""
+    """The work of each rank of a training."""
     return run_rank(config, world)
 
 
 def all_well(outcomes: list[Any]) -> list[Any]:
-    """The outcomes, if none is an exception."""
+    """The outcomes; raises the first exception among them."""
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
     return outcomes
 
 
-def _start(work: Callable, rank: int, ranks: int, port: int, arguments: tuple, world: dict) -> tuple[Any, Connection]:
+def _start(
+    work: Callable[..., Any], rank: int, ranks: int, port: int, arguments: tuple[Any, ...], world: dict[str, Any]
+) -> tuple[Any, Connection]:
     receiver, sender = _processes.Pipe(duplex=False)
     process = _processes.Process(target=_rank, args=(sender, work, rank, ranks, port, arguments, world), daemon=True)
     process.start()
@@ -101,11 +103,19 @@ def _start(work: Callable, rank: int, ranks: int, port: int, arguments: tuple, w
     return process, receiver
 
 
-def _rank(sender: Connection, work: Callable, rank: int, ranks: int, port: int, arguments: tuple, more: dict) -> None:
+def _rank(
+    sender: Connection,
+    work: Callable[..., Any],
+    rank: int,
+    ranks: int,
+    port: int,
+    arguments: tuple[Any, ...],
+    world: dict[str, Any],
+) -> None:
     try:
         store = TCPStore(LOOPBACK, port, is_master=False)
         threads = max(1, (os.cpu_count() or 1) // ranks)
-        sender.send(work(World(rank=rank, size=ranks, threads=threads, store=store, **more), *arguments))
+        sender.send(work(World(rank=rank, size=ranks, threads=threads, store=store, **world), *arguments))
     except Exception as error:
         sender.send(error)
 

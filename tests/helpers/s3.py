@@ -1,4 +1,4 @@
-"""An S3 of this process's own, on the loopback address: moto's server, and an environment that leads to it alone."""
+"""S3 on the loopback address: moto's server in this process, and an environment with only that endpoint."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
-    """Start a server on a port from the system; gives its URL."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
+    """Start a server on a free port; yields its URL."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     s3fs.S3FileSystem.clear_instance_cache()  # a file system keeps the settings it was made with
@@ -32,11 +32,11 @@ def s3_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def s3_bucket(server: str) -> Iterator[str]:
-    """A bucket of its own; gives its URL. Nothing of the user's own settings is read, nor left changed."""
+    """A new bucket; yields its URL. The user's settings are neither read nor changed."""
     settings = {
         "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class SparkHosts:
-    """What runs there.
+    """A running cluster.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class SparkHosts:
         deadline = time.monotonic() + _SECONDS_TO_START
         while self._alive() < len(self.workers):
             logs = "".join(log.read_text(errors="replace")[-2000:] for log in self._folder.glob("*.log"))
-            assert time.monotonic() < deadline, f"The workers have not come: {logs}"
+            assert time.monotonic() < deadline, f"The workers have not registered: {logs}"
             time.sleep(0.2)
 
     def run(self, script: str, *arguments: object, seconds: float = 150) -> str:
-        """What a script prints that runs on the first host with `sys.argv[1]` the master's URL."""
+        """The output of a script on the first host, whose `sys.argv[1]` is the master's URL."""
         return self.driver.run(
             sys.executable, "-c", script, self.master, *arguments, seconds=seconds, env=self.environment
         )
@@ -77,7 +77,7 @@ class SparkHosts:
     def _alive(self) -> int:
         page = f"http://{self.driver.address}:{_WEB}/json/"
         try:
-            # Past any proxy that the environment names.
+            # Without the proxies of the environment.
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(page, timeout=2) as answer:
                 return json.load(answer)["aliveworkers"]
         except (OSError, ValueError, KeyError):
@@ -88,7 +88,7 @@ class SparkHosts:
 def spark_hosts(
     workers: int, folder: Path, *, cores: int = 1, rate: str | None = None, named: bool = False
 ) -> Iterator[SparkHosts]:
-    """A cluster of so many workers, each on a host of its own.
+    """A cluster of `workers` workers, each on its own host.
 
     Parameters
     ----------
@@ -96,11 +96,11 @@ def spark_hosts(
     folder : Path
         For logs and the executors' files.
     cores : int
-        Of each worker.
+        Cores of each worker.
     rate : str, optional
-        What each host can send.
+        Limit on what each host sends, such as "1gbit".
     named : bool
-        Whether workers say their host's name and not its address, as YARN's do.
+        Whether workers register with their host's name instead of its address, as on YARN.
     """
     with hosts(workers + 1, rate=rate) as made:
         cluster = SparkHosts(made, folder, cores=cores, named=named)

@@ -1,4 +1,4 @@
-"""Sequences that only a reader of their order can tell apart, and datasets of them written without Spark."""
+"""Sequences whose label depends on the order of their ids, and datasets of them written without Spark."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_toy(
     vocabulary_size: int = VOCABULARY,
     words: WordList | None = None,
 ) -> str:
-    """Write rows as a prepared dataset, in their order; gives the dataset's path. Without words it has none."""
+    """Write rows as a prepared dataset, in their order; returns its path. Without `words` it has no vocabulary."""
     manifest = Manifest(
         sequence_length=L,
         vocabulary_size=vocabulary_size,

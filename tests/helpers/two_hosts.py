@@ -1,6 +1,6 @@
-"""Two ranks on two hosts beside two ranks on one, a core each: `python -m tests.helpers.two_hosts` (as root).
+"""Two ranks on two hosts compared with two ranks on one, a core each: `python -m tests.helpers.two_hosts` (as root).
 
-Prints one line of JSON: rows a second of the last epoch of each run, and their ratio, run by run in turns.
+The runs take turns. Prints one line of JSON: rows per second in the last epoch of each run, and their ratio.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.helpers.spark_hosts import spark_hosts
+from tests.helpers.spark_hosts import SparkHosts, spark_hosts
 
 _TRAIN = """
 import json, sys
@@ -29,22 +30,29 @@ print(json.dumps({"history": history, "threads": trained.run["threads"], "weight
 """
 
 
-def train(cluster, dataset: Path, *, epochs: int, options: dict | None = None, conf: dict | None = None) -> dict:
-    """What two ranks of a cluster on hosts have learnt, and how fast."""
-    told = cluster.run(_TRAIN, dataset, epochs, json.dumps(conf or {}), json.dumps(options or {}))
-    return json.loads(told.splitlines()[-1])
+def train(
+    cluster: SparkHosts,
+    dataset: Path,
+    *,
+    epochs: int,
+    options: dict[str, Any] | None = None,
+    conf: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The history, threads and weights of a training by two ranks of a cluster."""
+    output = cluster.run(_TRAIN, dataset, epochs, json.dumps(conf or {}), json.dumps(options or {}))
+    return dict(json.loads(output.splitlines()[-1]))
 
 
 def main() -> int:
-    """Measure, and print what was measured."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", help="folder that `sentispark prepare` wrote")
-    parser.add_argument("--turns", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--rate", default=None, help="what each host can send, such as 1gbit; default: no limit")
+    parser.add_argument("--turns", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--rate", default=None, help="limit on what each host sends, such as 1gbit (default: none)")
     flags = parser.parse_args()
     dataset = Path(flags.dataset).resolve()
-    told = {"two_hosts": [], "one_host": []}
+    speeds: dict[str, list[float]] = {"two_hosts": [], "one_host": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         for name in ("two", "one"):
             os.mkdir(Path(folder, name))
@@ -53,10 +61,10 @@ def main() -> int:
         for _ in range(flags.turns):
             for name, cluster in (("two_hosts", two), ("one_host", one)):
                 run = train(cluster, dataset, epochs=flags.epochs)
-                told[name].append(run["history"][-1]["rows_per_second"])
+                speeds[name].append(run["history"][-1]["rows_per_second"])
                 print(name, run, file=sys.stderr)  # noqa: T201
-    ratios = [two / one for two, one in zip(told["two_hosts"], told["one_host"], strict=True)]
-    print(json.dumps({**told, "ratio": round(statistics.median(ratios), 3)}))  # noqa: T201
+    ratios = [two / one for two, one in zip(speeds["two_hosts"], speeds["one_host"], strict=True)]
+    print(json.dumps({**speeds, "ratio": round(statistics.median(ratios), 3)}))  # noqa: T201
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Each bench has its own flags, and says at once which package it lacks."""
+"""Each bench has its own flags, and reports a missing package before it starts."""
 
 import argparse
 import subprocess
@@ -13,7 +13,7 @@ def parsed(*words):
     return cli._parser(["bench", *words]).parse_args(["bench", *words])
 
 
-def test_flags_belong_to_a_bench_and_those_of_the_session_stand_on_either_side_of_its_name(capsys):
+def test_flags_belong_to_a_bench_and_session_flags_may_precede_or_follow_its_name(capsys):
     flags = parsed(
         "prepare", "--parts", "polars", "encoder", "--rows", "300000", "--sizes", "10,20", "--master", "local[2]"
     )
@@ -26,7 +26,7 @@ def test_flags_belong_to_a_bench_and_those_of_the_session_stand_on_either_side_o
     assert "unrecognized arguments: --parts polars" in capsys.readouterr().err
 
 
-def test_defaults_of_lists():
+def test_lists_have_defaults():
     assert parsed("prepare").sizes[0] == 100_000
     assert parsed("prepare", "--sizes", "").sizes == []
     throughput = parsed("throughput", "dataset")
@@ -34,15 +34,15 @@ def test_defaults_of_lists():
 
 
 @pytest.mark.parametrize("name", sorted(bench.BENCHES))
-def test_every_bench_has_help_that_does_not_name_it(name, capsys):
+def test_every_bench_has_help_without_its_name_as_a_prefix(name, capsys):
     with pytest.raises(SystemExit):
         parsed(name, "--help")
-    told = capsys.readouterr().out
-    assert "--output" in told
-    assert f" {name}: " not in told
+    output = capsys.readouterr().out
+    assert "--output" in output
+    assert f" {name}: " not in output
 
 
-def test_declaring_the_flags_loads_no_bench():
+def test_declaring_the_flags_imports_no_bench():
     code = "import sys; from sentispark.jobs import cli; cli._parser(['bench', 'train']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "matplotlib", "sklearn", "sentispark.bench.train"} & set(loaded)
@@ -68,7 +68,9 @@ def test_declaring_the_flags_loads_no_bench():
     ],
 )
 @pytest.mark.modern
-def test_a_bench_without_its_package_says_so_before_it_writes(spark, words, sentence, tmp_path, monkeypatch, capsys):
+def test_a_missing_package_is_reported_before_anything_is_written(
+    spark, words, sentence, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sentispark.bench.packages.find_spec", lambda module: None)
     assert cli.main(["bench", *words, "--quiet"]) == 1
@@ -76,7 +78,7 @@ def test_a_bench_without_its_package_says_so_before_it_writes(spark, words, sent
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parts_other_than_polars_do_not_need_it(monkeypatch):
+def test_parts_other_than_polars_do_not_need_polars(monkeypatch):
     monkeypatch.setattr("sentispark.bench.packages.find_spec", lambda module: None)
     flags = argparse.Namespace(parts=["encoder"], rows=1, times=1, sizes=[], memory="1g")
-    assert callable(bench.BENCHES["prepare"].chosen(flags))
+    assert callable(bench.BENCHES["prepare"].configured(flags))

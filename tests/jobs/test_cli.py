@@ -1,4 +1,4 @@
-"""What a command says when it fails: one sentence, or all that is known with --verbose."""
+"""A command that fails prints one sentence, and all details with --verbose."""
 
 import pytest
 
@@ -25,17 +25,21 @@ def raises(error):
     ("run", "sentence", "hidden"),
     [
         (fails_in_a_task, "KeyError: 'overall'.", "mapInArrow"),
-        (raises(InputError("This is wrong. Do that.")), "This is wrong. Do that.", "in run"),
+        (raises(InputError("'x' is wrong. Change it.")), "'x' is wrong. Change it.", "in run"),
         (raises(PermissionError(13, "Permission denied", "x")), "Permission denied: 'x'.", "in run"),
-        (raises(ZeroDivisionError("by zero")), "ZeroDivisionError: by zero. --verbose shows where.", "in run"),
+        (
+            raises(ZeroDivisionError("by zero")),
+            "ZeroDivisionError: by zero. Run with --verbose to see where.",
+            "in run",
+        ),
     ],
 )
 @pytest.mark.modern
-def test_an_error_ends_a_command_with_its_cause_in_one_line(spark, monkeypatch, capsys, run, sentence, hidden):
+def test_a_failed_command_prints_the_cause_in_one_line(spark, monkeypatch, capsys, run, sentence, hidden):
     monkeypatch.setattr("sentispark.jobs.evaluate.run", run)
     assert cli.main(["evaluate", "model", "dataset", "--quiet"]) == 1
     assert capsys.readouterr() == ("", f"sentispark evaluate: {sentence}\n")
     assert cli.main(["evaluate", "model", "dataset", "--quiet", "--verbose"]) == 1
-    told = capsys.readouterr().err
-    assert told.endswith(f"sentispark evaluate: {sentence}\n")
-    assert hidden in told
+    errors = capsys.readouterr().err
+    assert errors.endswith(f"sentispark evaluate: {sentence}\n")
+    assert hidden in errors

@@ -1,4 +1,4 @@
-"""The whole way: prepare → train → evaluate → predict → load, in one process, on a cluster and from the shell."""
+"""Prepare → train → evaluate → predict → load, in one process, on a cluster and from the shell."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ SMALL_NET = {"embeddingSize": 16, "hiddenSize": 8, "wideSize": 500, "maxEpochs":
 
 @pytest.fixture(scope="module")
 def reviews(tmp_path_factory):
-    """A slice of real reviews where they are at hand, generated ones elsewhere."""
+    """Some real reviews if they are available, generated ones otherwise."""
     path = tmp_path_factory.mktemp("reviews") / "reviews.jsonl.gz"
     if REAL.exists():
         with gzip.open(REAL, "rt") as lines, gzip.open(path, "wt") as slice_:
@@ -57,7 +57,7 @@ def trained(prepared, tmp_path_factory):
     return model, train(prepared[0], model, LSTMClassifier(numWorkers=2, **SMALL_NET))
 
 
-def test_paths_beyond_ascii_where_the_locale_knows_none(trained, prepared, tmp_path):
+def test_non_ascii_paths_work_in_an_ascii_locale(trained, prepared, tmp_path):
     here = tmp_path / "dossier é"
     shutil.copytree(prepared[0], here / "jeu é")
     shutil.copytree(trained[0], here / "modèle é")
@@ -88,7 +88,7 @@ def test_prepare_accounts_for_every_record(prepared):
 
 
 @pytest.mark.modern
-def test_train_tells_each_epoch(trained):
+def test_train_reports_each_epoch(trained):
     result = trained[1]
     assert result["workers"] == 2
     assert result["reader"] in ("petastorm", "arrow")
@@ -98,7 +98,7 @@ def test_train_tells_each_epoch(trained):
 
 
 @pytest.mark.modern
-def test_evaluate_judges_the_test_split(spark, prepared, trained):
+def test_evaluate_uses_the_test_split(spark, prepared, trained):
     result = evaluate(spark, trained[0], prepared[0])
     assert result["rows"] == prepared[1]["rows_written"]["test"]
     assert 0 <= result["accuracy"] <= 1
@@ -116,7 +116,7 @@ def test_predictions_are_those_of_the_saved_pipeline(spark, reviews, trained, tm
     assert again.where("p <> prediction").count() == 0
 
 
-def test_fields_that_are_kept_stand_beside_their_predictions(spark, trained, tmp_path):
+def test_extra_fields_are_copied_next_to_their_predictions(spark, trained, tmp_path):
     few = tmp_path / "few.jsonl"
     lines = [{"id.x": number, "reviewText": f"text <br/> {number}", "more": None} for number in range(5)]
     few.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"id.x": 5}]))
@@ -144,14 +144,18 @@ def test_fields_that_are_kept_stand_beside_their_predictions(spark, trained, tmp
         ),
     ],
 )
-def test_fields_that_cannot_be_kept_are_told_before_anything_is_written(spark, trained, tmp_path, keep_cols, words):
+def test_extra_fields_that_cannot_be_copied_are_reported_before_anything_is_written(
+    spark, trained, tmp_path, keep_cols, words
+):
     (tmp_path / "few.jsonl").write_text('{"reviewText": "good", "id": 1, "length": 7}\n')
     with pytest.raises(InputError, match=words):
         predict(spark, trained[0], [f"{tmp_path}/few.jsonl"], f"{tmp_path}/predictions", keep_cols=keep_cols)
     assert [path.name for path in tmp_path.iterdir()] == ["few.jsonl"]
 
 
-def test_a_pipeline_of_other_column_names_predicts_and_is_judged_alike(spark, reviews, prepared, trained, tmp_path):
+def test_column_names_of_a_pipeline_change_neither_predictions_nor_measures(
+    spark, reviews, prepared, trained, tmp_path
+):
     (tmp_path / "few.jsonl").write_text('{"reviewText": "good", "length": 7}\n{"reviewText": "bad, not good"}\n')
     pipeline = load_pipeline(trained[0])
     encoder, model = pipeline.stages
@@ -167,8 +171,8 @@ def test_a_pipeline_of_other_column_names_predicts_and_is_judged_alike(spark, re
     usual, other = predicted(trained[0], "of-usual"), predicted(f"{tmp_path}/other", "of-other")
     assert [row[:3] for row in other] == [row[:3] for row in usual]
     assert {(row[0], row[3]) for row in other} == {("7", 1), (None, 1)}  # the threshold is the model's own
-    judged = [evaluate(spark, path, prepared[0])["roc_auc"] for path in (trained[0], f"{tmp_path}/other")]
-    assert judged[0] == judged[1]
+    roc_aucs = [evaluate(spark, path, prepared[0])["roc_auc"] for path in (trained[0], f"{tmp_path}/other")]
+    assert roc_aucs[0] == roc_aucs[1]
 
     model.setFeaturesCol("sequence")
     PipelineModel([encoder, model]).save(f"{tmp_path}/apart")
@@ -177,14 +181,14 @@ def test_a_pipeline_of_other_column_names_predicts_and_is_judged_alike(spark, re
     assert not (tmp_path / "of-apart").exists()
 
 
-def test_an_existing_output_is_kept_unless_overwrite_is_asked_for(spark, reviews, prepared):
+def test_an_existing_output_is_kept_without_overwrite(spark, reviews, prepared):
     before = sorted(path.name for path in Path(prepared[0]).iterdir())
-    with pytest.raises(DatasetError, match="must not exist yet"):
+    with pytest.raises(DatasetError, match="already exists"):
         prepare_dataset(spark, [reviews], prepared[0], ReviewOptions(), TextOptions())
     assert sorted(path.name for path in Path(prepared[0]).iterdir()) == before
 
 
-def test_what_is_read_is_never_replaced(spark, reviews, prepared, trained, tmp_path):
+def test_inputs_are_never_replaced(spark, reviews, prepared, trained, tmp_path):
     here = Path(shutil.copytree(prepared[0], tmp_path / "all"))
     shutil.copy(reviews, here / "raw.jsonl.gz")
     model = str(shutil.copytree(trained[0], tmp_path / "model"))
@@ -193,36 +197,41 @@ def test_what_is_read_is_never_replaced(spark, reviews, prepared, trained, tmp_p
     never, overwrite = LSTMClassifier(numWorkers=1, **SMALL_NET), {"overwrite": True}
     never.fit = None
     options = ReviewOptions(), TextOptions()
-    held, same, inside = "must not hold what is read", "must not be what is read", "must not lie in what is read"
-    for output, told in [("all", held), ("link", held), ("link/../all/", held), ("all/raw.jsonl.gz", same)]:
-        with pytest.raises(InputError, match=told):
+    contains, same, inside = "contains the input", "is the same as the input", "is inside the input"
+    for output, problem in [
+        ("all", contains),
+        ("link", contains),
+        ("link/../all/", contains),
+        ("all/raw.jsonl.gz", same),
+    ]:
+        with pytest.raises(InputError, match=problem):
             prepare_dataset(spark, [f"{here}/raw.*"], f"{tmp_path}/{output}", *options, **overwrite)
-    for output, told in [("all", same), ("link", same), ("all/train", inside), ("", held)]:
-        with pytest.raises(InputError, match=told):
+    for output, problem in [("all", same), ("link", same), ("all/train", inside), ("", contains)]:
+        with pytest.raises(InputError, match=problem):
             prepare_dataset(spark, [reviews], f"{tmp_path}/{output}", *options, vocabulary=str(here), **overwrite)
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=problem):
             train(str(here), f"{tmp_path}/{output}", never, **overwrite)
-    for output, told in [("model", same), ("model/stages", inside), ("", held), ("all", held)]:
-        with pytest.raises(InputError, match=told):
+    for output, problem in [("model", same), ("model/stages", inside), ("", contains), ("all", contains)]:
+        with pytest.raises(InputError, match=problem):
             predict(spark, model, [f"{here}/raw.jsonl.gz"], f"{tmp_path}/{output}", **overwrite)
-    with pytest.raises(DatasetError, match=r"It holds 'raw.jsonl.gz', which is something else"):
+    with pytest.raises(DatasetError, match=r"it holds 'raw.jsonl.gz', which sentispark did not write"):
         train(prepared[0], str(here), never, **overwrite)
     assert {
         path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "link" not in path.parts
     } == before
 
 
-def test_predictions_are_replaced_by_their_list_and_spark_reads_no_more_than_them(spark, reviews, trained, tmp_path):
+def test_predictions_are_replaced_and_spark_reads_nothing_else_in_their_folder(spark, reviews, trained, tmp_path):
     output = str(tmp_path / "out:1")
     for _ in range(2):
         result = predict(spark, trained[0], [reviews], output, overwrite=True)
     assert spark.read.parquet(f"file:{output}").count() == result["rows"]
     Path(output, "notes.txt").touch()
-    with pytest.raises(DatasetError, match=r"It holds 'notes.txt'"):
+    with pytest.raises(DatasetError, match=r"it holds 'notes.txt'"):
         predict(spark, trained[0], [reviews], output, overwrite=True)
 
 
-def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_path):
+def test_an_input_without_usable_records_leaves_nothing_behind(spark, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"reviewText": "fine"}\n{"overall": 5}\n{"broken\n')
     with pytest.raises(
@@ -232,7 +241,7 @@ def test_an_input_in_which_nothing_is_usable_leaves_nothing_behind(spark, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
-def test_an_input_of_which_nearly_nothing_is_usable_leaves_nothing_behind(spark, trained, tmp_path):
+def test_an_input_with_hardly_any_usable_records_leaves_nothing_behind(spark, trained, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"reviewText": "good stuff", "overall": 5}\n' + "no json\n" * 18 + '{"overall": 5}\n')
     text, output = TextOptions(), str(tmp_path / "output")
@@ -251,14 +260,14 @@ def test_an_input_of_which_nearly_nothing_is_usable_leaves_nothing_behind(spark,
     assert prepare_dataset(spark, [str(bad)], output, options, text, overwrite=True)["rows_quarantined"] == 19
 
 
-def test_a_dataset_encoded_in_another_way_is_no_test_for_a_model(spark, reviews, trained, tmp_path):
+def test_a_model_is_not_evaluated_on_a_dataset_with_another_vocabulary(spark, reviews, trained, tmp_path):
     other = str(tmp_path / "other")
     prepare_dataset(spark, [reviews], other, ReviewOptions(), TextOptions(vocab_size=300, sequence_length=40))
     with pytest.raises(DatasetError, match="another vocabulary"):
         evaluate(spark, trained[0], other)
 
 
-def test_ten_rows_are_enough_for_the_whole_way(spark, tmp_path):
+def test_ten_rows_are_enough_for_all_commands(spark, tmp_path):
     few = tmp_path / "few.jsonl"
     texts = [("good " * n, 5) if n % 2 else ("bad " * n, 1) for n in range(1, 11)]
     few.write_text("".join(json.dumps({"reviewText": text, "overall": stars}) + "\n" for text, stars in texts))
@@ -301,7 +310,7 @@ print(json.dumps([prepared, trained, evaluated, predicted]))
 """
 
 
-def test_a_cluster_of_two_executors_gives_what_one_process_gives(spark, reviews, prepared, trained, tmp_path):
+def test_a_cluster_of_two_executors_has_the_results_of_one_process(spark, reviews, prepared, trained, tmp_path):
     command = [sys.executable, "-c", ON_A_CLUSTER, reviews, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -364,7 +373,7 @@ def test_a_dataset_without_its_vocabulary_is_refused_before_the_training(prepare
 
 
 @pytest.mark.modern
-def test_a_saved_class_that_is_not_ours_is_not_even_imported(spark, trained, tmp_path):
+def test_a_foreign_class_in_a_saved_pipeline_is_not_imported(spark, trained, tmp_path):
     model = Path(shutil.copytree(trained[0], tmp_path / "model"))
     (metadata,) = model.glob("stages/1_*/metadata/part-*")
     (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
@@ -374,7 +383,7 @@ def test_a_saved_class_that_is_not_ours_is_not_even_imported(spark, trained, tmp
     assert "this" not in sys.modules
 
 
-def test_a_pipelines_metadata_lead_nowhere_else(spark, trained, tmp_path):
+def test_a_pipelines_metadata_cannot_lead_out_of_its_folder(spark, trained, tmp_path):
     model = Path(shutil.copytree(trained[0], tmp_path / "model"))
     hidden = model / "hidden"
     shutil.copytree(next(model.glob("stages/1_*")), hidden)
@@ -391,7 +400,7 @@ def test_a_pipelines_metadata_lead_nowhere_else(spark, trained, tmp_path):
     assert "this" not in sys.modules
 
 
-def test_params_that_a_stage_does_not_have_are_told(spark, trained, tmp_path):
+def test_unknown_params_in_a_saved_stage_are_reported(spark, trained, tmp_path):
     model = Path(shutil.copytree(trained[0], tmp_path / "model"))
     (metadata,) = model.glob("stages/0_*/metadata/part-*")
     (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
@@ -402,7 +411,7 @@ def test_params_that_a_stage_does_not_have_are_told(spark, trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["with blank", "run[1]", "50%", "{a}"])
-def test_folders_may_have_odd_names(spark, prepared, trained, tmp_path, name):
+def test_folder_names_may_have_special_characters(spark, prepared, trained, tmp_path, name):
     dataset = shutil.copytree(prepared[0], tmp_path / name)
     assert evaluate(spark, trained[0], str(dataset)) == evaluate(spark, trained[0], prepared[0])
 

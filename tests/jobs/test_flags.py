@@ -1,4 +1,4 @@
-"""Flags, options and the options page say the same, as all are made from one declaration."""
+"""Flags, options and the options page agree, as all derive from one declaration."""
 
 import argparse
 from pathlib import Path
@@ -23,7 +23,7 @@ def parse(options_class, *words):
 
 
 @pytest.mark.parametrize("options_class", ALL)
-def test_no_flags_give_the_defaults(options_class):
+def test_without_flags_options_have_their_defaults(options_class):
     assert parse(options_class) == options_class()
 
 
@@ -78,6 +78,6 @@ def test_a_value_that_breaks_its_rule_is_refused_with_the_rule(options_class, wo
     assert sentence in capsys.readouterr().err
 
 
-def test_the_options_page_is_what_the_declarations_say():
+def test_the_options_page_is_up_to_date():
     page = Path(__file__).parents[2] / "docs" / "options.md"
     assert page.read_text() == options_page(), "run 'make options'"

@@ -88,9 +88,9 @@ def test_where_no_file_can_be_written_it_is_said_before_the_net_is_traced(model,
     monkeypatch.setattr("sentispark.ml.model.torch_program_of", lambda trained: pytest.fail("it is traced"))
     (tmp_path / "file").touch()
     for path in ("/proc/none/net.pt2", f"{tmp_path}/file/net.pt2"):
-        with pytest.raises(SetupError, match=f"^'{path}' must be a place that can be written to"):
+        with pytest.raises(SetupError, match=f"^'{path}' cannot be written to"):
             model.exportTorch(path)
-    with pytest.raises(InputError, match="Got an empty one"):
+    with pytest.raises(InputError, match="Got an empty path"):
         model.exportTorch("")
 
 

@@ -264,16 +264,16 @@ class TestReuse:
 
     @pytest.mark.parametrize("text", [TextOptions(sequence_length=LENGTH + 1), TextOptions(vocab_size=7)])
     def test_other_options_do_not(self, spark, first, text):
-        with pytest.raises(DatasetError, match="must not exist yet"):
+        with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [first[0]], first[1], text=text)
 
     def test_other_files_and_changed_files_do_not(self, spark, first, tmp_path):
         other = write_lines(tmp_path / "a.jsonl", odd_reviews(300, seed=1))
-        with pytest.raises(DatasetError, match="must not exist yet"):
+        with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [other], first[1])
         prepared(spark, [other], tmp_path / "dataset")
         write_lines(Path(other), odd_reviews(301, seed=1))
-        with pytest.raises(DatasetError, match="must not exist yet"):
+        with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [other], tmp_path / "dataset")
 
     def test_overwrite_makes_it_anew(self, spark, first):

@@ -590,7 +590,5 @@ class TestCommand:
         (tmp_path / "net").mkdir()
         done = self.run("--config", job, "--output", tmp_path / "net")
         assert done.returncode == 1
-        assert done.stderr == (
-            f"error: '{tmp_path}/net' must not exist yet. It does. Name another output or use --overwrite.\n"
-        )
+        assert done.stderr == (f"error: '{tmp_path}/net' already exists. Use --overwrite or name another output.\n")
         assert list((tmp_path / "net").iterdir()) == []

@@ -1,1 +1,1 @@
-"""What sentispark is compared with, written as its users would write it."""
+"""The alternatives that sentispark is compared with, written as their users would write them."""

@@ -1,7 +1,7 @@
 """`torchrun -m sentispark.bench.peers.bare_ddp`: epochs of sentispark and of a bare DDP loop, in turns.
 
-Both run on the same ranks. The bare loop is that of torch's own tutorial: DDP with its defaults, the mean of the
-losses, an optimizer. Its batches, the same ones, are in memory as tensors before the clock starts.
+Both run on the same ranks. The bare loop is that of torch's tutorial: DDP with its defaults, the mean of the losses, an
+optimizer. It gets the same batches, which are in memory as tensors before it is timed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BareDDP:
         self._clip, self._world = options.gradient_clip, world
 
     def epoch(self, batches: Sequence[Tensors]) -> float:
-        """Train on the batches; returns the seconds that it took."""
+        """Train on the batches, and return the seconds."""
         self._net.train()
         self._world.wait_for_all()
         started = time.perf_counter()
@@ -76,25 +76,25 @@ class BareDDP:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the seconds of each turn of both, as JSON."""
+    """Print the seconds of both by turn, as JSON."""
     parser = argparse.ArgumentParser(prog="torchrun -m sentispark.bench.peers.bare_ddp", description=__doc__)
-    parser.add_argument("--config", required=True, help="as of sentispark.train")
-    parser.add_argument("--times", type=int, default=3, help="turns that are counted (default: 3)")
+    parser.add_argument("--config", required=True, help="JSON file, as for sentispark.train")
+    parser.add_argument("--times", type=int, default=3, help="number of timed turns (default: 3)")
     flags = parser.parse_args(arguments)
     config = TrainConfig.from_json(Path(flags.config).read_text())
     world = world_from_environment(config.train.device, os.environ)
     dataset, reader = open_dataset(config.dataset), choose_reader(config.train.reader)
-    with RowStore(dataset, "train", reader) as store, _no_rows(dataset, reader) as nothing, world.joined():
-        stores = {"train": store, "validation": nothing}
+    with RowStore(dataset, "train", reader) as store, _no_rows(dataset, reader) as empty, world.joined():
+        stores = {"train": store, "validation": empty}
         seconds = _in_turns(config, world, dataset, stores, flags.times)
     if world.is_first:
         rows = dataset.manifest.rows("train")
-        print(json.dumps({"rows": rows, **seconds}))  # noqa: T201 - the answer to who started the ranks
+        print(json.dumps({"rows": rows, **seconds}))  # noqa: T201 - read by the process that started the ranks
     return 0
 
 
 def _no_rows(dataset: Dataset, reader: Reader) -> RowStore:
-    """A store without rows: nothing is validated after an epoch."""
+    """A store without rows, so that no epoch is followed by a validation."""
     empty = dataclasses.replace(dataset, manifest=dataclasses.replace(dataset.manifest, chunks=()))
     return RowStore(empty, "validation", reader)
 
@@ -108,14 +108,14 @@ def _in_turns(
     nets[0].to(world.device)
     bare = BareDDP(nets[0], config, world, steps=options.max_epochs * epoch_steps(len(store), options.batch_size))
     trainer = new_trainer(dataclasses.replace(config, train=options), world, dataset, stores, nets[1])
-    sizes = even_sizes(options.batch_size, world.size)
+    batch_sizes = even_sizes(options.batch_size, world.size)
     seconds: dict[str, list[float]] = {"bare": [], "sentispark": []}
     for turn in range(1, times + 2):
         epoch = SectionedEpoch(
             store, global_batch=options.batch_size, seed=options.seed, epoch=turn, trim=nets[0].trims
         )
-        batches = [batch for batch, _ in PrefetchedBatches(epoch, world, lambda step: sizes)]
-        # Each goes first as often as the other, so that a machine that becomes slower or faster favors neither.
+        batches = [batch for batch, _ in PrefetchedBatches(epoch, world, lambda step: batch_sizes)]
+        # They take turns in going first, so that a change in the machine's speed favors neither.
         for name in ("bare", "sentispark")[:: 1 if turn % 2 else -1]:
             took = bare.epoch(batches) if name == "bare" else trainer.epoch()["seconds"]
             if turn > 1:

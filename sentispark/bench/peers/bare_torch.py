@@ -1,4 +1,4 @@
-"""As fast as the net runs without Spark: encoded rows in memory, sorted by length, each batch trimmed."""
+"""A bare torch loop without Spark: encoded rows in memory, sorted by length, each batch trimmed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BareTorch"]
 
 
 class BareTorch:
-    """The net over encoded rows in memory, in one process with one thread for each core.
+    """The net on encoded rows in memory, in a process of one thread for each core.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class BareTorch:
         ]
 
     def seconds(self, share: int = 1) -> float:
-        """What the slowest process takes for one in `share` of its batches; 1 means all of them."""
+        """The seconds of the slowest process for every `share`-th batch."""
         return max(float(result.get()) for result in [pool.apply_async(_forward, (share,)) for pool in self._pools])
 
     def rows(self, share: int = 1) -> int:
-        """The rows in one of `share` batches of all processes; 1 means all of them."""
+        """The rows in every `share`-th batch, summed over the processes."""
         return sum(pool.apply(_rows, (share,)) for pool in self._pools)
 
     def close(self) -> None:
@@ -50,11 +50,11 @@ class BareTorch:
 
 
 # The net and the batches of this process.
-_held: list[Any] = []
+_loaded: list[Any] = []
 
 
 def _load(trained: TrainedNet, encoded: str, core: int, cores: int, batch_rows: int) -> None:
-    """Keep the net and this process's batches, which `_rows` and `_forward` then use."""
+    """Load the net and this process's batches, for `_rows` and `_forward`."""
     import torch
 
     torch.set_num_threads(1)
@@ -69,17 +69,17 @@ def _load(trained: TrainedNet, encoded: str, core: int, cores: int, batch_rows: 
         rows = slice(start, start + batch_rows)
         steps = max(1, int(length[rows][-1]))
         batches.append((torch.from_numpy(sequence[rows, :steps].copy()), torch.from_numpy(length[rows])))
-    _held[:] = [trained.module(), batches]
+    _loaded[:] = [trained.module(), batches]
 
 
 def _rows(share: int) -> int:
-    return sum(len(length) for _, length in _held[1][::share])
+    return sum(len(length) for _, length in _loaded[1][::share])
 
 
 def _forward(share: int = 1) -> float:
     import torch
 
-    net, batches = _held
+    net, batches = _loaded
     started = time.perf_counter()
     with torch.inference_mode():
         for sequence, length in batches[::share]:

@@ -1,8 +1,8 @@
-"""What a user of Polars would write for one machine: JSON lines to sequences in Parquet, all rows in memory.
+"""The preparation as a user of Polars would write it for one machine: all rows are in memory.
 
 The steps and the options are those of `prepare`. Left out, in Polars' favor: rows are neither ordered by a hash nor
 split, there is no quarantine, and only the common HTML entities are decoded. A broken line is skipped if it does not
-end as an object does, and ends the run if it does.
+end with a closing brace; otherwise it ends the run.
 
 `python -m sentispark.bench.peers.polars_pipeline OUTPUT` is a process that stays warm: for each line of its input, a
 JSON list of paths, it prepares the files and answers with `seconds`.
@@ -34,19 +34,19 @@ _ENTITIES = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&amp;": "&", "&lt;": "<
 
 
 def prepare_by_polars(paths: Sequence[str], output: str) -> tuple[int, list[str]]:
-    """JSON lines to `sequence`, `length` and `label` in Parquet, with as many threads as this process has cores.
+    """JSON lines to `sequence`, `length` and `label` in Parquet, with a thread for each core of this process.
 
     Returns
     -------
     rows : int
-        The number that was written.
+        The number of rows that were written.
     vocabulary : list of str
         The most frequent word first.
     """
     reviews = _distinct(paths)
     words = reviews.lazy().with_row_index("row").select("row", _letters(pl.col("text")).str.split(" ").alias("found"))
     found = words.explode("found").with_columns(pl.col("found").cast(pl.Categorical)).collect()
-    # From here on words are numbers. Of each distinct one: the word, how often it occurs, and its id.
+    # From here on words are category codes. For each distinct one: the word, its count and its id.
     word = pl.col("found").cast(pl.String).str.strip_chars("'")
     distinct = (
         found.lazy().group_by("found").len("times").select(word.alias("word"), "times", pl.col("found").to_physical())
@@ -80,7 +80,7 @@ def _distinct(paths: Sequence[str]) -> pl.DataFrame:
 
 def _clean(text: pl.Expr) -> pl.Expr:
     text = text.str.replace_many(_ENTITIES).str.replace_all(_TAG, " ")
-    # A single blank is left as it is: matching all of them takes six times as long.
+    # Single blanks are not matched: matching all of them takes six times as long.
     return text.str.replace_all(r"\s{2,}|[^\S ]", " ").str.strip_chars()
 
 
@@ -94,9 +94,9 @@ def _padded(row: np.ndarray, ids: np.ndarray, label: pl.DataFrame) -> pl.DataFra
     starts = np.searchsorted(row, np.arange(label.height + 1))
     length = np.minimum(np.diff(starts), LENGTH).astype(np.int32)
     sequence = np.zeros((label.height, LENGTH), np.int16)
-    place = np.arange(len(ids)) - np.repeat(starts[:-1], np.diff(starts))
-    kept = place < LENGTH
-    sequence[row[kept], place[kept]] = ids[kept]
+    position = np.arange(len(ids)) - np.repeat(starts[:-1], np.diff(starts))
+    within = position < LENGTH
+    sequence[row[within], position[within]] = ids[within]
     return label.select(pl.Series("sequence", sequence), pl.Series("length", length), "label")
 
 

@@ -1,4 +1,4 @@
-"""What a user of Spark ML would write: texts to counts of words with its own stages."""
+"""The encoding as a user of Spark ML would write it with its own stages: texts to counts of words."""
 
 from __future__ import annotations
 

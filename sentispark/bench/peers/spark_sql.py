@@ -1,4 +1,4 @@
-"""What a user of Spark SQL would write: the preparation of the 2019 reference system, as queries."""
+"""The preparation of the 2019 reference system as a user of Spark SQL would write it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _distinct_texts(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """`text`, `words` and `label` of each distinct text; its rating is the mode, the lower of equally frequent ones."""
     lines = spark.read.schema("reviewText string, overall double").json(list(paths))
     letters = F.lower(F.regexp_replace("reviewText", "[^a-zA-Z' ]", ""))
-    kept = F.filter(F.split(letters, " "), lambda word: (word != "") & ~word.isin(*REFERENCE))
-    mapped = lines.where("overall BETWEEN 1 AND 5").select(F.array_join(kept, " ").alias("text"), "overall")
+    words = F.filter(F.split(letters, " "), lambda word: (word != "") & ~word.isin(*REFERENCE))
+    mapped = lines.where("overall BETWEEN 1 AND 5").select(F.array_join(words, " ").alias("text"), "overall")
     counted = mapped.where("text <> ''").groupBy("text", "overall").count()
     modes = counted.groupBy("text").agg(F.max_by("overall", F.col("count") * 8 - F.col("overall")).alias("overall"))
     label = (F.col("overall") >= 4).cast("int").alias("label")
@@ -47,9 +47,9 @@ def _distinct_texts(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 def _encoded(reduced: DataFrame, ids: DataFrame) -> DataFrame:
     """`text`, `label` and `sequence`, truncated and padded."""
     first = F.slice("words", 1, LENGTH)
-    exploded = reduced.select("text", "label", F.posexplode(first).alias("place", "word"))
+    exploded = reduced.select("text", "label", F.posexplode(first).alias("position", "word"))
     known = exploded.join(F.broadcast(ids), "word", "left").select(
-        "text", "label", F.struct("place", F.coalesce("id", F.lit(UNKNOWN)).alias("id")).alias("at")
+        "text", "label", F.struct("position", F.coalesce("id", F.lit(UNKNOWN)).alias("id")).alias("at")
     )
     lists = known.groupBy("text", "label").agg(F.sort_array(F.collect_list("at")).alias("at"))
     padding = F.array_repeat(F.lit(PAD), LENGTH)

@@ -1,7 +1,8 @@
-"""The preparation of the 2019 reference system, as its Hadoop streaming jobs did it: plain Python, files in between.
+"""The preparation of the 2019 reference system as its Hadoop streaming jobs did it: plain Python, files in between.
 
-Mapper (clean, lower-case, split, drop stop words), sort, reducer (one row a text, with its most frequent rating), word
-count, encoding. A process stands for a cluster node: it maps its own files and reduces its own share of the texts.
+Mapper (clean, lower-case, split, drop stop words), sort, reducer (one row for each text, with its most frequent
+rating), word count, encoding. A process stands for a cluster node: it maps its own files and reduces its own share of
+the texts.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ def prepare_by_streaming(paths: Sequence[str], folder: Path, *, processes: int) 
     Parameters
     ----------
     paths : sequence of str
-        Files of JSON lines; at least as many as processes, so that all of them have work.
+        JSON Lines files, at least one for each process.
     folder : Path
-        Where intermediate files and the sequences go.
+        For intermediate files and the sequences.
     processes : int
 
     Returns
     -------
     dict
-        `seconds` by stage, and `rows`, the number that was written.
+        `seconds` by stage, and `rows`, the number of rows that were written.
     """
     seconds: dict[str, float] = {}
 
@@ -61,7 +62,7 @@ def prepare_by_streaming(paths: Sequence[str], folder: Path, *, processes: int) 
 
     shares = range(processes)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(len, [""] * processes, chunksize=1)  # the interpreters are up before the clock runs
+        pool.map(len, [""] * processes, chunksize=1)  # starts the interpreters before the clock
         with stage("map"):
             pool.starmap(_map, [(path, f"{folder}/mapped-{n}", processes) for n, path in enumerate(paths)], chunksize=1)
         with stage("sort"):
@@ -72,7 +73,7 @@ def prepare_by_streaming(paths: Sequence[str], folder: Path, *, processes: int) 
         with stage("count words"):
             partial = pool.map(_count, [f"{folder}/reduced-{n}" for n in shares], chunksize=1)
             counts: Counter[str] = sum(partial, Counter())
-            ids = {word: FIRST_WORD + place for place, (word, _) in enumerate(counts.most_common(WORDS))}
+            ids = {word: FIRST_WORD + rank for rank, (word, _) in enumerate(counts.most_common(WORDS))}
         with stage("encode and write"):
             encode = [(f"{folder}/reduced-{n}", f"{folder}/encoded-{n}.parquet", ids) for n in shares]
             rows = sum(pool.starmap(_encode, encode, chunksize=1))

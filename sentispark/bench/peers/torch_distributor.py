@@ -1,4 +1,4 @@
-"""What a user of Spark and torch would write: `TorchDistributor`, Petastorm's `BatchedDataLoader` and plain DDP."""
+"""A training as a user of Spark and torch would write it: `TorchDistributor`, Petastorm's loader and plain DDP."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["train_by_torch_distributor"]
 
-# Rows that the loader shuffles; Petastorm's examples use a few thousand.
+# Size of the loader's shuffle buffer in rows; Petastorm's examples use a few thousand.
 _SHUFFLED_ROWS = 4096
 
 
 def train_by_torch_distributor(config: TrainConfig, *, workers: int) -> dict[str, Any]:
-    """Train with local processes, each of which reads its share of the row groups at the full length.
+    """Train in local processes, each of which reads its share of the row groups at the full length.
 
     Parameters
     ----------
     config : TrainConfig
-        Its dataset is on this machine. The net, batch size, learning rate, schedule, gradient clip and epochs are used.
+        Of a local dataset. The net, batch size, learning rate, schedule, gradient clip and epochs are used.
     workers : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def train_by_torch_distributor(config: TrainConfig, *, workers: int) -> dict[str
 
 
 def _train(config_text: str) -> dict[str, Any]:
-    """Runs in each process that the distributor starts."""
-    warnings.simplefilter("ignore")  # pyarrow 14 deprecates what Petastorm calls for each row group
+    """The training in each process that the distributor starts."""
+    warnings.simplefilter("ignore")  # Petastorm calls what pyarrow 14 deprecates for each row group
     import torch
     from torch import distributed
     from torch.nn.parallel import DistributedDataParallel
@@ -66,7 +66,7 @@ def _train(config_text: str) -> dict[str, Any]:
     net = build_net(dataset.manifest.vocabulary_size, config.net)
     parallel = DistributedDataParallel(net)
     optimizers = optimizers_of(net, options, options.learning_rate)
-    # Shares of row groups differ in rows, so each rank takes the same number of steps from a reader without an end.
+    # Ranks have different numbers of rows, so each takes the same number of steps from a reader that repeats its rows.
     epoch_steps = dataset.manifest.rows("train") // options.batch_size
     steps = options.max_epochs * epoch_steps
 

@@ -1,4 +1,4 @@
-"""What a user of Spark would write to call a torch net: UDFs on encoded rows, at their full length."""
+"""Calls of a torch net as a user of Spark would write them: UDFs on encoded rows, at their full length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["predict_by_batch", "predict_by_row"]
 
 
 def predict_by_batch(trained: TrainedNet, encoded: DataFrame, *, batch_rows: int) -> DataFrame:
-    """Sequences to logits by PySpark's `predict_batch_udf`, as its documentation shows it."""
+    """Sequences to logits with PySpark's `predict_batch_udf`, as its documentation shows it."""
 
     def make_predict() -> Callable[..., np.ndarray]:
         import torch
@@ -41,7 +41,7 @@ def predict_by_batch(trained: TrainedNet, encoded: DataFrame, *, batch_rows: int
 
 
 def predict_by_row(trained: TrainedNet, encoded: DataFrame) -> RDD[float]:
-    """Sequences to logits one row after another, as Horovod's estimator for Spark does it."""
+    """Sequences to logits row by row, as in Horovod's Spark estimators."""
 
     def predict(rows: Iterable[Row]) -> Iterable[float]:
         import torch

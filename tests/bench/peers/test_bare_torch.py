@@ -1,4 +1,4 @@
-"""The bare loop over encoded rows has all rows, trimmed, in processes that end."""
+"""The bare loop has every encoded row once, trimmed, in processes that end."""
 
 import pytest
 from pyspark.sql import functions as F
@@ -28,12 +28,12 @@ def encoded(spark, tmp_path_factory):
     return path
 
 
-def test_the_bare_loop_has_every_row_once_and_trimmed(trained, encoded):
+def test_the_bare_loop_has_every_row_once_in_trimmed_batches(trained, encoded):
     seen = []
     for core in range(3):
         bare_torch._load(trained, encoded, core, 3, 16)
         assert bare_torch._forward() > 0
-        for sequence, length in bare_torch._held[1]:
+        for sequence, length in bare_torch._loaded[1]:
             assert sequence.shape[1] == max(1, int(length.max()))
             assert length.tolist() == sorted(length.tolist())
             seen += [row[row > 0].tolist() for row in sequence]
@@ -41,8 +41,8 @@ def test_the_bare_loop_has_every_row_once_and_trimmed(trained, encoded):
     assert sorted(seen) == sorted(expected)
 
 
-def test_its_processes_are_gone_when_it_is_closed(trained, encoded):
+def test_closing_ends_its_processes(trained, encoded):
     bare = BareTorch(trained, encoded, 2, batch_rows=512)
     assert bare.seconds() > 0
-    assert (bare.rows(), bare.rows(share=2)) == (100, 100)  # a batch a process
+    assert (bare.rows(), bare.rows(share=2)) == (100, 100)  # one batch in each process
     bare.close()

@@ -1,4 +1,4 @@
-"""The preparation in Polars is that of `prepare`."""
+"""The preparation in Polars writes the rows of `prepare`."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
 
 
-def test_polars_makes_the_rows_that_prepare_makes(spark, tmp_path):
+def test_polars_writes_the_rows_and_the_vocabulary_of_prepare(spark, tmp_path):
     paths = write_many_reviews(tmp_path, 600, files=3, processes=2)
     pipeline = pytest.importorskip("sentispark.bench.peers.polars_pipeline")
     rows, words = pipeline.prepare_by_polars(paths, str(tmp_path / "polars.parquet"))

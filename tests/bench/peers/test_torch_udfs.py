@@ -1,4 +1,4 @@
-"""Both kinds of UDF give the net's own logits."""
+"""Both kinds of UDF compute the logits of the net."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sentispark.bench.peers.torch_udfs import predict_by_batch, predict_by_row
 from sentispark.nn.options import NetOptions
 
 
-def test_both_udfs_give_the_logits_of_the_net(spark):
+def test_both_udfs_compute_the_logits_of_the_net(spark):
     rows = [([2 + number, 3, 0], 2) for number in range(5)]
     options = NetOptions(embedding_size=4, hidden_size=3, wide_size=20)
     trained = untrained_net(options, vocabulary_size=30, sequence_length=3)
