@@ -131,7 +131,7 @@ def quarantined_example(quarantine: Folder, reason: str) -> str:
             table = pq.read_table(file, columns=["reason", "record"])
         found = table.filter(pc.equal(table.column("reason"), reason)).column("record")
         if len(found):
-            return found[0].as_py()
+            return str(found[0].as_py())
     return ""
 
 

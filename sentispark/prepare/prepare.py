@@ -116,7 +116,7 @@ def prepare_dataset(
     seconds: dict[str, float] = {}
     manifest = None if overwrite else finished_manifest(folder, origin)
     reused = manifest is not None
-    if reused:
+    if manifest is not None:
         _log.info("%s holds the dataset of these files and options already", output)
     else:
         with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
@@ -218,8 +218,9 @@ class _SecondPass:
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
             # Each of the first pass's tasks has the partition of its number.
-            task = TaskContext.get().partitionId()
-            return function(read_kept(folder, task, dropped_places(batches), split=wanted))
+            context = TaskContext.get()
+            assert context is not None
+            return function(read_kept(folder, context.partitionId(), dropped_places(batches), split=wanted))
 
         return map_batches(self.merged, run, schema)
 

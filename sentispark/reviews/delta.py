@@ -74,8 +74,9 @@ def live_files(fs: Any, table: str) -> dict[str, dict[str, str | None]]:
             problem = str(error).splitlines()[0].split(": ParsedLogPath")[0][:300]
             raise InputError(f"'{table}' is a Delta table whose log cannot be read: {problem}. {_EXPORT}") from error
         paths = [str(path) for path in actions.column("path").to_pylist()]
-        columns = "partition" in actions.schema.names
-        values = actions.column("partition").to_pylist() if columns else [{}] * len(paths)
+        values: list[dict[str, Any]] = [{}] * len(paths)
+        if "partition" in actions.schema.names:
+            values = [dict(one) for one in actions.column("partition").to_pylist()]
     return {
         _place(table, path): {name: _spelled(value) for name, value in one.items()}
         for path, one in zip(paths, values, strict=True)
@@ -87,7 +88,9 @@ def log_files(names: Iterable[str], table: str) -> tuple[list[str], list[str], i
 
     Pure. Raises `InputError` if they do not tell it: a commit or a part of a checkpoint is missing.
     """
-    commits, parts = {}, {}
+    commits: dict[int, str] = {}
+    # By version, whole checkpoint and its number of parts.
+    parts: dict[tuple[int, int | str, int], dict[int, str]] = {}
     for name in names:
         if commit := _COMMIT.fullmatch(name):
             commits[int(commit[1])] = name

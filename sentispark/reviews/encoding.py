@@ -6,7 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -15,6 +15,7 @@ from sentispark.errors import InputError
 __all__ = [
     "HEAD_BYTES",
     "MARK_ERRORS",
+    "Readable",
     "blocks_of_lines",
     "decoded_blocks",
     "is_cuttable",
@@ -26,6 +27,7 @@ __all__ = [
     "require_narrow",
     "wide_encoding",
     "without_marks",
+    "without_surrogates",
 ]
 
 # The first block's bytes: what a file's form is told from.
@@ -45,8 +47,21 @@ MARK_ERRORS = "sentispark.mark"
 
 _TO_BYTE = "sentispark.mark_to_byte"
 
-codecs.register_error(MARK_ERRORS, lambda error: (_MARK, error.end))
-codecs.register_error(_TO_BYTE, lambda error: (b"\xff" * (error.end - error.start), error.end))
+
+def _to_mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return _MARK, error.end
+
+
+def _mark_to_byte(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"\xff" * (error.end - error.start), error.end
+
+
+codecs.register_error(MARK_ERRORS, _to_mark)
+codecs.register_error(_TO_BYTE, _mark_to_byte)
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # begins as that of UTF-16 does
@@ -54,6 +69,13 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """`size` bytes; fewer only at the end."""
 
 
 def is_text_encoding(name: str) -> bool:
@@ -79,7 +101,7 @@ def recoded(text: str) -> bytes:
     return text.encode("utf-8", _TO_BYTE)
 
 
-def decoded_blocks(file: BinaryIO, encoding: str, *, block_bytes: int) -> Iterator[str]:
+def decoded_blocks(file: Readable, encoding: str, *, block_bytes: int) -> Iterator[str]:
     """The text of a file in blocks; what cannot be decoded is marked."""
     decoder = codecs.getincrementaldecoder(encoding)(MARK_ERRORS)
     while raw := file.read(block_bytes):
@@ -87,7 +109,7 @@ def decoded_blocks(file: BinaryIO, encoding: str, *, block_bytes: int) -> Iterat
     yield decoder.decode(b"", True)
 
 
-def blocks_of_lines(file: BinaryIO, encoding: str, *, path: str, block_bytes: int) -> Iterator[list[str]]:
+def blocks_of_lines(file: Readable, encoding: str, *, path: str, block_bytes: int) -> Iterator[list[str]]:
     """The lines of a file with their ends, in blocks, the first of `HEAD_BYTES`; a byte order mark is left out.
 
     Lines end with a line feed, or with a carriage return where the first block has no other. Raises what
@@ -125,6 +147,11 @@ def without_marks(values: Sequence[str | None]) -> tuple[pa.StringArray, dict[in
             place: value.count(_MARK) for place, value in enumerate(values) if value is not None and _MARK in value
         }
         return pa.array([value and _HALVES.sub("\ufffd", value) for value in values], pa.string()), counts
+
+
+def without_surrogates(text: str) -> str:
+    """The text with `?` for each half of a surrogate pair, which UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def wide_encoding(head: bytes) -> str | None:

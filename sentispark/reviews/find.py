@@ -77,7 +77,7 @@ def _matches(fs: Any, location: str) -> list[_Match]:
         return [_Match(info, info["name"])]
     found = []
     for pattern in _without_braces(location):
-        fixed = re.match(r"[^*?\[]*(?=/)|", pattern)[0]
+        fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
         asks_for_hidden = re.search(r"/[_.]", pattern[len(fixed) :])
         for info in _local_glob(fs, pattern) if _is_local(fs) else fs.glob(pattern, detail=True).values():
             found.append(_Match(info, info["name"] if asks_for_hidden else fixed))
@@ -118,7 +118,8 @@ def _without_braces(pattern: str) -> Iterator[str]:
 def _files_of(fs: Any, matches: list[_Match]) -> Iterator[File]:
     """The files that the matches are or hold."""
     real = _RealPaths() if _is_local(fs) else str
-    listed, shown = {}, set()
+    listed: dict[str, dict[str, Any]] = {}
+    shown: set[str] = set()
     for match in matches:
         for info in _listed(fs, match.info):
             key = real(info["name"])
@@ -151,7 +152,9 @@ def _listed(fs: Any, match: dict[str, Any]) -> Iterator[dict[str, Any]]:
     elif not _is_local(fs):
         yield from fs.find(match["name"], detail=True).values()
     else:
-        seen, links, waiting = set(), [], [match["name"]]
+        seen: set[str] = set()
+        links: list[str] = []
+        waiting: list[str] = [match["name"]]
         while waiting or links:
             folder = waiting.pop() if waiting else links.pop(0)
             if (real := os.path.realpath(folder)) in seen:
@@ -166,12 +169,13 @@ def _listed(fs: Any, match: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _local_info(fs: Any, path: str) -> dict[str, Any]:
     try:
-        return fs.info(path)
+        info: dict[str, Any] = fs.info(path)
+        return info
     except FileNotFoundError:
         return {"name": path, "type": "other", "size": 0}  # a link to nothing
 
 
-def _local_file(entry: os.DirEntry) -> dict[str, Any]:
+def _local_file(entry: os.DirEntry[str]) -> dict[str, Any]:
     if not entry.is_file():
         return {"name": entry.path, "type": "other", "size": 0}
     status = entry.stat()

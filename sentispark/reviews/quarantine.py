@@ -38,7 +38,7 @@ class QuarantineWriter:
     def take_out(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Write the records that have a reason; gives `text` and `rating` of the others."""
         reviews, replaced = records.select(["text", "rating"]), records.column("replaced").to_numpy()
-        self.rows_with_replaced += np.count_nonzero(replaced)
+        self.rows_with_replaced += int(np.count_nonzero(replaced))
         self.characters_replaced += int(replaced.sum())
         usable = pc.is_null(records.column("reason"))
         if pc.all(usable).as_py():

@@ -16,11 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
-from sentispark.reviews.encoding import is_cuttable, is_text_encoding
+from sentispark.reviews.encoding import is_cuttable, is_text_encoding, without_surrogates
 from sentispark.reviews.find import each_once, find_files
 from sentispark.reviews.formats.csv_form import ESCAPES
 from sentispark.reviews.formats.format import ColumnNames
-from sentispark.reviews.formats.json_lines import spelled
 from sentispark.reviews.formats.table import FORMATS, format_of
 from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMAT_CHOICES
@@ -122,7 +121,7 @@ def _pressed(pieces: Sequence[Piece]) -> bytes:
 
 def _unpressed(pieces: bytes) -> list[Piece]:
     decoded = (Piece(*piece) for piece in json.loads(zlib.decompress(pieces)))
-    return [piece._replace(partition=tuple(map(tuple, piece.partition))) for piece in decoded]
+    return [piece._replace(partition=tuple((name, value) for name, value in piece.partition)) for piece in decoded]
 
 
 def _judged(
@@ -130,7 +129,7 @@ def _judged(
 ) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         for batch in read_piece(piece, fields, layout):
-            yield judge(batch, file=spelled(piece.path), scale=scale, markup=markup)
+            yield judge(batch, file=without_surrogates(piece.path), scale=scale, markup=markup)
 
 
 def read_reviews(

@@ -8,7 +8,7 @@ import itertools
 import lzma
 from bz2 import BZ2File
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from sentispark.reviews.pieces import Partition, Piece
 __all__ = [
     "BATCH_ROWS",
     "BLOCK_BYTES",
+    "ByteStream",
     "Fields",
     "Layout",
     "as_batch",
@@ -32,6 +33,8 @@ __all__ = [
 
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 8192
+
+ByteStream: TypeAlias = BinaryIO | io.BufferedIOBase
 
 
 class Fields(NamedTuple):
@@ -82,7 +85,7 @@ def opened(path: str) -> BinaryIO:
     return file
 
 
-def decompressed(piece: Piece) -> BinaryIO:
+def decompressed(piece: Piece) -> ByteStream:
     """The bytes of a piece's file, decompressed if its name says that the whole file is compressed."""
     file = opened(piece.path)
     # The standard library's readers say so when a file was cut off, and go on from one member to the next.
@@ -146,7 +149,7 @@ def with_partition(batch: pa.RecordBatch, partition: Partition, fields: Fields) 
     values = dict(partition)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for column, name in (("text", fields.text), ("stars", fields.rating)):
-        if values.get(name) is not None:
+        if name is not None and values.get(name) is not None:
             columns[column] = pc.fill_null(columns[column], values[name])
     if any(values.get(name) is not None for name in fields.kept):
         kept = columns["kept"]

@@ -27,7 +27,7 @@ _LOWEST, _HIGHEST = ("negative", "neg"), ("positive", "pos")
 
 # Where the published protocols put the lowest positive rating, if not three quarters of the way up: 7 of 10 after Maas
 # et al. 2011 (https://aclanthology.org/P11-1015); of four, the upper two.
-_POSITIVE_FROM = {(1, 10): 7.0, (0, 10): 7.0, (1, 4): 3.0}
+_POSITIVE_FROM = {(1.0, 10.0): 7.0, (0.0, 10.0): 7.0, (1.0, 4.0): 3.0}
 
 
 @dataclasses.dataclass(frozen=True)

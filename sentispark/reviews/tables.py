@@ -20,14 +20,15 @@ def delta_tables_below(paths: Iterable[str]) -> set[str]:
 
     Raises `InputError` if some belong to a table of Iceberg or Hudi.
     """
-    delta, others = set(), {}
+    delta: set[str] = set()
+    others: dict[str, str] = {}
     for path in paths:
         if f"/{LOG}/" in path:
             delta.add(path.split(f"/{LOG}/")[0])
         elif f"/{_HUDI}/" in path:
             others[path.split(f"/{_HUDI}/")[0]] = "a Hudi"
-        elif table := _ICEBERG.fullmatch(path):
-            others[table[1]] = "an Iceberg"
+        elif metadata := _ICEBERG.fullmatch(path):
+            others[metadata[1]] = "an Iceberg"
     for table, kind in others.items():
         if table not in delta:  # a Delta table may come with Iceberg's metadata
             raise _unread(table, kind)

@@ -35,11 +35,14 @@ class _Columns(ColumnStage, HasLengthCol):
     @property
     def options(self) -> TextOptions:
         """How this stage turns texts into sequences."""
-        return options_from(self, TextOptions)
+        options: TextOptions = options_from(self, TextOptions)
+        return options
 
 
 @params_from(TextOptions, inputCol="text", outputCol="sequence", lengthCol="length")
-class ReviewEncoder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWritable):
+class ReviewEncoder(
+    _Columns, Estimator["ReviewEncoderModel"], DefaultParamsReadable["ReviewEncoder"], DefaultParamsWritable
+):
     """Learns the vocabulary of a column of texts; its model turns texts into sequences in one pass.
 
     Equal, row by row, to `ReviewTokenizer` → `VocabularyBuilder` → `SequencePadder`, and several times as fast.

@@ -66,7 +66,8 @@ def _in_words(points: np.ndarray) -> np.ndarray:
     """Which code points are letters, marks or digits."""
     new = np.unique(points[_KINDS[points] == _NOT_SEEN])
     _KINDS[new] = [unicodedata.category(chr(point))[0] in "LMN" for point in new.tolist()]
-    return _KINDS[points] == 1
+    in_words: np.ndarray = _KINDS[points] == 1
+    return in_words
 
 
 # Of each code point that was seen whether it is a part of words.

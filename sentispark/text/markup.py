@@ -94,7 +94,8 @@ def _decoded_and_stripped(texts: pa.StringArray, rounds: int = _ROUNDS) -> pa.St
 
 
 def _may_be_markup(raw: np.ndarray) -> np.ndarray:
-    return (raw == ord("&")) | (raw == ord("<"))
+    may_be: np.ndarray = (raw == ord("&")) | (raw == ord("<"))
+    return may_be
 
 
 def _begins_markup(raw: np.ndarray) -> np.ndarray:

@@ -47,4 +47,7 @@ def saved_text_options(values: Mapping[str, Any]) -> TextOptions:
 
     Options that were added since have their defaults: they stand for what was done before there was a choice.
     """
-    return TextOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    options: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return TextOptions(**options)

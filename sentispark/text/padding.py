@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField
 
 from sentispark.errors import InputError
 from sentispark.spark.columns import with_columns
-from sentispark.spark.params import ColumnStage, params_from, require_new_columns
+from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.schema import IDS, require_column
 from sentispark.text.kernels import list_offsets, pad
 from sentispark.text.options import TextOptions
@@ -51,7 +51,9 @@ def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> li
 @params_from(
     TextOptions, only=["sequence_length", "truncate"], inputCol="ids", outputCol="sequence", lengthCol="length"
 )
-class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+class SequencePadder(
+    ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable["SequencePadder"], DefaultParamsWritable
+):
     """Cuts and pads a column of token ids to `sequenceLength`, and adds the number of steps that are not padding.
 
     A missing id counts as an unknown word. Ids beyond 32 bits are refused.
@@ -60,12 +62,12 @@ class SequencePadder(ColumnStage, HasLengthCol, Transformer, DefaultParamsReadab
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_column(dataset, self.getInputCol(), IDS, stage=self)
         require_new_columns(dataset, "outputCol", "lengthCol", stage=self)
-        sequence_length, truncate = self.getSequenceLength(), self.getTruncate()
+        options: TextOptions = options_from(self, TextOptions)
         return with_columns(
             dataset,
             self.getInputCol(),
             sequence_fields(self.getOutputCol(), self.getLengthCol()),
-            lambda ids: padded_columns(_narrow(ids), sequence_length, truncate),
+            lambda ids: padded_columns(_narrow(ids), options.sequence_length, options.truncate),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from sentispark.spark.arrow import map_batches, plainly_named
 from sentispark.spark.causes import collected
 from sentispark.spark.columns import with_columns
 from sentispark.spark.exchange import PACKED, groups_of, packed, unpacked
-from sentispark.spark.params import ColumnStage, params_from, quoted, require_new_columns
+from sentispark.spark.params import ColumnStage, options_from, params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.spark.schema import WORDS, require_column
 from sentispark.text.hashing import byte_hashes
@@ -100,7 +100,7 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
         Naming `source`, if not a single word is left.
     """
 
-    def best(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    def best(batches: Iterable[pa.RecordBatch]) -> pa.Table:
         tables = (pa.Table.from_batches([batch]) for batch in unpacked(batches, COUNTS))
         return most_frequent(tables, vocab_size=vocab_size, min_count=min_count)
 
@@ -129,13 +129,16 @@ class _Columns(ColumnStage):
         return StructField(self.getOutputCol(), ArrayType(IntegerType()))
 
 
+Fitted = TypeVar("Fitted", bound="WordListModel")
+
+
 class WordListModel(Model, FilesWritable, FilesReadable):
     """A model that holds a vocabulary."""
 
     word_list: WordList = WordList(())
 
     @classmethod
-    def from_words(cls, words: WordList | Sequence[str], **params: Any) -> WordListModel:
+    def from_words(cls: type[Fitted], words: WordList | Sequence[str], **params: Any) -> Fitted:
         """A model of a given vocabulary, most frequent word first; its Params by name."""
         model = cls(**params)
         model.word_list = words if isinstance(words, WordList) else WordList(tuple(words))
@@ -154,18 +157,21 @@ class WordListModel(Model, FilesWritable, FilesReadable):
 
 
 @params_from(TextOptions, only=["vocab_size", "min_count"], inputCol="words", outputCol="ids")
-class VocabularyBuilder(_Columns, Estimator, DefaultParamsReadable, DefaultParamsWritable):
+class VocabularyBuilder(
+    _Columns, Estimator["VocabularyModel"], DefaultParamsReadable["VocabularyBuilder"], DefaultParamsWritable
+):
     """Learns the most frequent words of an array<string> column; ties go in alphabetical order."""
 
     def _fit(self, dataset: DataFrame) -> VocabularyModel:
         require_column(dataset, self.getInputCol(), WORDS, stage=self)
         require_new_columns(dataset, "outputCol", stage=self)
+        options: TextOptions = options_from(self, TextOptions)
         words = most_frequent_words(
             dataset,
             self.getInputCol(),
             lambda column: column,
-            vocab_size=self.getVocabSize(),
-            min_count=self.getMinCount(),
+            vocab_size=options.vocab_size,
+            min_count=options.min_count,
         )
         return self._fitted(VocabularyModel.from_words(words))
 

@@ -13,13 +13,13 @@ SCALES = ["0-1", "1-2", "-1-1", "1-5", "1-10", "0-10", "0-100", "negative,positi
 stars = st.sampled_from([1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5])
 
 
-@given(st.lists(stars), stars.filter(lambda limit: limit > 1), st.one_of(st.just("none"), stars))
+@given(st.lists(stars), stars.filter(lambda limit: limit > 1), st.one_of(st.none(), stars))
 def test_a_rating_is_positive_negative_or_left_out_by_the_limits(ratings, positive_from, negative_to):
-    if negative_to != "none" and negative_to >= positive_from:
+    if negative_to is not None and negative_to >= positive_from:
         return
     polarity = polarity_of(parse_scale("1-5"), positive_from, negative_to)
     expected = [
-        1 if one >= positive_from else 0 if negative_to == "none" or one <= negative_to else LEFT_OUT for one in ratings
+        1 if one >= positive_from else 0 if negative_to is None or one <= negative_to else LEFT_OUT for one in ratings
     ]
     assert polarity.labels(np.array(ratings, float)).tolist() == expected
 

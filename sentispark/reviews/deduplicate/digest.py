@@ -26,8 +26,7 @@ def digests(texts: pa.StringArray, *, seed: int) -> np.ndarray:
         The first column is as good as random, and orders the rows.
     """
     raw, offsets = bytes_of(texts)
-    text = memoryview(raw)
-    hashed = [xxh3_128_digest(text[start:end], seed) for start, end in itertools.pairwise(offsets.tolist())]
+    hashed = [xxh3_128_digest(raw.data[start:end], seed) for start, end in itertools.pairwise(offsets.tolist())]
     return np.frombuffer(b"".join(hashed), ">i8").astype(np.int64).reshape(-1, 2)
 
 

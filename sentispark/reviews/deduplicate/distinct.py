@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -148,7 +149,8 @@ def _merged(packages: Iterator[pa.RecordBatch], *, places: Groups, polarity: Pol
             counted = batch.filter(pc.is_valid(batch.column("copies")))
             counts.append(_counts(**{name: counted.column(name) for name in _COUNTS}))
             for some in unpacked([batch], _REVIEW):
-                yield Numbered(*(column.to_numpy() for column in some.columns), np.ones(len(some), np.int64))
+                digest, order, place, rating, split = (column.to_numpy() for column in some.columns)
+                yield Numbered(digest, order, place, rating, split, times=np.ones(len(some), np.int64))
 
     for dropped, rows in merge_duplicates(reviews()):
         if rows is not None:
@@ -173,7 +175,7 @@ def _sent(packages: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*packages.columns, *nothing], names=[*packages.schema.names, *_COUNTS])
 
 
-def _counts(**columns: Iterable) -> pa.RecordBatch:
+def _counts(**columns: Sequence[Any] | np.ndarray) -> pa.RecordBatch:
     """Counts as `_SENT` has them; columns that are not given are null."""
     length = len(columns["copies"])
     arrays = [pa.array(columns.get(name, [None] * length), kind) for name, kind in _COUNTS.items()]
@@ -201,7 +203,7 @@ class _Spellings:
         outside = pc.equal(records.column("reason"), self._scale.outside).fill_null(False)
         if pc.any(outside).as_py():
             spelled = spelled_ratings(records.column("record").filter(outside))
-            self.counts.update(one[:_LONGEST_SPELLING] for one in spelled)
+            self.counts.update(one[:_LONGEST_SPELLING] for one in spelled if one is not None)
         if len(self.counts) > 2 * _SPELLINGS:
             self.counts = Counter(dict(self.counts.most_common(_SPELLINGS)))
         return records

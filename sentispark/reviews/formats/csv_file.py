@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +14,7 @@ from sentispark.reviews.formats.csv_form import Form, form_of
 from sentispark.reviews.formats.csv_records import REPEATED_HEADER, Bad, RecordParser
 from sentispark.reviews.formats.format import ColumnNames, Cut, Format
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, decompressed
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, ByteStream, Fields, Layout, as_batch, decompressed
 
 __all__ = ["CSV", "TSV"]
 
@@ -36,7 +35,7 @@ def _names(piece: Piece, fields: Fields, layout: Layout) -> ColumnNames:
         return ColumnNames(set(_begun(file, piece, fields, layout)[0].names))
 
 
-def _begun(file: BinaryIO, piece: Piece, fields: Fields, layout: Layout) -> tuple[Form, Iterator[list[str]]]:
+def _begun(file: ByteStream, piece: Piece, fields: Fields, layout: Layout) -> tuple[Form, Iterator[list[str]]]:
     """The form of a file, and the blocks of its lines without those before the first record."""
     blocks = blocks_of_lines(file, layout.encoding, path=piece.path, block_bytes=BLOCK_BYTES)
     head = next(blocks, [])
@@ -53,7 +52,8 @@ def _begun(file: BinaryIO, piece: Piece, fields: Fields, layout: Layout) -> tupl
 
 def _bounded(records: Iterable[list[str] | Bad]) -> Iterator[list[list[str] | Bad]]:
     """Records in lists of bounded length and size."""
-    held, size = [], 0
+    held: list[list[str] | Bad] = []
+    size = 0
     for record in records:
         held.append(record)
         size += sum(map(len, record))
@@ -72,22 +72,21 @@ def _batch(
     layout: Layout,
 ) -> pa.RecordBatch:
     """Some records as a batch; a header that stands among them, as in files put together, is none."""
-    bad = {
-        place: record if type(record) is Bad else Bad(",".join(record), REPEATED_HEADER)
-        for place, record in enumerate(records)
-        if type(record) is Bad or record == header
-    }
-    rows = [None if place in bad else row for place, row in enumerate(records)] if bad else records
-    columns = [_column(rows, place) for place in places]
-    lines, reasons = (
-        [getattr(bad[place], name) or None if place in bad else None for place in range(len(records))] if bad else None
-        for name in Bad._fields
-    )
-    arrays, replaced = zip(*map(without_marks, [*columns, lines or [None] * len(records)]), strict=True)
-    if layout.escaped_breaks:
-        arrays = [_with_breaks(array) for array in arrays]
-    named = dict(zip(fields.names, arrays, strict=False))
-    return as_batch(named, arrays[-1], fields, reasons=reasons, replaced=replaced)
+    rows: list[list[str] | None] = []
+    lines: list[str | None] = [None] * len(records)
+    reasons: list[str | None] = [None] * len(records)
+    for index, record in enumerate(records):
+        if isinstance(record, list) and record != header:
+            rows.append(record)
+            continue
+        bad = record if isinstance(record, Bad) else Bad(",".join(record), REPEATED_HEADER)
+        lines[index], reasons[index] = bad.line or None, bad.reason or None
+        rows.append(None)
+    columns = [*(_column(rows, place) for place in places), lines]
+    arrays, replaced = zip(*map(without_marks, columns), strict=True)
+    texts = [_with_breaks(array) for array in arrays] if layout.escaped_breaks else arrays
+    named = dict(zip(fields.names, texts, strict=False))
+    return as_batch(named, texts[-1], fields, reasons=reasons, replaced=replaced)
 
 
 def _column(rows: Sequence[list[str] | None], place: int | None) -> list[str | None]:

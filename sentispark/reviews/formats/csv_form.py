@@ -83,7 +83,7 @@ def form_of(
     quoted = not tsv or _tells_quotes(lines, before)
     heads = [_first_record(lines, before, Dialect(separator, quoted)) for separator in separators]
     if columns:
-        fits = [len(head) == len(columns) for head, _ in heads]
+        fits = [int(len(head) == len(columns)) for head, _ in heads]
     else:
         fits = [len(set(names) & {name.strip() for name in head}) for head, _ in heads]
     best = fits.index(max(fits))
@@ -140,9 +140,9 @@ def _tells_quotes(lines: Sequence[str], before: int) -> bool:
         dialect = Dialect("\t", quoted)
         head, end = _first_record(lines, before, dialect)
         forms.append(Form(dialect, tuple(head), end))
-    quoted, plain = (_odd(form, form.dialect, lines) for form in forms)
-    if quoted != plain or quoted:
-        return quoted < plain
+    odd_quoted, odd_plain = (_odd(form, form.dialect, lines) for form in forms)
+    if odd_quoted != odd_plain or odd_quoted:
+        return odd_quoted < odd_plain
     names = forms[1].header
     return _doubles_quotes(lines, "\t") or all(re.fullmatch('".+"', name) for name in names if name)
 

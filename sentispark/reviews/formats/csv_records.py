@@ -18,8 +18,8 @@ import csv
 import itertools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 __all__ = ["LARGEST_RECORD", "REPEATED_HEADER", "UNCLOSED", "Bad", "Dialect", "RecordParser"]
 
@@ -70,6 +70,17 @@ class Bad(NamedTuple):
     reason: str = ""
 
 
+class _RowReader(Protocol):
+    """What `csv.reader` gives."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
+
+
 class RecordParser:
     """Parses the records of one file.
 
@@ -110,7 +121,7 @@ class RecordParser:
             waiting = waiting[done:]
         yield from self._parsed(waiting, final=True)
 
-    def _parsed(self, lines: list[str], *, final: bool) -> Iterator[list[str] | Bad]:
+    def _parsed(self, lines: list[str], *, final: bool) -> Generator[list[str] | Bad, None, int]:
         """The records of some lines; returns how many lines they are, as the last record may go on."""
         coded = [_coded(line) if "\\" in line else line for line in lines] if self._dialect.backslash else lines[:]
         width, begin = self._width, 0
@@ -147,8 +158,11 @@ class RecordParser:
         dialect = self._dialect._replace(backslash=not self._dialect.backslash)
         other = RecordParser(dialect, self._width, self._rating)
         some = lines[begin : begin + _LINES_OF_ONE]
-        row, count = other._whole([_coded(line) for line in some] if dialect.backslash else some) or (None, 0)
-        return row and (other._decoded(row, lines, begin, begin + count), begin + count)
+        found = other._whole([_coded(line) for line in some] if dialect.backslash else some)
+        if found is None:
+            return None
+        row, count = found
+        return other._decoded(row, lines, begin, begin + count), begin + count
 
     def _odd(
         self, lines: list[str], coded: list[str], begin: int, seen: int, apart: bool, final: bool
@@ -188,7 +202,7 @@ class RecordParser:
     def _are_records(self, coded: list[str], begin: int, end: int) -> bool:
         """Whether the lines of a record that is right in every way are rather taken for records of their own."""
         lines, width = coded[begin:end], self._width
-        if self._rating is None or any(line.count(self._dialect.separator) < width - 1 for line in lines):
+        if any(line.count(self._dialect.separator) < width - 1 for line in lines):
             return False
         if not (self._looks_rated(lines[0]) and self._looks_rated(lines[-1])):
             return False
@@ -199,6 +213,8 @@ class RecordParser:
 
     def _looks_rated(self, line: str) -> bool:
         """Whether a line, quotes aside, has the right number of fields and a number for a rating."""
+        if self._rating is None:
+            return False
         row = _without_end(line).split(self._dialect.separator)
         return len(row) == self._width and _NUMBER.fullmatch(row[self._rating].strip('"')) is not None
 
@@ -247,7 +263,7 @@ class RecordParser:
             return [field.replace(_PAIR, "\\\\") for field in row]
         return [_IN_QUOTES.sub(lambda match: match[1] or '"', quoted) or plain for quoted, plain in fields]
 
-    def _reader(self, lines: Iterator[str], *, strict: bool) -> Iterator[list[str]]:
+    def _reader(self, lines: Iterator[str], *, strict: bool) -> _RowReader:
         return csv.reader(lines, delimiter=self._dialect.separator, strict=strict)
 
 
@@ -262,9 +278,7 @@ def _evenly_quoted(lines: Iterable[str]) -> bool:
 
 def _from(lines: list[str], begin: int) -> Iterator[str]:
     """The lines from one on, without a walk to it."""
-    iterator = iter(lines)
-    iterator.__setstate__(begin)
-    return iterator
+    return map(lines.__getitem__, range(begin, len(lines)))
 
 
 def _noting(over: list[bool]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import itertools
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,7 +25,7 @@ from sentispark.reviews.formats.json_layout import HEAD_BYTES, is_one_a_line, js
 from sentispark.reviews.formats.json_lines import LineDecoder, lenient_json
 from sentispark.reviews.formats.json_names import json_names
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, as_batch, decompressed
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, ByteStream, Fields, Layout, as_batch, decompressed
 
 __all__ = ["JSON"]
 
@@ -41,7 +41,7 @@ def _rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBat
         head, stream = _begun(file, piece)
         _require_records(piece, head, fields, layout.encoding)
         if is_one_a_line(marked(head, layout.encoding)):
-            found = map(decoder.lines, _blocks(stream, piece, layout.encoding))
+            found: Iterator[list[Any]] = map(decoder.lines, _blocks(stream, piece, layout.encoding))
         elif piece.start or piece.share:
             return  # objects are found only by reading from the beginning, and whoever has that reads them all
         else:
@@ -69,7 +69,7 @@ def _require_records(piece: Piece, head: bytes, fields: Fields, encoding: str) -
 class _Stream:
     """A file of which some bytes have been read, which come again."""
 
-    def __init__(self, begun: bytes, file: BinaryIO) -> None:
+    def __init__(self, begun: bytes, file: ByteStream) -> None:
         self._begun, self._file = begun, file
 
     def read(self, size: int) -> bytes:
@@ -78,7 +78,7 @@ class _Stream:
         return begun + self._file.read(size - len(begun)) if len(begun) < size else begun
 
 
-def _begun(file: BinaryIO, piece: Piece) -> tuple[bytes, _Stream]:
+def _begun(file: ByteStream, piece: Piece) -> tuple[bytes, _Stream]:
     """The first bytes of a file; and what is read of it, from just before the piece on."""
     if piece.compression is None and piece.start:
         fs, location = Folder(piece.path).location
@@ -88,7 +88,7 @@ def _begun(file: BinaryIO, piece: Piece) -> tuple[bytes, _Stream]:
     return head, _Stream(head, file)
 
 
-def _objects(stream: _Stream, encoding: str, decoder: LineDecoder) -> Iterator[list]:
+def _objects(stream: _Stream, encoding: str, decoder: LineDecoder) -> Iterator[list[Any]]:
     """Lists of records of bounded number and size."""
     held, size = [], 0
     for value, text in json_objects(decoded_blocks(stream, encoding, block_bytes=BLOCK_BYTES)):
@@ -104,8 +104,8 @@ def _objects(stream: _Stream, encoding: str, decoder: LineDecoder) -> Iterator[l
 def _blocks(stream: _Stream, piece: Piece, encoding: str) -> Iterator[bytes]:
     """Blocks of whole lines in UTF-8, but for bytes that are no text."""
     if not is_cuttable(encoding):
-        blocks = blocks_of_lines(stream, encoding, path=piece.path, block_bytes=BLOCK_BYTES)
-        return (recoded("".join(lines)) for lines in itertools.islice(blocks, piece.share, None, piece.shares))
+        line_blocks = blocks_of_lines(stream, encoding, path=piece.path, block_bytes=BLOCK_BYTES)
+        return (recoded("".join(lines)) for lines in itertools.islice(line_blocks, piece.share, None, piece.shares))
     blocks = _cut_blocks(stream, piece) if piece.compression is None else _packed_blocks(stream, piece)
     if codecs.lookup(encoding).name == "utf-8":
         return blocks

@@ -97,7 +97,7 @@ def json_objects(blocks: Iterable[str]) -> Iterator[tuple[Any, str]]:
     waiting, goes_on = iter(blocks), True
     held, at = "", 0
     while True:
-        at = _BETWEEN.match(held, at).end()
+        at = _next_value(held, at)
         found, end = _object_at(held, at)
         if found is None and goes_on and len(held) - at < LONGEST_OBJECT:
             block = next(waiting, None)
@@ -119,6 +119,11 @@ def json_objects(blocks: Iterable[str]) -> Iterator[tuple[Any, str]]:
             held = held[-_EDGE:] + block
             following = _NEXT_OBJECT.search(held)
         at = following.end()
+
+
+def _next_value(text: str, at: int) -> int:
+    between = _BETWEEN.match(text, at)
+    return between.end() if between else at
 
 
 def _object_at(text: str, at: int) -> tuple[Any, int]:

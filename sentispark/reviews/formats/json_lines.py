@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from sentispark.reviews.encoding import marked, replaced_marks
+from sentispark.reviews.encoding import marked, replaced_marks, without_surrogates
 from sentispark.reviews.formats.json_layout import PYTHON_DICTIONARY
 
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
@@ -132,10 +132,11 @@ def lenient_json(text: str) -> list[Any]:
     try:
         return [ast.literal_eval(text) if PYTHON_DICTIONARY.match(text) else json.loads(text)]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return _side_by_side(text) or [None]
+        found: list[Any] = _side_by_side(text) or []
+        return found or [None]
 
 
-def _side_by_side(text: str) -> list[dict] | None:
+def _side_by_side(text: str) -> list[dict[str, Any]] | None:
     """The objects of a line that holds nothing else and has lost the ends of lines between them."""
     objects, at = [], 0
     while at < len(text):
@@ -155,11 +156,11 @@ def spelled(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return without_surrogates(value)
     return json.dumps(value)
 
 
-def _as_text(values: list) -> pa.StringArray:
+def _as_text(values: list[Any]) -> pa.StringArray:
     """The values, spelled."""
     kinds = set(map(type, values))
     if len(kinds) == 1 and kinds <= set(_SPELLED):
@@ -169,7 +170,7 @@ def _as_text(values: list) -> pa.StringArray:
     return pa.array(values, pa.string())
 
 
-class _Spelled(dict):
+class _Spelled(dict[float, str]):
     """Numbers, of which ratings are few, seen again and again, to how they are spelled."""
 
     def __missing__(self, number: float) -> str:
