@@ -22,7 +22,7 @@ from sentispark.reviews.options import ReviewOptions, columns_of, layout_of
 from sentispark.reviews.parse import DEFAULT
 from sentispark.reviews.read import Reviews, read_reviews, require_new_names
 from sentispark.reviews.records import Layout
-from sentispark.reviews.replaced import warn_of_replaced
+from sentispark.reviews.replaced import warn_about_replaced
 from sentispark.spark.causes import causes_told, collected
 from sentispark.spark.folders import spark_folder, spark_path
 from sentispark.spark.params import quoted
@@ -137,7 +137,7 @@ def predict(
         if quarantined == read or quarantined > max_quarantined * read:
             _refuse(reviews, read, max_quarantined)
     replaced = counted.get["rows_with_replaced"], counted.get["characters_replaced"] or 0
-    warn_of_replaced(reviews, rows=replaced[0], characters=replaced[1])
+    warn_about_replaced(reviews, rows=replaced[0], characters=replaced[1])
     seconds = time.perf_counter() - started
     return {
         "rows": read - quarantined,

@@ -21,7 +21,7 @@ from sentispark.options import camel_case, options_of
 from sentispark.spark.params import ColumnStage
 from sentispark.text import wordlist
 from sentispark.text.encoder import ReviewEncoderModel
-from sentispark.text.kernels import cut
+from sentispark.text.kernels import truncate_lists
 from sentispark.text.options import TextOptions, saved_text_options
 from sentispark.text.padding import SequencePadder
 from sentispark.text.token_ids import FIRST_WORD, UNKNOWN
@@ -154,7 +154,7 @@ class TextPredictor:
         """The words of each text that the net reads."""
         options = self._options
         words = words_of(pa.array(_as_texts(texts), pa.string()), options)
-        return cut(words, options.sequence_length, truncate=options.truncate).to_pylist()
+        return truncate_lists(words, options.sequence_length, truncate=options.truncate).to_pylist()
 
     def _ids_of(self, words: list[str]) -> list[int]:
         # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call, 3 ms.

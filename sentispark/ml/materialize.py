@@ -27,7 +27,7 @@ from sentispark.spark.arrow import map_batches
 from sentispark.spark.causes import collected
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.params import quoted
-from sentispark.text.kernels import without_padding
+from sentispark.text.kernels import strip_padding
 
 __all__ = ["materialize"]
 
@@ -172,7 +172,7 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         lists = batch.column("sequence")
         ids = lists.flatten().drop_null()
         steps = pc.list_value_length(lists).fill_null(0)
-        valid = without_padding(known_ids(lists, LARGEST_ID + 1))
+        valid = strip_padding(known_ids(lists, LARGEST_ID + 1))
         largest = _largest(valid)
         if len(ids) and not 0 <= pc.min(ids).as_py() <= pc.max(ids).as_py() <= LARGEST_ID:
             largest[:] = -1

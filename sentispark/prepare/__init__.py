@@ -1,1 +1,1 @@
-"""Review files to a dataset: all that `sentispark prepare` does, as a function."""
+"""Review files to a dataset: `sentispark prepare` as a function."""

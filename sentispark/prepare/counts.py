@@ -1,4 +1,4 @@
-"""What became of the records that were read, and whether it is enough to go on."""
+"""Counts of the records that were read, by what became of them, and the checks that enough of them are usable."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sentispark.dataset.manifest import SPLITS
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.reviews.options import ReviewOptions
-from sentispark.reviews.polarity import LEFT_OUT, one_class_sentence, outside_sentence
+from sentispark.reviews.polarity import LEFT_OUT, off_scale_message, one_class_message
 from sentispark.spark.causes import collected
 
-__all__ = ["Ratings", "counted", "quarantined_example", "require_fit", "require_usable"]
+__all__ = ["Ratings", "count_records", "quarantined_example", "require_trainable", "require_usable"]
 
 _EXAMPLE_CHARACTERS = 200
 
@@ -32,11 +32,11 @@ class Ratings(NamedTuple):
     Attributes
     ----------
     seen : Counter
-        How often each was read, as it was spelled; the rarest of very many are missing.
+        The count of each spelling; rare ones are missing if there are very many.
     inside : int
-        How many were on the scale.
+        Number of ratings on the scale.
     rows : dict of str to (int, int)
-        The negative and the positive rows of each split that will be written.
+        Number of negative and positive rows to be written, by split.
     """
 
     seen: Counter[str]
@@ -44,28 +44,28 @@ class Ratings(NamedTuple):
     rows: dict[str, tuple[int, int]]
 
 
-def counted(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
-    """What became of the records, and what their ratings are.
+def count_records(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
+    """Count the records by what became of them, and their ratings.
 
     Parameters
     ----------
     rows : DataFrame
-        What `merged_reviews` gave.
+        The result of `merged_reviews`.
 
     Returns
     -------
     dict
         `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_with_replaced,
-        characters_replaced, rows_written`; the rows written are by split.
+        characters_replaced, rows_written`; `rows_written` by split.
     Ratings
     """
     seen: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     labelled: Counter[tuple[str, int]] = Counter()
     merged = rows_with_replaced = characters_replaced = 0
-    # A few lines a task: Spark would take longer to add them up.
-    lines = rows.where("copies IS NOT NULL").select("rating", "reason", "split", "label", "rows", "copies", "replaced")
-    for line in collected(lines):
+    # There are a few of these rows per task; summing them in Spark would take longer.
+    columns = ("rating", "reason", "split", "label", "rows", "copies", "replaced")
+    for line in collected(rows.where("copies IS NOT NULL").select(*columns)):
         if line.rating is not None:
             seen[line.rating] += line.copies
         elif line.replaced is not None:
@@ -92,25 +92,25 @@ def counted(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
 
 
 def require_usable(read: int, reasons: Mapping[str, int], most: float, example_of: Callable[[str], str]) -> None:
-    """Raise `InputError` if more than a share `most` of the records went to the quarantine, or all of them.
+    """Raise `InputError` if all records were quarantined, or a larger share of them than `most`.
 
     Parameters
     ----------
     read : int
-        The records.
+        Number of records.
     reasons : mapping of str to int
-        How many of them could not be used, and why.
+        Number of quarantined records by reason.
     most : float
-        The largest share that may be quarantined.
+        The largest share that may be quarantined, 0 to 1.
     example_of : callable
-        Gives one of the records with a reason.
+        Returns a record that was quarantined for a reason.
     """
     bad = sum(reasons.values())
     if bad <= most * read and bad < read:
         return
     why = ", ".join(f"{reason}: {rows}" for reason, rows in sorted(reasons.items())) or "no records"
     if bad == read:
-        rule = f"The input must hold a usable review. None of its {read} records is one ({why})."
+        rule = f"The input must hold a usable review. None of its {read} records is usable ({why})."
     else:
         rule = f"At most {most:.4g} of the records may be unusable. {bad} of {read} are ({why})."
     if not bad:
@@ -119,13 +119,13 @@ def require_usable(read: int, reasons: Mapping[str, int], most: float, example_o
     example = example_of(frequent)
     example = example if len(example) <= _EXAMPLE_CHARACTERS else f"{example[:_EXAMPLE_CHARACTERS]}…"
     raise InputError(
-        f"{rule} Check the format of the files and the names of the text and the rating column. "
+        f"{rule} Check the format of the files and the names of the text and rating columns. "
         f"A record with '{frequent}': {example}"
     )
 
 
 def quarantined_example(quarantine: Folder, reason: str) -> str:
-    """One of the records that `merged_reviews` put into a folder for a reason."""
+    """A record that `merged_reviews` quarantined for a reason; empty if there is none."""
     for name in quarantine.names():
         with quarantine.open(name) as file:
             table = pq.read_table(file, columns=["reason", "record"])
@@ -135,33 +135,33 @@ def quarantined_example(quarantine: Folder, reason: str) -> str:
     return ""
 
 
-def require_fit(
-    options: ReviewOptions, counts: dict[str, Any], ratings: Ratings, quarantine: Folder, *, one_class_will_do: bool
+def require_trainable(
+    options: ReviewOptions, counts: dict[str, Any], ratings: Ratings, quarantine: Folder, *, allow_one_class: bool
 ) -> None:
-    """Raise `InputError` unless enough records can be used and their ratings are those of the scale.
+    """Raise `InputError` unless enough records are usable, their ratings are on the scale, and both classes occur.
 
     Parameters
     ----------
     options : ReviewOptions
     counts : dict
     ratings : Ratings
-        Both of `counted`.
+        Both from `count_records`.
     quarantine : Folder
-        Where the records are that cannot be used.
-    one_class_will_do : bool
-        Whether rows of one class, or none that train, are no more than a warning.
+        The folder of the unusable records.
+    allow_one_class : bool
+        Whether rows of a single class are a warning and an empty training split is allowed.
     """
     polarity = options.polarity
-    outside = counts["quarantine_reasons"].get(polarity.scale.outside, 0)
-    if sentence := outside_sentence(polarity, ratings.seen, inside=ratings.inside, outside=outside):
+    outside = counts["quarantine_reasons"].get(polarity.scale.outside_reason, 0)
+    if sentence := off_scale_message(polarity, ratings.seen, inside=ratings.inside, outside=outside):
         raise InputError(sentence)
     example_of = functools.partial(quarantined_example, quarantine)
     require_usable(counts["rows_read"], counts["quarantine_reasons"], options.max_quarantined, example_of)
     rows = counts["rows_written"]
-    if not sum(rows.values()) or not (one_class_will_do or rows["train"]):
+    if not sum(rows.values()) or not (allow_one_class or rows["train"]):
         raise InputError(_nothing_to_train(counts))
-    if sentence := one_class_sentence(polarity, ratings.seen, ratings.rows):
-        if not one_class_will_do:
+    if sentence := one_class_message(polarity, ratings.seen, ratings.rows):
+        if not allow_one_class:
             raise InputError(sentence)
         _log.warning(sentence)
 
@@ -172,4 +172,7 @@ def _nothing_to_train(counts: dict[str, Any]) -> str:
             f"The input must hold positive or negative reviews. All {counts['rows_left_out']} texts are neither. "
             "Check '--negative-to' and '--positive-from'."
         )
-    return "The input must hold enough reviews for a training split. It holds too few: add files or lower the shares."
+    return (
+        "The input must hold enough reviews for a training split. It holds too few. "
+        "Add files, or lower the shares of the validation and test splits."
+    )

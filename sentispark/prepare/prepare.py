@@ -20,19 +20,19 @@ from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
-from sentispark.prepare.counts import counted, require_fit
-from sentispark.prepare.reuse import finished_manifest, origin_of, required_words, text_options_of
-from sentispark.reviews.deduplicate.distinct import dropped_places, merged_reviews
-from sentispark.reviews.deduplicate.kept import read_kept
+from sentispark.prepare.counts import count_records, require_trainable
+from sentispark.prepare.reuse import finished_manifest, origin_of, required_vocabulary, text_options_of
+from sentispark.reviews.deduplicate.distinct import dropped_row_ids, merged_reviews
+from sentispark.reviews.deduplicate.spill import read_spilled
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
-from sentispark.reviews.replaced import warn_of_replaced
+from sentispark.reviews.replaced import warn_about_replaced
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.causes import causes_told
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.writable import require_tasks_write
-from sentispark.text.kernels import cut, encode
+from sentispark.text.kernels import encode, truncate_lists
 from sentispark.text.options import TextOptions
 from sentispark.text.token_ids import FIRST_WORD
 from sentispark.text.vocabulary import packed_counts, top_words
@@ -41,7 +41,7 @@ from sentispark.text.wordlist import WordList
 __all__ = ["prepare_dataset"]
 
 QUARANTINE = "quarantine"
-KEPT = "kept"
+SPILL = "spill"
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ def prepare_dataset(
     vocabulary: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write the dataset of the reviews in some files, and say what became of every record.
+    """Write the dataset of the reviews in some files, and report what became of every record.
 
-    Unless `overwrite` is set, a finished dataset of the same files and options is kept, and its result returned.
+    Unless `overwrite` is set, a finished dataset of the same files and options is reused.
 
     Parameters
     ----------
@@ -66,15 +66,15 @@ def prepare_dataset(
     paths : str or sequence of str
         Files, folders or globs.
     output : str
-        Folder of the dataset. It holds the records that could not be used too, under `quarantine`.
+        Folder of the dataset. Its subfolder `quarantine` receives the unusable records.
     reviews : ReviewOptions, optional
-        What is in the files, and what becomes of it.
+        How review files are read, labeled and split.
     text : TextOptions, optional
         How texts become sequences.
     vocabulary : str, optional
-        An earlier dataset whose vocabulary and text options are taken, so that new reviews are encoded like old ones.
+        An earlier dataset whose vocabulary and text options are used, so that new reviews are encoded like old ones.
     overwrite : bool
-        Whether an existing output is replaced; it stays as it is until the new one is whole.
+        Whether to replace an existing output. It is replaced only when the new one is complete.
 
     Returns
     -------
@@ -87,41 +87,45 @@ def prepare_dataset(
     Raises
     ------
     InputError
-        If the paths match nothing, or fewer records can be used than `max_quarantined` allows, or the shares leave no
-        rows to train on, or the output holds what is read, or the ratings are not those of the scale: a tenth of them
-        is outside, or they make rows of one class alone (with a `vocabulary` that is a warning).
+        If the paths match no file, the output contains an input, more records are unusable than `max_quarantined`
+        allows, the shares leave no rows for training, a tenth of the ratings is off the scale, or all rows are of one
+        class (with `vocabulary` that is a warning).
     DatasetError
-        If the output exists, is of other files or options, and is not to be replaced, or sentispark did not write it.
+        If the output exists and is of other files or options (unless `overwrite` is set), or sentispark did not write
+        it.
     SetupError
-        If nothing can be written there.
+        If the output cannot be written.
     OptionError
-        If a limit is not on the scale of the ratings, or a text option is neither the default nor that of the dataset
-        whose vocabulary is taken. Messages name options by their flags.
+        If a limit is off the rating scale, or a text option is neither the default nor that of the dataset whose
+        vocabulary is used. Messages name options by their flags.
     """
     started = time.perf_counter()
     reviews, text = reviews or ReviewOptions(), text or TextOptions()
     if reviews.validation_share + reviews.test_share >= 1:
-        raise InputError("The shares of validation and test must leave rows for training. They sum to 1 or more.")
-    known, earlier, folder = None, None, spark_folder(output)
+        raise InputError(
+            "'--validation-share' and '--test-share' must sum to less than 1, to leave rows for training. "
+            f"Got {reviews.validation_share} and {reviews.test_share}."
+        )
+    word_list, earlier, folder = None, None, spark_folder(output)
     if vocabulary is not None:
         earlier = open_dataset(spark_folder(vocabulary))
-        known, text = required_words(earlier), text_options_of(earlier, text)
+        word_list, text = required_vocabulary(earlier), text_options_of(earlier, text)
     scale = reviews.polarity.scale
     layout = reviews.layout._asdict()
     found = read_reviews(
         spark, paths, *reviews.columns, reviews.format, rating_scale=scale.name, markup=text.markup, **layout
     )
     require_apart(folder, files=[file.path for file in found.files], folders=[earlier.folder] if earlier else [])
-    origin = origin_of(found.files, reviews, text, known)
+    origin = origin_of(found.files, reviews, text, word_list)
     seconds: dict[str, float] = {}
     manifest = None if overwrite else finished_manifest(folder, origin)
     reused = manifest is not None
     if manifest is not None:
-        _log.info("%s holds the dataset of these files and options already", output)
+        _log.info("%s already holds the dataset of these files and options", output)
     else:
         with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
             require_tasks_write(spark, draft, output=output)
-            manifest, seconds = _prepare(found, draft, reviews, text, known, origin)
+            manifest, seconds = _prepare(found, draft, reviews, text, word_list, origin)
     rows = sum(manifest.counts["rows_written"].values())
     return {
         **manifest.counts,
@@ -136,21 +140,21 @@ def prepare_dataset(
 
 
 def _prepare(
-    found: Reviews, draft: Folder, reviews: ReviewOptions, text: TextOptions, known: WordList | None, origin: str
+    found: Reviews, draft: Folder, reviews: ReviewOptions, text: TextOptions, word_list: WordList | None, origin: str
 ) -> tuple[Manifest, dict[str, float]]:
-    """Write the dataset into a draft folder; gives its manifest and the seconds of each stage."""
+    """Write the dataset into a draft folder. Returns its manifest and the seconds of each stage."""
     seconds: dict[str, float] = {}
-    kept, quarantine = draft.child(KEPT), draft.child(QUARANTINE)
-    merged = merged_reviews(found, kept=kept, quarantine=quarantine, options=reviews, text=text)
-    with _held(merged) as rows:
+    spill, quarantine = draft.child(SPILL), draft.child(QUARANTINE)
+    merged = merged_reviews(found, spill=spill, quarantine=quarantine, options=reviews, text=text)
+    with _persisted(merged) as rows:
         with _stage("read, clean and merge", seconds):
-            counts, ratings = counted(rows)
-        warn_of_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
-        require_fit(reviews, counts, ratings, quarantine, one_class_will_do=known is not None)
+            counts, ratings = count_records(rows)
+        warn_about_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
+        require_trainable(reviews, counts, ratings, quarantine, allow_one_class=word_list is not None)
         split_rows = counts["rows_written"]
-        second_pass = _SecondPass(rows, kept)
+        second_pass = _SecondPass(rows, spill)
         with _stage("count words", seconds):
-            word_list = known or _vocabulary(second_pass, text)
+            word_list = word_list or _vocabulary(second_pass, text)
         with _stage("encode and write", seconds):
             plan = ChunkPlan(
                 split_rows,
@@ -168,13 +172,13 @@ def _prepare(
                 counts=counts,
                 origin=origin,
             )
-    kept.remove()
+    spill.remove()
     return manifest, seconds
 
 
 @contextlib.contextmanager
 def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Log what begins, and keep how long it took."""
+    """Log the stage's name and record its duration in `seconds`."""
     _log.info("%s", name)
     started = time.perf_counter()
     yield
@@ -182,8 +186,8 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once for all that is done with it in the block."""
+def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, cached within the block."""
     frame.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         yield frame
@@ -193,14 +197,14 @@ def _held(frame: DataFrame) -> Iterator[DataFrame]:
 
 @dataclasses.dataclass(frozen=True)
 class _SecondPass:
-    """The reviews that were kept and not dropped, read where Spark runs a task.
+    """Reads the spilled reviews again, without duplicates.
 
     Attributes
     ----------
     merged : DataFrame
-        What `merged_reviews` gave.
+        The result of `merged_reviews`.
     folder : Folder
-        What was kept.
+        The folder of the spilled reviews.
     """
 
     merged: DataFrame
@@ -213,20 +217,20 @@ class _SecondPass:
         *,
         split: str | None = None,
     ) -> DataFrame:
-        """What a function makes of the reviews of each task, of a split or all; they come as `kept.KEPT` has them."""
+        """Apply a function to the reviews of each task, of one split or all, in batches of `spill.SPILL_SCHEMA`."""
         folder, wanted = self.folder, None if split is None else SPLITS.index(split)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            # Each of the first pass's tasks has the partition of its number.
+            # Partition i belongs to task i of the first pass.
             context = TaskContext.get()
             assert context is not None
-            return function(read_kept(folder, context.partitionId(), dropped_places(batches), split=wanted))
+            return function(read_spilled(folder, context.partitionId(), dropped_row_ids(batches), split=wanted))
 
         return map_batches(self.merged, run, schema)
 
 
 def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
-    """The most frequent words of the texts that train."""
+    """The most frequent words of the training split."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return packed_counts(batch.column("words") for batch in batches)
@@ -243,7 +247,7 @@ def _encoded(
 
     def encoded(batch: pa.RecordBatch) -> pa.RecordBatch:
         words, order, rating, split = batch.columns
-        ids = encode(cut(words, text.sequence_length, truncate=text.truncate), word_list.array)
+        ids = encode(truncate_lists(words, text.sequence_length, truncate=text.truncate), word_list.array)
         label = pa.array(polarity.labels(rating.to_numpy()))
         columns = {"split": split, "order": order, "tokens": pack_tokens(ids, plan.token_type), "label": label}
         return pa.RecordBatch.from_pydict(columns)

@@ -1,4 +1,4 @@
-"""Whether a dataset is there already, and what of an earlier one is taken over."""
+"""Whether a dataset already exists, and what is reused of an earlier one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sentispark.reviews.pieces import File
 from sentispark.text.options import TextOptions, saved_text_options
 from sentispark.text.wordlist import WordList
 
-__all__ = ["finished_manifest", "origin_of", "required_words", "text_options_of"]
+__all__ = ["finished_manifest", "origin_of", "required_vocabulary", "text_options_of"]
 
 
 def origin_of(files: Sequence[File], reviews: ReviewOptions, text: TextOptions, words: WordList | None) -> str:
-    """A hash of all that a dataset depends on: two datasets of one origin hold the same bytes.
+    """A hash of everything a dataset depends on: datasets of equal origin have equal bytes.
 
-    A file counts as the same while its path, size and time of change (or what an object store has instead) are.
+    Files are compared by path, size and modification time (or the object store's tag).
     """
     content = {
         "format_version": FORMAT_VERSION,
@@ -36,7 +36,7 @@ def origin_of(files: Sequence[File], reviews: ReviewOptions, text: TextOptions, 
 
 
 def finished_manifest(folder: Folder, origin: str) -> Manifest | None:
-    """The manifest of the dataset in a folder if it is whole and of that origin, and None if not."""
+    """The manifest of the dataset in a folder, if the dataset is complete and of that origin; else None."""
     try:
         manifest = open_dataset(folder).manifest
     except DatasetError:
@@ -44,27 +44,27 @@ def finished_manifest(folder: Folder, origin: str) -> Manifest | None:
     return manifest if manifest.origin == origin else None
 
 
-def required_words(dataset: Dataset) -> WordList:
-    """The vocabulary of a dataset. Raises `DatasetError` if it was made of sequences and has none."""
+def required_vocabulary(dataset: Dataset) -> WordList:
+    """The vocabulary of a dataset. Raises `DatasetError` if the dataset was made from sequences and has none."""
     if dataset.word_list is None:
-        raise DatasetError(f"'{dataset.folder.url}' must have a vocabulary. It has none: it was made of sequences.")
+        raise DatasetError(f"'{dataset.folder.url}' must have a vocabulary. It was made from sequences and has none.")
     return dataset.word_list
 
 
 def text_options_of(dataset: Dataset, asked: TextOptions) -> TextOptions:
-    """The options that a dataset's texts were encoded with.
+    """The options with which a dataset's texts were encoded.
 
     Raises
     ------
     OptionError
-        If an option was asked for that is neither the dataset's nor the default.
+        If the user asked for an option value that is neither the dataset's nor the default.
     """
     saved = saved_text_options(dataset.manifest.text_options)
     for field in options_of(TextOptions):
-        given, there = getattr(asked, field.name), getattr(saved, field.name)
-        if given not in (there, field.default):
+        given, expected = getattr(asked, field.name), getattr(saved, field.name)
+        if given not in (expected, field.default):
             raise OptionError(
-                f"'{flag_name(field)}' must be {there}, as in the dataset whose vocabulary is taken. Got {given}. "
+                f"'{flag_name(field)}' must be {expected}, as in the dataset whose vocabulary is used. Got {given}. "
                 "Leave it out, or prepare without that vocabulary."
             )
     return saved

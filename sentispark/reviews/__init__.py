@@ -1,1 +1,1 @@
-"""Raw review files to clean, labelled reviews; and reviews made from a grammar where there are none."""
+"""Raw review files to clean, labeled reviews, and a generator of synthetic reviews."""

@@ -1,7 +1,7 @@
-"""Which files of a Delta table are its rows: the others in its folder were removed, and wait to be deleted.
+"""The live files of a Delta table. Other files in its folder were removed from the table and await deletion.
 
-The log is read by deltalake (https://delta-io.github.io/delta-rs), from a copy of those of its files that tell the
-newest version, so any file system will do. What a plain reader of Parquet cannot honour is an error, never a wrong row.
+deltalake (https://delta-io.github.io/delta-rs) reads the log from a local copy of the log files that define the newest
+version, so the table may be on any file system. A table that plain Parquet readers would misread is an error.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ LOG = "_delta_log"
 _SIDECARS = "_sidecars"
 
 _COMMIT = re.compile(r"(\d{20})\.json")
-# One file; one of several parts (number, of how many); or a file that names others ("sidecars").
+# A single file, one of several parts (part number, number of parts), or a file that names others ("sidecars").
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?(?:\.[0-9a-fA-F-]{36})?\.(?:parquet|json)")
 
-# Those of a table's features that change nothing for who reads its files as they are. The last two are looked at by
-# themselves: a table may have the feature and no use of it.
+# Table features that do not change how the files are read. The last two are checked separately, because a table may
+# enable the feature without using it.
 _HARMLESS = {"timestampNtz", "v2Checkpoint", "columnMapping", "deletionVectors"}
 _EXPORT = "Read it with Spark and write it as Parquet first."
 
 
 def live_files(fs: Any, table: str) -> dict[str, dict[str, str | None]]:
-    """The files that hold a table's rows now, and the values of the columns that stand in the log alone.
+    """The files that hold a table's current rows, and their partition values, which only the log holds.
 
     Parameters
     ----------
     fs : fsspec.AbstractFileSystem
     table : str
-        The folder that holds `_delta_log`.
+        The folder with `_delta_log` in it.
 
     Returns
     -------
     dict
-        From each file's path, or its URL where that is what the log has, to its partition's values, spelled.
+        Each file's path (or URL, if the log has one) to its partition values as text.
 
     Raises
     ------
     SetupError
         If deltalake is not installed.
     InputError
-        If the log is not whole, or rows or columns are not what stands in the files.
+        If the log is incomplete, or the table cannot be read as plain Parquet.
     """
     try:
         import deltalake
@@ -68,7 +68,7 @@ def live_files(fs: Any, table: str) -> dict[str, dict[str, str | None]]:
             opened = deltalake.DeltaTable(Path(copy))
             _require_plain(opened, table)
             if opened.version() != version:
-                raise InputError(f"'{table}/{LOG}' must lead to version {version}. It leads to {opened.version()}.")
+                raise InputError(f"'{table}/{LOG}' must end at version {version}. It ends at {opened.version()}.")
             actions = opened.get_add_actions(flatten=False)
         except (deltalake.exceptions.DeltaError, deltalake.exceptions.SchemaMismatchError) as error:
             problem = str(error).splitlines()[0].split(": ParsedLogPath")[0][:300]
@@ -78,41 +78,41 @@ def live_files(fs: Any, table: str) -> dict[str, dict[str, str | None]]:
         if "partition" in actions.schema.names:
             values = [dict(one) for one in actions.column("partition").to_pylist()]
     return {
-        _place(table, path): {name: _spelled(value) for name, value in one.items()}
+        _absolute_path(table, path): {name: _as_text(value) for name, value in one.items()}
         for path, one in zip(paths, values, strict=True)
     }
 
 
 def log_files(names: Iterable[str], table: str) -> tuple[list[str], list[str], int]:
-    """Which files of a log tell a table's newest version: a checkpoint's, the commits after it; and the version.
+    """The log files that define a table's newest version: a checkpoint's, the commits after it; and the version.
 
-    Pure. Raises `InputError` if they do not tell it: a commit or a part of a checkpoint is missing.
+    Pure. Raises `InputError` if a commit or a part of a checkpoint is missing.
     """
     commits: dict[int, str] = {}
-    # By version, whole checkpoint and its number of parts.
+    # By version, name (or number of parts) and number of parts.
     parts: dict[tuple[int, int | str, int], dict[int, str]] = {}
     for name in names:
         if commit := _COMMIT.fullmatch(name):
             commits[int(commit[1])] = name
         elif checkpoint := _CHECKPOINT.fullmatch(name):
             number, of = int(checkpoint[2] or 1), int(checkpoint[3] or 1)
-            # Two writers may have made one each of the same version: any whole one will do.
+            # Two writers may have written a checkpoint of the same version: either one will do if it is complete.
             kind = of if checkpoint[2] else name
             parts.setdefault((int(checkpoint[1]), kind, of), {})[number] = name
-    whole = {version: list(found.values()) for (version, _, of), found in parts.items() if len(found) == of}
-    start, newest = max(whole, default=-1), max([*commits, *(version for version, *_ in parts)], default=-1)
+    complete = {version: list(found.values()) for (version, _, of), found in parts.items() if len(found) == of}
+    start, newest = max(complete, default=-1), max([*commits, *(version for version, *_ in parts)], default=-1)
     needed = range(start + 1, newest + 1)
     missing = next((version for version in needed if version not in commits), None)
     if newest < 0 or missing is not None:
         raise InputError(
-            f"'{table}/{LOG}' must hold a whole checkpoint and every commit after it. "
-            f"{f'Version {missing} is missing' if newest >= 0 else 'It holds none'}. Restore the log."
+            f"'{table}/{LOG}' must hold a complete checkpoint and every commit after it. "
+            f"{f'Version {missing} is missing' if newest >= 0 else 'It holds neither'}. Restore the log."
         )
-    return whole.get(start, []), [commits[version] for version in needed], newest
+    return complete.get(start, []), [commits[version] for version in needed], newest
 
 
 def _copy_log(fs: Any, table: str, copy: str) -> int:
-    """Copy of the log what tells the newest version; gives that."""
+    """Copy the log files that define the newest version. Returns the version."""
     log = f"{table}/{LOG}"
     names = [name.rsplit("/", 1)[-1] for name in fs.find(log, maxdepth=1)]
     checkpoint, commits, version = log_files(names, table)
@@ -124,12 +124,12 @@ def _copy_log(fs: Any, table: str, copy: str) -> int:
         try:
             fs.get_file(f"{log}/{_SIDECARS}/{sidecar}", str(target / _SIDECARS / sidecar))
         except FileNotFoundError as error:
-            raise InputError(f"'{log}/{_SIDECARS}/{sidecar}' must be there. It is missing. Restore the log.") from error
+            raise InputError(f"'{log}/{_SIDECARS}/{sidecar}' is missing. Restore the log.") from error
     return version
 
 
 def _sidecars(checkpoint: Path) -> list[str]:
-    """The names of the files to which a checkpoint leaves a part of what it holds."""
+    """The names of a checkpoint's sidecar files."""
     if checkpoint.suffix == ".json":
         lines = map(json.loads, checkpoint.read_text("utf-8").splitlines())
         sidecars = [line["sidecar"] for line in lines if line.get("sidecar")]
@@ -141,16 +141,16 @@ def _sidecars(checkpoint: Path) -> list[str]:
 
 
 def _require_plain(opened: Any, table: str) -> None:
-    """Raise `InputError` if the rows and columns of the table are not those of its files."""
+    """Raise `InputError` if the table's rows and columns differ from those of its files."""
     unknown = sorted(set(opened.protocol().reader_features or []) - _HARMLESS)
     if unknown:
         raise InputError(f"'{table}' must be readable as plain Parquet. It uses {', '.join(unknown)}. {_EXPORT}")
     if opened.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
-        raise InputError(f"'{table}' must name its columns as its files do. It maps columns to other names. {_EXPORT}")
+        raise InputError(f"'{table}' must use the column names of its files. It maps them to other names. {_EXPORT}")
     if _has_deletion_vectors(opened):
         raise InputError(
-            f"'{table}' must hold no deletion vectors. It does, so some rows of its files are deleted: purge it "
-            "(REORG TABLE … APPLY (PURGE)), or read it with Spark and write it as Parquet first."
+            f"'{table}' must not have deletion vectors. It has some, so its files contain deleted rows. Purge them "
+            "(REORG TABLE … APPLY (PURGE)), or read the table with Spark and write it as Parquet first."
         )
 
 
@@ -159,19 +159,19 @@ def _has_deletion_vectors(opened: Any) -> bool:
 
     try:
         return any(batch.num_rows for batch in opened.deletion_vectors())
-    except deltalake.exceptions.DeltaError:  # there are some: their files were not copied
+    except deltalake.exceptions.DeltaError:  # there are some, and their files were not copied
         return True
 
 
-def _place(table: str, path: str) -> str:
-    """Where a file is; logs have paths below the table, absolute ones and URLs, all of them escaped."""
+def _absolute_path(table: str, path: str) -> str:
+    """A file's path or URL. Logs hold relative paths, absolute paths and URLs, all percent-encoded."""
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:/", path):
-        # Hadoop's `file:/a` is what others write as `file:///a`.
+        # Hadoop writes `file:/a` for `file:///a`.
         return re.sub(r"^file:/+", "/", unquote(path))
     return posixpath.normpath(posixpath.join(table, unquote(path)))
 
 
-def _spelled(value: Any) -> str | None:
+def _as_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Bytes of text files to text; what cannot be decoded is marked, counted and replaced, its encoding guessed. Pure."""
+"""Bytes of text files to text. Undecodable bytes are marked, counted and replaced, and their encoding guessed. Pure."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ __all__ = [
     "without_surrogates",
 ]
 
-# The first block's bytes: what a file's form is told from.
+# Size of the first block, from which a file's dialect and layout are detected.
 HEAD_BYTES = 1 << 20
 
-# Characters; a line that is longer is cut there, as one line without end must not fill the memory.
+# Characters. Longer lines are cut, so that a file without line breaks does not fill the memory.
 _LONGEST_LINE = 64 << 20
 
-# Bytes by which UTF-16 is told.
-_LOOKED_AT = 64 << 10
+# Bytes from which UTF-16 and UTF-32 are detected.
+_WIDE_SAMPLE_BYTES = 64 << 10
 
-# Half a surrogate pair, which no text has that was decoded: stands where bytes could not be.
+# Half of a surrogate pair, which decoded text cannot contain: marks bytes that could not be decoded.
 _MARK = "\udfff"
-_HALVES = re.compile("[\ud800-\udfff]")
-# How bytes that cannot be decoded become marks, as an error handler of decoders.
+_SURROGATES = re.compile("[\ud800-\udfff]")
+# The name of the decoders' error handler that turns undecodable bytes into marks.
 MARK_ERRORS = "sentispark.mark"
 
 _TO_BYTE = "sentispark.mark_to_byte"
@@ -64,7 +64,7 @@ codecs.register_error(MARK_ERRORS, _to_mark)
 codecs.register_error(_TO_BYTE, _mark_to_byte)
 
 _BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # begins as that of UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32",  # first, because it begins with the mark of UTF-16
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -79,7 +79,7 @@ class Readable(Protocol):
 
 
 def is_text_encoding(name: str) -> bool:
-    """Whether Python knows an encoding of text by that name."""
+    """Whether Python knows a text encoding of that name."""
     try:
         return isinstance(name, str) and isinstance("a".encode(name), bytes)
     except (LookupError, ValueError):
@@ -87,22 +87,22 @@ def is_text_encoding(name: str) -> bool:
 
 
 def is_cuttable(encoding: str) -> bool:
-    """Whether a byte that looks like a line's end always is one, so that a file can be cut there."""
+    """Whether every line-feed byte ends a line, so that files can be cut at line ends without decoding them."""
     return "\n".encode(encoding) == b"\n"
 
 
 def marked(raw: bytes, encoding: str) -> str:
-    """The text of some bytes; what cannot be decoded is marked, for `without_marks`."""
+    """Bytes decoded, with marks for undecodable bytes; see `without_marks`."""
     return raw.decode(encoding, MARK_ERRORS)
 
 
 def recoded(text: str) -> bytes:
-    """Text as UTF-8; each mark as a byte that none is."""
+    """Text as UTF-8, with an invalid byte for each mark."""
     return text.encode("utf-8", _TO_BYTE)
 
 
 def decoded_blocks(file: Readable, encoding: str, *, block_bytes: int) -> Iterator[str]:
-    """The text of a file in blocks; what cannot be decoded is marked."""
+    """The text of a file in blocks, with marks for undecodable bytes."""
     decoder = codecs.getincrementaldecoder(encoding)(MARK_ERRORS)
     while raw := file.read(block_bytes):
         yield decoder.decode(raw)
@@ -110,9 +110,9 @@ def decoded_blocks(file: Readable, encoding: str, *, block_bytes: int) -> Iterat
 
 
 def blocks_of_lines(file: Readable, encoding: str, *, path: str, block_bytes: int) -> Iterator[list[str]]:
-    """The lines of a file with their ends, in blocks, the first of `HEAD_BYTES`; a byte order mark is left out.
+    """The lines of a file with their line ends, in blocks (the first of `HEAD_BYTES`), without a byte order mark.
 
-    Lines end with a line feed, or with a carriage return where the first block has no other. Raises what
+    Lines end with a line feed, or with a carriage return if the first block has no line feed. Raises what
     `require_narrow` raises.
     """
     decoder = codecs.getincrementaldecoder(encoding)(MARK_ERRORS)
@@ -134,53 +134,53 @@ def blocks_of_lines(file: Readable, encoding: str, *, path: str, block_bytes: in
 
 
 def replaced_marks(text: str) -> tuple[str, int]:
-    """A text with U+FFFD for each mark, and how many there were."""
-    return (_HALVES.sub("\ufffd", text), text.count(_MARK)) if _MARK in text else (text, 0)
+    """A text with U+FFFD for each mark, and the number of marks."""
+    return (_SURROGATES.sub("\ufffd", text), text.count(_MARK)) if _MARK in text else (text, 0)
 
 
 def without_marks(values: Sequence[str | None]) -> tuple[pa.StringArray, dict[int, int]]:
-    """Texts as Arrow has them, marks replaced by U+FFFD; and how many there were, by the place of the text."""
+    """Texts as an Arrow array, marks replaced by U+FFFD; and the number of marks by the text's index."""
     try:
         return pa.array(values, pa.string()), {}
     except UnicodeEncodeError:
         counts = {
-            place: value.count(_MARK) for place, value in enumerate(values) if value is not None and _MARK in value
+            index: value.count(_MARK) for index, value in enumerate(values) if value is not None and _MARK in value
         }
-        return pa.array([value and _HALVES.sub("\ufffd", value) for value in values], pa.string()), counts
+        return pa.array([value and _SURROGATES.sub("\ufffd", value) for value in values], pa.string()), counts
 
 
 def without_surrogates(text: str) -> str:
-    """The text with `?` for each half of a surrogate pair, which UTF-8 cannot hold."""
+    """The text with `?` for each half of a surrogate pair, which UTF-8 cannot encode."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """The encoding of a file, by its first bytes, if that is UTF-16 or UTF-32; None if it is not."""
+    """UTF-16 or UTF-32, if a file's first bytes look like it; else None."""
     for mark, name in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return name
-    # Without a mark: of each character of ASCII the other bytes are zero.
-    zeros = [head[place::4].count(0) for place in range(4)]
+    # Without a mark: all but one byte of each ASCII character are zero.
+    zeros = [head[offset::4].count(0) for offset in range(4)]
     most = max(1, len(head) // 4)
     if sum(zeros) < max(2, len(head) // 20):
         return None
-    for name, places, other in (("utf-32-le", (1, 2, 3), 0), ("utf-32-be", (0, 1, 2), 3)):
-        if min(zeros[place] for place in places) > most * 0.9 > zeros[other]:
+    for name, zero_offsets, other in (("utf-32-le", (1, 2, 3), 0), ("utf-32-be", (0, 1, 2), 3)):
+        if min(zeros[offset] for offset in zero_offsets) > most * 0.9 > zeros[other]:
             return name
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     return "utf-16-le" if odd > 9 * even else "utf-16-be" if even > 9 * odd else None
 
 
 def require_narrow(head: bytes, encoding: str, *, path: str) -> None:
-    """Raise `InputError` if a file that is taken for UTF-8 begins as UTF-16 or UTF-32 do."""
-    if codecs.lookup(encoding).name == "utf-8" and (wide := wide_encoding(head[:_LOOKED_AT])):
+    """Raise `InputError` if a file to be read as UTF-8 looks like UTF-16 or UTF-32."""
+    if codecs.lookup(encoding).name == "utf-8" and (wide := wide_encoding(head[:_WIDE_SAMPLE_BYTES])):
         raise InputError(
-            f"'{path}' must be UTF-8, unless another encoding is named. It is {wide}: give --encoding {wide}."
+            f"'{path}' must be UTF-8, the encoding it is read as. It looks like {wide}. Use --encoding {wide}."
         )
 
 
 def likely_encoding(raw: bytes) -> str:
-    """The encoding of a file of which some bytes are no UTF-8; `utf-8` if most are, so that the rest is damage."""
+    """The encoding of a file with bytes that are not valid UTF-8; `utf-8` if most are valid and the rest is damage."""
     wide = wide_encoding(raw)
     if wide:
         return wide
@@ -188,7 +188,8 @@ def likely_encoding(raw: bytes) -> str:
     if sum(character > "\x7f" for character in text) > 2 * text.count(_MARK):
         return "utf-8"
     runs = re.findall(rb"[\x80-\xff]+", raw)
-    # European letters stand alone among those of ASCII; others in runs, of two bytes a letter in East Asia.
+    # Accented letters stand alone between ASCII letters; letters of other scripts come in runs, of two bytes each in
+    # East Asian encodings.
     if sum(len(run) > 1 and len(run) % 2 == 0 for run in runs) > 0.7 * len(runs):
         for name, letters, share in (
             ("shift_jis", "[\u3040-\u30ff]", 0.3),
@@ -199,12 +200,12 @@ def likely_encoding(raw: bytes) -> str:
                 return name
     if sum(map(len, runs)) > 2.5 * len(runs):
         return "cp1251"
-    # Bytes from 0x80 to 0x9f are quotes and dashes in Windows' encoding, and nothing that is written in Latin-1.
+    # Bytes from 0x80 to 0x9f are quotes and dashes in cp1252, and unused control characters in Latin-1.
     return "cp1252" if any(0x80 <= byte <= 0x9F for byte in set(b"".join(runs))) else "latin-1"
 
 
 def _share(letters: str, raw: bytes, encoding: str) -> float:
-    """Which share of the characters beyond ASCII are such letters; 0 where the bytes cannot be decoded."""
+    """The share of these letters among the non-ASCII characters; 0 if the bytes cannot be decoded."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(raw)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Paths to the files they mean. Knows file systems, and nothing of Spark."""
+"""Paths, folders and globs to files. Knows file systems, not Spark."""
 
 from __future__ import annotations
 
@@ -17,27 +17,33 @@ from sentispark.reviews.delta import live_files
 from sentispark.reviews.pieces import File
 from sentispark.reviews.tables import delta_tables_above, delta_tables_below
 
-__all__ = ["each_once", "find_files"]
+__all__ = ["find_files", "unique_files"]
 
-# What fsspec's file systems call what changes with a file's content.
+# The names under which fsspec's file systems report a file's modification time or tag.
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def find_files(path: str, folder: Folder | None = None) -> list[File]:
-    """The files that a path means: a file, a folder with all below it, or a glob (`*`, `?`, `[a-z]`, `**`, `{a,b}`).
+    """The files of a path: a file, a folder with everything below it, or a glob (`*`, `?`, `[a-z]`, `**`, `{a,b}`).
 
-    Errors name it as it was typed; `folder` says where that is, if not where Python would look for it. A path that is
-    there is taken as it is, whatever characters are in it. Below a folder, and among what a glob matches, names that
-    begin with `_` or `.` are left out, as Spark leaves them out. A file to which several links lead is one file. Of a
-    Delta table, or of what is named in its folder, the files are those that are part of it now.
+    A path that exists is taken literally, whatever characters are in it. Below a folder, and among the matches of a
+    glob, names that begin with `_` or `.` are skipped, as in Spark. A file that several links lead to is one file. Of a
+    Delta table, or a path inside it, only the live files are returned.
+
+    Parameters
+    ----------
+    path : str
+        As the user typed it; errors name it so.
+    folder : Folder, optional
+        The resolved path, if it differs from where Python would look.
 
     Raises
     ------
     InputError
-        If it means no file, cannot be read, or is part of a table that cannot be read as files.
+        If the path matches no file, cannot be read, or is part of a table that cannot be read as files.
     SetupError
-        If it is part of a Delta table, and what reads those is not installed.
+        If the path is part of a Delta table and deltalake is not installed.
     """
     fs, location = (folder or Folder(path)).location
     try:
@@ -50,13 +56,13 @@ def find_files(path: str, folder: Folder | None = None) -> list[File]:
         raise InputError(f"'{path}' must match at least one file. It matches none.")
     if not files:
         empty = not any(True for match in matches for _ in _listed(fs, match.info))
-        holds = "The folder is empty" if empty else "All that it names is hidden or was removed from a Delta table"
+        holds = "The folder is empty" if empty else "All its files are hidden or were removed from a Delta table"
         raise InputError(f"'{path}' must hold at least one file. {holds}.")
     return files
 
 
-def each_once(files: Iterable[File]) -> list[File]:
-    """The files, each once, although paths may overlap and links lead to the same."""
+def unique_files(files: Iterable[File]) -> list[File]:
+    """Each file once, although paths may overlap and several links may lead to the same file."""
     first: dict[str, File] = {}
     real = _RealPaths()
     for file in files:
@@ -65,7 +71,7 @@ def each_once(files: Iterable[File]) -> list[File]:
 
 
 class _Match(NamedTuple):
-    """A file or a folder that a path means, and what of its own path was asked for by name."""
+    """A matching file or folder, and the part of its path that the user typed literally."""
 
     info: dict[str, Any]
     named: str
@@ -85,7 +91,7 @@ def _matches(fs: Any, location: str) -> list[_Match]:
 
 
 def _local_glob(fs: Any, pattern: str) -> Iterator[dict[str, Any]]:
-    """What a glob matches; unlike fsspec's, it follows links."""
+    """The matches of a glob. Unlike fsspec's glob, it follows links."""
     before, rest, *_ = *re.split(r"(?:^|(?<=/))(?=\*\*(?:/|$))", pattern.replace("[^", "[!"), maxsplit=1), None
     if rest is None:
         yield from (_local_info(fs, path) for path in sorted(glob.glob(before)))
@@ -97,7 +103,7 @@ def _local_glob(fs: Any, pattern: str) -> Iterator[dict[str, Any]]:
 
 
 def _is_below(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path, or the first of them, match those of a glob with `**`."""
+    """Whether the leading parts of a path match a glob with `**`."""
     if not pattern:
         return True
     if pattern[0] == "**":
@@ -106,7 +112,7 @@ def _is_below(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _without_braces(pattern: str) -> Iterator[str]:
-    """`a{b,c}` → `ab`, `ac`: the one kind of glob that Hadoop knows and fsspec does not."""
+    """`a{b,c}` → `ab`, `ac`, which Hadoop's globs support and fsspec's do not."""
     braces = re.search(r"\{([^{}]*)\}", pattern)
     if braces is None:
         yield pattern
@@ -116,7 +122,7 @@ def _without_braces(pattern: str) -> Iterator[str]:
 
 
 def _files_of(fs: Any, matches: list[_Match]) -> Iterator[File]:
-    """The files that the matches are or hold."""
+    """The matching files, and the files below matching folders."""
     real = _RealPaths() if _is_local(fs) else str
     listed: dict[str, dict[str, Any]] = {}
     shown: set[str] = set()
@@ -132,12 +138,12 @@ def _files_of(fs: Any, matches: list[_Match]) -> Iterator[File]:
     live = {}
     for table in sorted(tables):
         whole = any(f"{table}/".startswith(f"{name}/") for name in named)
-        for place, values in live_files(fs, table).items():
-            place = _path_on(fs, place)
-            if (key := real(place)) in listed:
+        for path, values in live_files(fs, table).items():
+            path = _path_on(fs, path)
+            if (key := real(path)) in listed:
                 live[key] = _file(fs, listed[key], values)
             elif whole:
-                live[key] = _file_elsewhere(fs, table, place, values)
+                live[key] = _file_elsewhere(fs, table, path, values)
     yield from live.values()
     folders = tuple(f"{table}/" for table in tables)
     for key, info in listed.items():
@@ -146,7 +152,7 @@ def _files_of(fs: Any, matches: list[_Match]) -> Iterator[File]:
 
 
 def _listed(fs: Any, match: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A file, or all files below a folder, links followed, each folder once."""
+    """A file, or all files below a folder. Links are followed, and each folder is visited once."""
     if match["type"] != "directory":
         yield match
     elif not _is_local(fs):
@@ -172,7 +178,7 @@ def _local_info(fs: Any, path: str) -> dict[str, Any]:
         info: dict[str, Any] = fs.info(path)
         return info
     except FileNotFoundError:
-        return {"name": path, "type": "other", "size": 0}  # a link to nothing
+        return {"name": path, "type": "other", "size": 0}  # a broken link
 
 
 def _local_file(entry: os.DirEntry[str]) -> dict[str, Any]:
@@ -190,36 +196,36 @@ def _file(fs: Any, info: dict[str, Any], values: dict[str, str | None]) -> File:
     return File(path, info["size"], stamp, tuple(values.items()))
 
 
-def _file_elsewhere(fs: Any, table: str, place: str, values: dict[str, str | None]) -> File:
-    """A live file that is not in its table's folder, as in a shallow clone, or came after the folder was listed."""
+def _file_elsewhere(fs: Any, table: str, path: str, values: dict[str, str | None]) -> File:
+    """A live file outside its table's folder, as in a shallow clone, or added after the folder was listed."""
     try:
-        if "://" in place:
-            fs, place = Folder(place).location
-        return _file(fs, fs.info(place), values)
+        if "://" in path:
+            fs, path = Folder(path).location
+        return _file(fs, fs.info(path), values)
     except FileNotFoundError as error:
         raise InputError(
-            f"'{table}' must hold every file that its log names. '{place}' is gone. Restore the table, or leave it out."
+            f"'{table}' must hold every file that its log names. '{path}' is missing. Restore or leave out the table."
         ) from error
 
 
 def _is_hidden(path: str) -> bool:
-    """Whether a name that nobody typed keeps a file from being read, as Spark has it."""
+    """Whether a part of the path hides the file by Spark's rules."""
     return any(
         part.startswith(".") or (part.startswith("_") and "=" not in part) or part.endswith("._COPYING_")
         for part in path.split("/")
     )
 
 
-def _path_on(fs: Any, place: str) -> str:
-    """A file's path as the file system has it; its URL, if it is on another one."""
-    if "://" not in place:
-        return place
-    other, path = Folder(place).location
-    return path if type(other) is type(fs) else place
+def _path_on(fs: Any, url: str) -> str:
+    """A file's path on this file system; its URL if it is on another file system."""
+    if "://" not in url:
+        return url
+    other, path = Folder(url).location
+    return path if type(other) is type(fs) else url
 
 
 def _partition_values(path: str) -> dict[str, str | None]:
-    """The columns that stand in the names of a partitioned folder: `overall=5/part-0.parquet`."""
+    """The values in the names of partition folders: `overall=5/part-0.parquet`."""
     pairs = [part.split("=", 1) for part in path.split("/")[:-1] if "=" in part]
     return {unquote(name): None if value == _NO_VALUE else unquote(value) for name, value in pairs}
 
@@ -229,7 +235,7 @@ def _is_local(fs: Any) -> bool:
 
 
 class _RealPaths:
-    """The path of a local file with no link in it; of a folder's many files, the folder is asked once."""
+    """Resolves the links in local paths. Each folder is resolved once, however many of its files are asked for."""
 
     def __init__(self) -> None:
         self._folder = functools.cache(os.path.realpath)

@@ -1,4 +1,4 @@
-"""The options of the way from review files to labelled reviews, declared once."""
+"""The options of reading and labeling reviews, declared once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FORMAT_CHOICES", "PRESETS", "ReviewOptions", "columns_of", "layout_o
 
 FORMAT_CHOICES = ("auto", *FORMATS)
 
-# The fields of the text and of the rating in the releases that people have.
+# The names of the text and the rating field in well-known releases.
 PRESETS = {
     "amazon2014": ("reviewText", "overall"),  # McAuley's Amazon data, He & McAuley 2016
     "amazon2015": ("review_body", "star_rating"),  # Amazon Customer Reviews, 2015: TSV
@@ -32,7 +32,7 @@ PRESETS = {
     "yelp_polarity": ("text", "label"),
     "yelp_full": ("text", "label"),
 }
-# The columns of those releases that are CSV without a header; line breaks in their texts are spelled `\n`.
+# The columns of the releases that are CSV without a header. Line breaks in their texts are written as `\n`.
 HEADERLESS = {
     "amazon_polarity": ("label", "title", "text"),
     "amazon_full": ("label", "title", "text"),
@@ -41,19 +41,19 @@ HEADERLESS = {
 }
 _DEFAULT = "amazon2018"
 
-# The ratings of those releases that are not on the default scale.
+# The scales of the releases whose ratings are not on the default scale.
 PRESET_SCALES = {"imdb": "negative,positive", "amazon_polarity": "1-2", "yelp_polarity": "1-2"}
 
 
 def columns_of(preset: str, *, text_col: str, rating_col: str = "overall") -> tuple[str, str]:
-    """The fields of the text and of the rating: those named by hand, the preset's where they were left alone."""
+    """The names of the text and the rating field: the user's, or the preset's where the user gave none."""
     text, rating = PRESETS[preset]
     default_text, default_rating = PRESETS[_DEFAULT]
     return text if text_col == default_text else text_col, rating if rating_col == default_rating else rating_col
 
 
 def layout_of(preset: str, *, column_names: str | None, csv_escape: str, encoding: str) -> Layout:
-    """How text files are to be read, as options and preset say; what `column_names` names stands over the preset."""
+    """How text files are read, by options and preset; `column_names` takes precedence over the preset."""
     columns = tuple(name for name in (column_names or "").split(",") if name) or HEADERLESS.get(preset, ())
     return Layout(columns, csv_escape, encoding, preset in HEADERLESS)
 
@@ -63,15 +63,17 @@ _RATING = Rule("a rating of the scale", lambda value: isinstance(value, (int, fl
 
 @dataclasses.dataclass(frozen=True)
 class ReviewOptions:
-    """What is in the review files, and what becomes of it."""
+    """How review files are read, labeled and split."""
 
-    preset: str = option(_DEFAULT, one_of(*PRESETS), "known release whose field names are used where none are given")
+    preset: str = option(
+        _DEFAULT, one_of(*PRESETS), "known release, whose field names and rating scale are used by default"
+    )
     text_col: str = option(PRESETS[_DEFAULT][0], text(), "field that holds the text")
     rating_col: str = option(PRESETS[_DEFAULT][1], text(), "field that holds the rating")
     format: str = option(
         "auto",
         one_of(*FORMAT_CHOICES),
-        "format of the files (json: objects in lines or arrays; tsv: tabs, quotes if found); auto goes by their names",
+        "format of the files (json: objects in lines or arrays; tsv: tabs, quotes if found); auto goes by file names",
     )
     column_names: str | None = option(
         None,
@@ -97,42 +99,40 @@ class ReviewOptions:
     positive_from: float | str = option(
         "auto",
         _RATING,
-        "lowest rating that counts as positive; auto takes 7 on 1-10 and 0-10, 3 on 1-4, three quarters of the way up "
-        "other ranges (4 on 1-5), and of words those above the middle",
+        "lowest rating that counts as positive; auto uses 7 on 1-10 and 0-10, 3 on 1-4, three quarters of the way up "
+        "any other range (4 on 1-5), and the words above the middle",
     )
     negative_to: float | str | None = option(
         None,
         optional(_RATING),
-        "highest rating that counts as negative; ratings between it and the positive ones are left out, and counted; "
+        "highest rating that counts as negative; reviews rated between negative and positive are left out and counted; "
         "with none, every rating that is not positive is negative",
     )
-    max_quarantined: float = option(
-        0.9, between(0, 1), "largest share of the records that may be unusable; with more, the job stops"
-    )
+    max_quarantined: float = option(0.9, between(0, 1), "largest share of unusable records; with more, the job stops")
     validation_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts set aside for validation")
     seed: int = option(0, seed_rule(), "seed of the order of the rows")
     test_share: float = option(0.1, between(0, 1, open_high=True), "share of the texts set aside for the test split")
 
     @property
     def columns(self) -> tuple[str, str]:
-        """The fields of the text and of the rating."""
+        """The names of the text and the rating field."""
         return columns_of(self.preset, text_col=self.text_col, rating_col=self.rating_col)
 
     @property
     def layout(self) -> Layout:
-        """How text files are to be read."""
+        """How text files are read."""
         return layout_of(
             self.preset, column_names=self.column_names, csv_escape=self.csv_escape, encoding=self.encoding
         )
 
     @property
     def scale_name(self) -> str:
-        """The scale of the ratings: the one named by hand, the preset's where it was left alone."""
+        """The rating scale: the user's, or the preset's where the user gave none."""
         return (
             PRESET_SCALES.get(self.preset, DEFAULT_SCALE) if self.rating_scale == DEFAULT_SCALE else self.rating_scale
         )
 
     @property
     def polarity(self) -> Polarity:
-        """Which ratings are positive and which negative. Raises `OptionError` if a limit is not on the scale."""
+        """Which ratings are positive and which negative. Raises `OptionError` if a limit is off the scale."""
         return polarity_of(parse_scale(self.scale_name), self.positive_from, self.negative_to)

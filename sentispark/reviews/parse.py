@@ -1,4 +1,4 @@
-"""A piece of a file in, batches of its records out: text, stars and what was broken, all as they stand in the file."""
+"""A piece of a file in, batches of its raw records out: text, stars and broken records, as spelled in the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sentispark.reviews.records import Fields, Layout, with_partition
 
 __all__ = ["check_file", "column_names", "read_piece"]
 
-# What readers raise for a file that is damaged or not there.
+# What readers raise for a damaged or missing file.
 _UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, csv.Error)
 
 DEFAULT = Layout()
@@ -29,29 +29,31 @@ def read_piece(piece: Piece, fields: Fields, layout: Layout = DEFAULT) -> Iterat
     Returns
     -------
     Iterator of RecordBatch
-        `text`, `stars`, `broken` (the whole record, where it cannot be parsed) and `why` (a reason of its own for
-        that), all string, null where a record has no such field; `replaced` int32, the number of characters that stand
-        for bytes that could not be decoded; and `kept` list<string>, the further fields of `fields.kept`, in order.
+        `text`, `stars`, `broken` (the whole record, if it cannot be parsed) and `why` (a specific reason for that),
+        all string, null where a record has no such field; `replaced` int32, the number of characters that replace
+        undecodable bytes; and, if `fields.extra` names any, `extra` list<string>, those fields in order.
 
     Raises
     ------
     InputError
-        If the file cannot be read to its end, or is not what it was when the piece was cut.
+        If the file cannot be read to its end, or changed since it was cut into pieces.
     """
     try:
         for batch in FORMATS[piece.format].rows(piece, fields, layout):
             yield with_partition(batch, piece.partition, fields) if piece.partition else batch
     except _UNREADABLE as error:
         problem = _problem(error)
-        raise InputError(f"'{piece.path}' cannot be read to its end: {problem}. Mend or leave out the file.") from error
+        raise InputError(
+            f"'{piece.path}' cannot be read to its end: {problem}. Repair or leave out the file."
+        ) from error
 
 
 def check_file(path: str, format: str, fields: Fields, layout: Layout = DEFAULT) -> None:
-    """Raise what the format's check raises, and `InputError` if the file cannot be read."""
+    """Run the format's check. Raises what it raises, and `InputError` if the file cannot be read."""
     try:
         FORMATS[format].check(Piece(path, format, 0, 0), fields, layout)
     except _UNREADABLE as error:
-        raise _not_read(path, error) from error
+        raise _unreadable(path, error) from error
 
 
 def column_names(path: str, format: str, fields: Fields, layout: Layout = DEFAULT) -> ColumnNames:
@@ -59,10 +61,10 @@ def column_names(path: str, format: str, fields: Fields, layout: Layout = DEFAUL
     try:
         return FORMATS[format].names(Piece(path, format, 0, 0), fields, layout)
     except _UNREADABLE as error:
-        raise _not_read(path, error) from error
+        raise _unreadable(path, error) from error
 
 
-def _not_read(path: str, error: Exception) -> InputError:
+def _unreadable(path: str, error: Exception) -> InputError:
     return InputError(f"'{path}' cannot be read: {_problem(error)}.")
 
 

@@ -1,4 +1,4 @@
-"""Files, and the pieces of them that tasks read. Pure."""
+"""Files, and the pieces of files that tasks read. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import NamedTuple
 
 __all__ = ["COMPRESSIONS", "File", "Partition", "Piece"]
 
-# Endings of compressed files, and how each is compressed.
+# File name endings and the compressions they stand for.
 COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "xz": "xz", "zst": "zstd", "zstd": "zstd", "lz4": "lz4"}
 
-# Names and values, as text, of the columns that all rows of a file share and that do not stand in it.
+# Names and values (as text) of a file's partition columns, which are not stored in the file.
 Partition = tuple[tuple[str, str | None], ...]
 
 
 class File(NamedTuple):
-    """A file and what is known of it without opening it.
+    """A file, and what is known without opening it.
 
     Attributes
     ----------
     path : str
-        Its path where it is local, else its URL.
+        Its path if it is local, else its URL.
     size : int
         Bytes.
     stamp : str
-        What changes when its content does: a time or a store's tag.
+        Modification time, or an object store's tag.
     partition : tuple of (str, str or None)
-        Columns that stand in its folders' names, or in its table's log, and their values as text.
+        Partition columns from the names of its folders or from its table's log, and their values as text.
     """
 
     path: str
@@ -43,9 +43,9 @@ class Piece(NamedTuple):
     format : str
         The name of a format of the table.
     start, stop : int
-        The bytes in which the piece's lines begin; all of the file's where it cannot be cut.
+        The byte range in which the piece's records begin; the whole file if it cannot be cut by bytes.
     share, shares : int
-        Of a file that cannot be cut, every `shares`-th block of rows from number `share` on.
+        In a file that cannot be cut by bytes: every `shares`-th block of records, beginning with block `share`.
     partition : tuple of (str, str or None)
         The file's.
     """
@@ -60,5 +60,5 @@ class Piece(NamedTuple):
 
     @property
     def compression(self) -> str | None:
-        """How the whole file is compressed, going by its name."""
+        """The compression of the whole file, according to its name; None if it is not compressed."""
         return COMPRESSIONS.get(self.path.rsplit(".", 1)[-1].lower())

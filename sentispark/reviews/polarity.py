@@ -1,4 +1,4 @@
-"""Which ratings are positive and which negative, and whether ratings are those of the scale at all. Pure."""
+"""Which ratings are positive and which negative, and whether ratings are on the scale at all. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from sentispark.errors import OptionError
 from sentispark.reviews.scale import Scale, parse_scale
 
-__all__ = ["LEFT_OUT", "Polarity", "fitting_scale", "one_class_sentence", "outside_sentence", "polarity_of"]
+__all__ = ["LEFT_OUT", "Polarity", "fitting_scale", "off_scale_message", "one_class_message", "polarity_of"]
 
 LEFT_OUT = -1
 
-# With so large a share of the ratings outside, a scale is not the ratings' own.
+# With this share of the ratings off the scale, the scale is considered wrong.
 _OUTSIDE_SHARE = 0.1
-# A scale that is proposed holds all but odd ones.
+# A scale is suggested if at least this share of the ratings is on it.
 _FITTING_SHARE = 0.99
 _SHOWN = 5
 
-# From narrow to wide: the first that holds the ratings is theirs.
+# From narrow to wide: the first one that fits is suggested.
 _USUAL_SCALES = (
     *("negative,positive", "negative,neutral,positive", "neg,pos", "neg,neu,pos", "bad,good", "bad,ok,good", "no,yes"),
     *("0-1", "1-2", "-1-1", "1-5", "0-4", "0-5", "1-10", "0-10", "0-100"),
@@ -29,7 +29,7 @@ _USUAL_SCALES = (
 
 
 class Polarity(NamedTuple):
-    """The ratings that are positive, those that are negative, and between them maybe some that are neither.
+    """Which ratings of a scale are positive, negative, or neither.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Polarity(NamedTuple):
     positive_from : float
         The lowest positive rating.
     negative_to : float or None
-        The highest negative rating; None if all that are not positive are negative.
+        The highest negative rating; None if every rating that is not positive is negative.
     """
 
     scale: Scale
@@ -45,7 +45,22 @@ class Polarity(NamedTuple):
     negative_to: float | None = None
 
     def labels(self, ratings: np.ndarray) -> np.ndarray:
-        """1 for positive, 0 for negative, `LEFT_OUT` for neither: int32, of the shape of the ratings."""
+        """1 for positive, 0 for negative, `LEFT_OUT` for neither.
+
+        Parameters
+        ----------
+        ratings : ndarray of shape (n,), dtype=float64
+
+        Returns
+        -------
+        ndarray of shape (n,), dtype=int32
+
+        Examples
+        --------
+        >>> polarity = polarity_of(parse_scale("1-5"), negative_to=2)
+        >>> polarity.labels(np.array([5.0, 4.0, 3.0, 1.0])).tolist()
+        [1, 1, -1, 0]
+        """
         labels = (ratings >= self.positive_from).astype(np.int32)
         if self.negative_to is not None:
             labels[(ratings > self.negative_to) & (ratings < self.positive_from)] = LEFT_OUT
@@ -53,28 +68,28 @@ class Polarity(NamedTuple):
 
 
 def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: float | str | None = None) -> Polarity:
-    """The polarity that ratings have on a scale, from its limits as the scale spells them.
+    """The polarity of a scale, from limits given as numbers or in the scale's own spelling.
 
     Parameters
     ----------
     scale : Scale
     positive_from : float or str
-        A rating above the lowest; "auto" is the scale's own.
-    negative_to : float or str
-        A rating below `positive_from`; None leaves out nothing.
+        The lowest positive rating, above the lowest of the scale; "auto" uses the scale's default.
+    negative_to : float, str or None
+        The highest negative rating, below `positive_from`; None leaves no rating out.
 
     Raises
     ------
     OptionError
-        If a limit is no such rating.
+        If a limit is off the scale or out of order.
     """
-    lowest = scale.positive_from if positive_from == "auto" else _on(scale, positive_from, "--positive-from")
+    lowest = scale.positive_from if positive_from == "auto" else _rating_on(scale, positive_from, "--positive-from")
     if lowest <= scale.low:
         raise OptionError(
             f"'--positive-from' must be above the lowest rating of the scale {scale.name}, or nothing is negative. "
             f"Got {positive_from}."
         )
-    highest = None if negative_to is None else _on(scale, negative_to, "--negative-to")
+    highest = None if negative_to is None else _rating_on(scale, negative_to, "--negative-to")
     if highest is not None and highest >= lowest:
         raise OptionError(
             f"'--negative-to' must be below the lowest positive rating ({scale.spelled(lowest)}). Got {negative_to}."
@@ -82,23 +97,23 @@ def polarity_of(scale: Scale, positive_from: float | str = "auto", negative_to: 
     return Polarity(scale, lowest, highest)
 
 
-def _on(scale: Scale, limit: float | str, flag: str) -> float:
+def _rating_on(scale: Scale, limit: float | str, flag: str) -> float:
     rating = scale.rating(str(limit))
     if rating is None:
         raise OptionError(f"'{flag}' must be a rating of the scale {scale.name}. Got {limit}.")
     return rating
 
 
-def outside_sentence(polarity: Polarity, seen: Mapping[str, int], *, inside: int, outside: int) -> str | None:
-    """Why ratings are not those of the scale, and which scale would fit; None if they may be.
+def off_scale_message(polarity: Polarity, seen: Mapping[str, int], *, inside: int, outside: int) -> str | None:
+    """An error message if too many ratings are off the scale, with a suggestion; None if the scale may be right.
 
     Parameters
     ----------
     polarity : Polarity
     seen : mapping of str to int
-        How often each rating was read, as it was spelled; the rarest may be missing.
+        The count of each spelling of a rating; rare ones may be missing.
     inside, outside : int
-        How many ratings are on the scale, and how many are not.
+        Number of ratings on and off the scale.
     """
     scale, ratings = polarity.scale, inside + outside
     if not outside or outside < _OUTSIDE_SHARE * ratings:
@@ -110,16 +125,16 @@ def outside_sentence(polarity: Polarity, seen: Mapping[str, int], *, inside: int
     )
 
 
-def one_class_sentence(polarity: Polarity, seen: Mapping[str, int], rows: Mapping[str, tuple[int, int]]) -> str | None:
-    """Why nothing can be learnt from rows of one class, and which scale would make two; None if there are two.
+def one_class_message(polarity: Polarity, seen: Mapping[str, int], rows: Mapping[str, tuple[int, int]]) -> str | None:
+    """An error message if all rows are of one class, with a suggestion; None if there are rows of both.
 
     Parameters
     ----------
     polarity : Polarity
     seen : mapping of str to int
-        As for `outside_sentence`.
+        As for `off_scale_message`.
     rows : mapping of str to (int, int)
-        The negative and the positive rows of each split.
+        Number of negative and positive rows of each split.
     """
     negatives, positives = (sum(counts) for counts in zip(*rows.values(), strict=True))
     if negatives and positives:
@@ -128,7 +143,7 @@ def one_class_sentence(polarity: Polarity, seen: Mapping[str, int], rows: Mappin
             return None
         return (
             f"The training split must hold negative and positive reviews. It holds {negatives} and {positives}. "
-            "Add files, or lower the shares of validation and test."
+            "Add files, or lower the shares of the validation and test splits."
         )
     limits = f"positive from {polarity.scale.spelled(polarity.positive_from)}"
     if polarity.negative_to is not None:
@@ -141,10 +156,10 @@ def one_class_sentence(polarity: Polarity, seen: Mapping[str, int], rows: Mappin
 
 
 def _shown(seen: Mapping[str, int]) -> str:
-    """The most frequent spellings and how often they were read."""
-    often = sorted(seen.items(), key=lambda found: (-found[1], found[0]))
-    listed = ", ".join(f"{spelled} ({count})" for spelled, count in often[:_SHOWN])
-    return listed + (", …" if len(often) > _SHOWN else "")
+    """The most frequent spellings with their counts."""
+    by_count = sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))
+    listed = ", ".join(f"{spelled} ({count})" for spelled, count in by_count[:_SHOWN])
+    return listed + (", …" if len(by_count) > _SHOWN else "")
 
 
 def _advice(seen: Mapping[str, int], polarity: Polarity) -> str:
@@ -154,12 +169,18 @@ def _advice(seen: Mapping[str, int], polarity: Polarity) -> str:
         return f"Try '--rating-scale{joint}{fitting}'."
     words = [spelled for spelled in sorted(seen) if not any(character.isdigit() for character in spelled)]
     if len(words) == len(seen) and 2 <= len(words) <= 2 * _SHOWN:
-        return f"Name the words in order, the most negative first ('--rating-scale bad,good'): {', '.join(words)}."
+        return f"List these words from negative to positive, as in '--rating-scale bad,good': {', '.join(words)}."
     return "Check the rating column, '--rating-scale' and '--positive-from'."
 
 
 def fitting_scale(seen: Mapping[str, int]) -> str | None:
-    """The narrowest usual scale that ratings, as they are spelled, are on and make two classes of; None if none is."""
+    """The narrowest common scale that the ratings are on and that gives two classes; None if there is none.
+
+    Examples
+    --------
+    >>> fitting_scale({"0": 40, "1": 60})
+    '0-1'
+    """
     return next((name for name in _candidates(seen) if _fits(parse_scale(name), seen)), None)
 
 
@@ -176,7 +197,7 @@ def _fits(scale: Scale, seen: Mapping[str, int]) -> bool:
     for spelled, count in seen.items():
         if (rating := scale.rating(spelled)) is not None:
             ratings[rating] += count
-    # 1 and 2 are labels; what lies between is of a wider scale.
+    # On the scale 1-2 the ratings are class labels: fractions belong to a wider scale.
     if (scale.low, scale.high) == (1, 2) and any(rating % 1 for rating in ratings):
         return False
     classes = Polarity(scale, scale.positive_from).labels(np.array([*ratings]))

@@ -1,7 +1,7 @@
-"""Review files to cleaned texts and ratings, and to a quarantine of the records that cannot be used.
+"""Review files to cleaned texts and ratings, and to a quarantine of unusable records.
 
-The files are read where the work is: each Spark task opens its pieces itself, parses, judges and cleans them, and hands
-the batches to whatever comes next in the same Python process. Texts do not travel between the JVM and Python.
+Each Spark task opens its own pieces of files, parses, validates and cleans the records, and passes the batches to the
+next function in the same Python process, so texts do not travel between the JVM and Python.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pyspark.sql import functions as F
 
 from sentispark.errors import InputError
 from sentispark.reviews.encoding import is_cuttable, is_text_encoding, without_surrogates
-from sentispark.reviews.find import each_once, find_files
+from sentispark.reviews.find import find_files, unique_files
 from sentispark.reviews.formats.csv_form import ESCAPES
 from sentispark.reviews.formats.format import ColumnNames
 from sentispark.reviews.formats.table import FORMATS, format_of
-from sentispark.reviews.judge import judge
 from sentispark.reviews.options import FORMAT_CHOICES
 from sentispark.reviews.parse import DEFAULT, check_file, column_names, read_piece
 from sentispark.reviews.pieces import File, Piece
 from sentispark.reviews.records import Fields, Layout
 from sentispark.reviews.scale import DEFAULT_SCALE, Scale, parse_scale
 from sentispark.reviews.tasks import cut_into_tasks
+from sentispark.reviews.validate import validate_records
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.folders import spark_folders
 from sentispark.spark.session import task_cores
@@ -36,27 +36,26 @@ from sentispark.text.markup import MARKUP
 
 __all__ = ["Kernel", "Reviews", "read_reviews", "require_new_names"]
 
-# Of each format. Of the others the tasks see what they are.
-_FILES_LOOKED_AT = 20
+# Per format, before the work starts. The others are checked by the tasks that read them.
+_FILES_CHECKED = 20
 
-# From a task's number and its batches of judged records to the batches that leave the task.
+# From a task's number and its batches of validated records to the batches that the task outputs.
 Kernel = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Reviews:
-    """All records of some files, lazily: what can be used and what cannot.
+    """All records of some files, usable or not, evaluated lazily.
 
     Attributes
     ----------
     files : tuple of File
-        The files.
     tasks : list of list of Piece
-        What each Spark task reads of them.
+        The pieces that each Spark task reads.
     fields : Fields
         The fields that are read.
     scale : Scale or None
-        What the ratings are on; None where they do not matter.
+        The rating scale; None if ratings are not needed.
     markup : {"clean", "keep"}
         Whether texts are cleaned.
     layout : Layout
@@ -71,65 +70,67 @@ class Reviews:
     markup: str = "clean"
     layout: Layout = DEFAULT
 
-    def through(self, kernel: Kernel, schema: str) -> DataFrame:
-        """What a function makes of the records, in the process that reads them.
+    def map_records(self, kernel: Kernel, schema: str) -> DataFrame:
+        """Apply a function to the records, in the processes that read them.
 
         Parameters
         ----------
         kernel : callable
-            Takes the number of the task and its batches of records: `text` string, `rating` double, and,
-            null where the record can be used, `reason`, `file`, `record`; `replaced` int, the number of characters
-            that stand for bytes that are no text; last, `kept` list<string>, if fields are kept. Runs on executors, so
-            it must not refer to Spark.
+            Takes the number of the task and its batches of records: `text` string, `rating` double; `reason`, `file`
+            and `record`, null in usable records; `replaced` int, the number of characters that replace undecodable
+            bytes; and `extra` list<string>, if there are extra fields. It runs on executors, so it must not refer to
+            Spark.
         schema : str
-            Spark's types of the batches that it gives.
+            The Spark schema of the batches that it returns.
         """
         fields, scale, markup, layout = self.fields, self.scale, self.markup, self.layout
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for number, pieces in spread_values(batches):
-                yield from kernel(number, _judged(_unpressed(pieces), fields, scale, markup, layout))
+                yield from kernel(number, _validated(_deserialized(pieces), fields, scale, markup, layout))
 
-        return map_batches(spread(self.spark, [_pressed(pieces) for pieces in self.tasks]), run, schema)
+        return map_batches(spread(self.spark, [_serialized(pieces) for pieces in self.tasks]), run, schema)
 
     @property
     def records(self) -> DataFrame:
-        """All records, with the columns that `through` tells."""
+        """All records, with the columns described in `map_records`."""
         schema = "text string, rating double, reason string, file string, record string, replaced int"
-        return self.through(lambda _, batches: batches, schema + (", kept array<string>" if self.fields.kept else ""))
+        return self.map_records(
+            lambda _, batches: batches, schema + (", extra array<string>" if self.fields.extra else "")
+        )
 
     @property
     def usable(self) -> DataFrame:
-        """The reviews: `text` string, never blank; `rating` double, on the scale; the kept fields, strings."""
+        """The usable reviews: `text` string, never blank; `rating` double, on the scale; the extra fields, strings."""
         return self.usable_of(self.records)
 
     def usable_of(self, records: DataFrame) -> DataFrame:
-        """The same of records that something was done with on the way."""
-        kept = [F.col("kept")[place].alias(name) for place, name in enumerate(self.fields.kept)]
-        return records.where("reason IS NULL").select("text", "rating", *kept)
+        """The same columns of a DataFrame derived from `records`, for example one with an observation."""
+        extra = [F.col("extra")[index].alias(name) for index, name in enumerate(self.fields.extra)]
+        return records.where("reason IS NULL").select("text", "rating", *extra)
 
     @property
     def quarantined(self) -> DataFrame:
-        """The records that cannot be used: `reason`, `file` and `record`, all strings."""
+        """The unusable records: `reason`, `file` and `record`, all strings."""
         return self.records.where("reason IS NOT NULL").select("reason", "file", "record")
 
 
-def _pressed(pieces: Sequence[Piece]) -> bytes:
-    """Pieces as a task gets them: of small files there may be thousands, whose paths are alike."""
-    return zlib.compress(json.dumps(pieces).encode(), 1)  # not msgspec: a path may hold half a surrogate pair
+def _serialized(pieces: Sequence[Piece]) -> bytes:
+    """The pieces of a task as bytes, compressed because there may be thousands of files with similar paths."""
+    return zlib.compress(json.dumps(pieces).encode(), 1)  # not msgspec: a path may contain half a surrogate pair
 
 
-def _unpressed(pieces: bytes) -> list[Piece]:
+def _deserialized(pieces: bytes) -> list[Piece]:
     decoded = (Piece(*piece) for piece in json.loads(zlib.decompress(pieces)))
     return [piece._replace(partition=tuple((name, value) for name, value in piece.partition)) for piece in decoded]
 
 
-def _judged(
+def _validated(
     pieces: list[Piece], fields: Fields, scale: Scale | None, markup: str, layout: Layout
 ) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         for batch in read_piece(piece, fields, layout):
-            yield judge(batch, file=without_surrogates(piece.path), scale=scale, markup=markup)
+            yield validate_records(batch, file=without_surrogates(piece.path), scale=scale, markup=markup)
 
 
 def read_reviews(
@@ -149,50 +150,51 @@ def read_reviews(
 ) -> Reviews:
     """Reviews from files of the formats in `sentispark.reviews.formats.table`, such as JSON, CSV and Parquet.
 
-    Nothing is inferred: a record that lacks the text or the rating, or whose rating is not on the scale, goes to
-    the quarantine, as does one that cannot be parsed. A file that lacks a column altogether does so row by row.
-    The separator of CSV (comma, tab, semicolon or bar) is the one with which its header has the wanted names.
+    A record without a text or a rating, with a rating off the scale, or that cannot be parsed goes to the quarantine.
+    So does every record of a file that lacks one of the columns. The separator of CSV (comma, tab, semicolon or bar)
+    is the one that finds the wanted names in the header.
 
     Parameters
     ----------
     spark : SparkSession
     paths : str or sequence of str
-        Files, folders (read with all folders below) and globs, on any file system that fsspec knows. A path without
+        Files, folders (with everything below them) and globs, on any file system that fsspec supports. A path without
         a scheme is on the cluster's default file system.
     text_col : str
-        The field that holds the text.
+        The field with the text.
     rating_col : str or None
-        The field that holds the rating; None where ratings are not needed, as for predictions.
+        The field with the rating; None if ratings are not needed, as in predictions.
     format : str
-        A name in that table, or "auto": the ending of each file's name tells. In "tsv" a quote is a character like
-        others, unless the first megabyte tells that it is not (doubled quotes, fields that go over lines); "csv" takes
-        quotes for what they are.
+        A name in that table, or "auto" to go by the ending of each file's name. In "tsv" quotes are ordinary
+        characters, unless the first megabyte shows that they are not (doubled quotes, fields over several lines); in
+        "csv" they enclose fields.
     keep_cols : sequence of str
-        Fields that are read beside, as text, such as a review's id; not `text` or `rating`. Names that differ by case
-        alone are one name to Spark.
+        Extra fields that are read as text, such as a review's id; not `text` or `rating`. Names that differ only by
+        case are one name to Spark.
     rating_scale : str
-        The ratings that there are: `LOW-HIGH`, such as "1-5" or "0-1", or words with commas from the most negative to
-        the most positive, such as "bad,ok,good", whose ratings are 1, 2, 3. On a scale of numbers "4 stars", "4/5" and
-        "4 out of 5" (if the scale ends with 5) and "★★★★" are 4, and the words positive and negative its ends.
+        `LOW-HIGH`, such as "1-5" or "0-1", or words separated by commas from the most negative to the most positive,
+        such as "bad,ok,good", whose ratings are 1, 2, 3. On a numeric scale "4 stars", "★★★★", and "4/5" and
+        "4 out of 5" (if the scale ends with 5), are 4, and the words positive and negative are its ends.
     markup : {"clean", "keep"}
-        Whether HTML is taken out of the texts, and runs of blanks become one; see `sentispark.text.markup`.
+        Whether HTML is removed from texts and runs of white space are collapsed; see `sentispark.text.markup`.
     columns : sequence of str
-        The names of the columns of CSV and TSV files whose first line is a record already.
+        The column names of CSV and TSV files without a header.
     csv_escape : {"auto", "double", "backslash"}
-        How a quote within a quoted field of CSV is spelled: twice, or after a backslash, as Spark writes it.
-        "auto" goes by the first megabyte of each file, and lets a record that is broken so be read the other way.
+        How quotes in quoted CSV fields are escaped: doubled, or with a backslash, as Spark writes them. "auto" goes by
+        the first megabyte of each file, and reads a record that is malformed one way the other way.
     encoding : str
-        Of all text files. What cannot be decoded becomes U+FFFD, and is counted in `replaced`.
+        The encoding of all text files. Undecodable bytes become U+FFFD and are counted in `replaced`.
     escaped_breaks : bool
-        Whether in CSV and TSV a backslash and an `n` stand for a line break, as in the releases of Zhang et al. 2015.
+        Whether a backslash and an `n` mean a line break in CSV and TSV, as in the releases of Zhang et al. 2015
+        (arXiv:1509.01626).
 
     Raises
     ------
     OptionError
-        If the scale is none.
+        If the scale cannot be parsed.
     InputError
-        If a path matches no file, a file's format cannot be told, no file has the columns, one has a column twice, or
-        a file is of UTF-16 or UTF-32 and `encoding` does not say so.
+        If a path matches no file, a file's format is unknown, no file has one of the columns, a file has one twice, or
+        a file is UTF-16 or UTF-32 and `encoding` does not say so.
     """
     keep_cols = (keep_cols,) if isinstance(keep_cols, str) else tuple(keep_cols)
     require_new_names(keep_cols, "text", "rating")
@@ -210,13 +212,13 @@ def read_reviews(
         raise InputError(f"'encoding' must be a text encoding that Python knows. Got '{encoding}'.")
     layout = Layout(tuple(columns), csv_escape, encoding, escaped_breaks)
     paths = [paths] if isinstance(paths, str) else paths
-    places = zip(paths, spark_folders(paths), strict=True)
-    files = each_once(file for path, folder in places for file in find_files(path, folder))
+    located = zip(paths, spark_folders(paths), strict=True)
+    files = unique_files(file for path, folder in located for file in find_files(path, folder))
     if not files:
         raise InputError("'paths' must name at least one file. Got none.")
     formats = [(file, format_of(file.path) if format == "auto" else format) for file in files]
     for name in FORMATS:
-        for file in [file for file, format in formats if format == name and file.size][:_FILES_LOOKED_AT]:
+        for file in [file for file, format in formats if format == name and file.size][:_FILES_CHECKED]:
             check_file(file.path, name, fields, layout)
     _require_columns(formats, fields, layout)
     tasks = cut_into_tasks(formats, cores=task_cores(spark), anywhere=is_cuttable(encoding))
@@ -224,46 +226,46 @@ def read_reviews(
 
 
 def require_new_names(keep_cols: Sequence[str], *taken: str) -> None:
-    """Raise `InputError` unless fields can be columns beside some others; upper and lower case do not differ."""
+    """Raise `InputError` unless the extra fields are distinct and none is `taken`, ignoring case."""
     seen: dict[str, str] = {}
     for name in keep_cols:
         if not name:
-            raise InputError("'keep_cols' must name fields. One of its names is empty.")
+            raise InputError("'keep_cols' must not contain an empty name. Got one.")
         if name.lower() in taken:
             raise InputError(
-                f"'keep_cols' must not name a column that is there anyway ({', '.join(taken)}). Got '{name}'."
+                f"'keep_cols' must not name a column that the output already has ({', '.join(taken)}). Got '{name}'."
             )
         if name.lower() in seen:
             both = f"'{seen[name.lower()]}' and '{name}'"
-            raise InputError(f"'keep_cols' must name each field once; case makes no difference. Got {both}.")
+            raise InputError(f"'keep_cols' must name each field once, ignoring case. Got {both}.")
         seen[name.lower()] = name
 
 
 def _require_columns(files: Sequence[tuple[File, str]], fields: Fields, layout: Layout) -> None:
-    """Raise `InputError` if no file can hold one of the fields; files are opened until all have been seen.
+    """Raise `InputError` if no file has one of the fields. Files are opened until all fields have been found.
 
-    Where there is no header, the first records must have the text and the rating somewhere. What is kept as well may
-    come later, and is asked for only where all records have been looked at.
+    Without headers, the text and the rating must appear in the first records. An extra field may come later, so it is
+    required only if all records have been seen.
     """
     lacking, found = set(fields.names), set()
     may_come_later: set[str] = set()
     for number, (file, format) in enumerate(files):
-        if number == _FILES_LOOKED_AT and not FORMATS[format].has_header:
+        if number == _FILES_CHECKED and not FORMATS[format].has_header:
             return
-        names, told, whole = column_names(file.path, format, fields, layout) if file.size else ColumnNames(set())
-        if not told:
+        names, known, complete = column_names(file.path, format, fields, layout) if file.size else ColumnNames(set())
+        if not known:
             return
-        may_come_later |= set() if whole else set(fields.kept)
+        may_come_later |= set() if complete else set(fields.extra)
         columns = {*names, *dict(file.partition)}
         found.update(columns)
         lacking.difference_update(columns)
         if not lacking:
             return
     if not found:
-        return  # no record, no field
+        return  # no records at all
     for wanted in fields.names:
         if wanted in lacking and wanted not in may_come_later:
-            what = "columns that are kept" if wanted in fields.kept else "columns of the text and the rating"
+            remedy = "Correct 'keep_cols'" if wanted in fields.extra else "Name the columns of the text and the rating"
             raise InputError(
-                f"At least one file must have a column '{wanted}'. Found {', '.join(sorted(found))}. Name the {what}."
+                f"At least one file must have a column '{wanted}'. Found {', '.join(sorted(found))}. {remedy}."
             )

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: the fields that are read, the opened file, the batch of records."""
+"""What the readers of all formats share: the wanted fields, the opened file, the batch of records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "as_batch",
     "decompressed",
     "opened",
-    "require_each_once",
+    "require_unique_columns",
     "with_partition",
 ]
 
@@ -38,31 +38,40 @@ ByteStream: TypeAlias = BinaryIO | io.BufferedIOBase
 
 
 class Fields(NamedTuple):
-    """The names of the fields that are read; `rating` is None where ratings do not matter."""
+    """The names of the fields to read.
+
+    Attributes
+    ----------
+    text : str
+    rating : str or None
+        None if ratings are not needed.
+    extra : tuple of str
+        Fields that are passed through, such as a review's id.
+    """
 
     text: str
     rating: str | None
-    kept: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, each once, text first."""
-        return tuple(dict.fromkeys(name for name in (self.text, self.rating, *self.kept) if name is not None))
+        """All names without repetitions, the text first."""
+        return tuple(dict.fromkeys(name for name in (self.text, self.rating, *self.extra) if name is not None))
 
 
 class Layout(NamedTuple):
-    """What is not known from the files' names of how text files are to be read.
+    """How text files are read, as far as their names do not say.
 
     Attributes
     ----------
     columns : tuple of str
-        The names of the columns of CSV and TSV files, if no line of theirs holds them.
+        The column names of CSV and TSV files without a header.
     csv_escape : {"auto", "double", "backslash"}
-        How a quote within quotes is spelled; see `csv_form.ESCAPES`.
+        How quotes in quoted fields are escaped; see `csv_form.ESCAPES`.
     encoding : str
-        Of all text files.
+        The encoding of all text files.
     escaped_breaks : bool
-        Whether in CSV and TSV a backslash and an `n` stand for a line break.
+        Whether a backslash and an `n` mean a line break in CSV and TSV.
     """
 
     columns: tuple[str, ...] = ()
@@ -71,24 +80,24 @@ class Layout(NamedTuple):
     escaped_breaks: bool = False
 
 
-def require_each_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise `InputError` if a wanted column is among a file's more than once."""
+def require_unique_columns(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise `InputError` if a file has a wanted column more than once."""
     for name in wanted:
         if names.count(name) > 1:
-            raise InputError(f"'{path}' must have one column '{name}'. It has {names.count(name)}: rename the others.")
+            raise InputError(f"'{path}' must have one column '{name}'. It has {names.count(name)}. Rename the others.")
 
 
 def opened(path: str) -> BinaryIO:
-    """The bytes of a file as they are."""
+    """A file, open for reading."""
     fs, location = Folder(path).location
     file: BinaryIO = fs.open(location, "rb")
     return file
 
 
 def decompressed(piece: Piece) -> ByteStream:
-    """The bytes of a piece's file, decompressed if its name says that the whole file is compressed."""
+    """A piece's file, open for reading, and decompressed if its name says that it is compressed."""
     file = opened(piece.path)
-    # The standard library's readers say so when a file was cut off, and go on from one member to the next.
+    # The standard library's readers detect truncated files and read files of several members.
     match piece.compression:
         case None:
             return file
@@ -110,24 +119,24 @@ def as_batch(
     reasons: Sequence[str | None] | None = None,
     replaced: Iterable[dict[int, int]] = (),
 ) -> pa.RecordBatch:
-    """The batch that `read_piece` gives.
+    """A batch as `read_piece` returns it.
 
     Parameters
     ----------
-    arrays : dict
-        Those of all `fields.names`.
-    broken : string array
-        The broken records.
+    arrays : dict of str to string array of shape (n,)
+        The columns of all `fields.names`.
+    broken : string array of shape (n,)
+        The broken records, null elsewhere.
     fields : Fields
     reasons : sequence of str or None, optional
-        Why they are broken.
-    replaced : iterable of dict
-        How many characters were replaced in some records, by their places, in parts that add up.
+        Why records are broken, where a specific reason is known.
+    replaced : iterable of dict of int to int
+        Numbers of replaced characters by the index of the record; several dicts are summed.
     """
     rows = len(broken)
     characters = np.zeros(rows, np.int32)
-    for place, count in itertools.chain.from_iterable(counts.items() for counts in replaced):
-        characters[place] += count
+    for index, count in itertools.chain.from_iterable(counts.items() for counts in replaced):
+        characters[index] += count
     stars = pa.nulls(rows, pa.string()) if fields.rating is None else arrays[fields.rating]
     batch = {
         "text": arrays[fields.text],
@@ -136,23 +145,23 @@ def as_batch(
         "why": pa.nulls(rows, pa.string()) if reasons is None else pa.array(reasons, pa.string()),
         "replaced": pa.array(characters),
     }
-    if fields.kept:
-        # Row-major, as the lists are filled: row 0 of all columns, row 1 of all columns, …
-        flat = itertools.chain.from_iterable(zip(*(arrays[name].to_pylist() for name in fields.kept), strict=True))
-        offsets = pa.array(range(0, rows * len(fields.kept) + 1, len(fields.kept)), pa.int32())
-        batch["kept"] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string()))
+    if fields.extra:
+        # Row-major: row 0 of all columns, row 1 of all columns, …
+        flat = itertools.chain.from_iterable(zip(*(arrays[name].to_pylist() for name in fields.extra), strict=True))
+        offsets = pa.array(range(0, rows * len(fields.extra) + 1, len(fields.extra)), pa.int32())
+        batch["extra"] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string()))
     return pa.RecordBatch.from_arrays(list(batch.values()), names=list(batch))
 
 
 def with_partition(batch: pa.RecordBatch, partition: Partition, fields: Fields) -> pa.RecordBatch:
-    """The batch; a record that has no value of its own for a field has the one that its file has in `partition`."""
+    """The batch, with the file's partition values for fields that a record has no value for."""
     values = dict(partition)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for column, name in (("text", fields.text), ("stars", fields.rating)):
         if name is not None and values.get(name) is not None:
             columns[column] = pc.fill_null(columns[column], values[name])
-    if any(values.get(name) is not None for name in fields.kept):
-        kept = columns["kept"]
-        own = pa.array([values.get(name) for name in fields.kept] * len(batch), pa.string())
-        columns["kept"] = pa.ListArray.from_arrays(kept.offsets, pc.coalesce(kept.values, own))
+    if any(values.get(name) is not None for name in fields.extra):
+        extra = columns["extra"]
+        defaults = pa.array([values.get(name) for name in fields.extra] * len(batch), pa.string())
+        columns["extra"] = pa.ListArray.from_arrays(extra.offsets, pc.coalesce(extra.values, defaults))
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -1,4 +1,4 @@
-"""What is said when characters were replaced: how many, and which encoding their file most likely has."""
+"""The warning about replaced characters: how many there are, and the likely encoding of their file."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from sentispark.reviews.pieces import Piece
 from sentispark.reviews.read import Reviews
 from sentispark.reviews.records import decompressed
 
-__all__ = ["warn_of_replaced"]
+__all__ = ["warn_about_replaced"]
 
-# Bytes of all files together that are looked through for one that is no text.
-_LOOKED_THROUGH = 256 << 20
+# Bytes, over all files, that are searched for the first undecodable one.
+_SEARCHED_BYTES = 256 << 20
 
 _log = logging.getLogger(__name__)
 
 
-def warn_of_replaced(reviews: Reviews, *, rows: int, characters: int) -> None:
-    """Log how many characters of how many records were replaced, if any were, and what would read them."""
+def warn_about_replaced(reviews: Reviews, *, rows: int, characters: int) -> None:
+    """Log the number of replaced characters, if there are any, and the encoding to use instead."""
     if not characters:
         return
-    found = _first_not_decoded([task_piece for task in reviews.tasks for task_piece in task], reviews.layout.encoding)
+    found = _first_undecodable([task_piece for task in reviews.tasks for task_piece in task], reviews.layout.encoding)
     advice = ""
     if found is not None:
         path, raw = found
         likely = likely_encoding(raw)
         advice = (
-            f" '{path}' looks like UTF-8 that was damaged."
+            f" '{path}' looks like damaged UTF-8."
             if likely == "utf-8"
-            else f" '{path}' looks like {likely}: give --encoding {likely}."
+            else f" '{path}' looks like {likely}. Use --encoding {likely}."
         )
     _log.warning(
-        "%d characters in %d records were read as U+FFFD, in place of bytes that are not valid %s.%s",
+        "%d characters in %d records were replaced by U+FFFD, because their bytes are not valid %s.%s",
         characters,
         rows,
         reviews.layout.encoding,
@@ -42,9 +42,9 @@ def warn_of_replaced(reviews: Reviews, *, rows: int, characters: int) -> None:
     )
 
 
-def _first_not_decoded(pieces: Sequence[Piece], encoding: str) -> tuple[str, bytes] | None:
-    """The first file of text with bytes that cannot be decoded, and some of its bytes around them."""
-    left = _LOOKED_THROUGH
+def _first_undecodable(pieces: Sequence[Piece], encoding: str) -> tuple[str, bytes] | None:
+    """The first text file with undecodable bytes, and the block of bytes that contains them."""
+    left = _SEARCHED_BYTES
     for path, piece in {piece.path: piece for piece in pieces if FORMATS[piece.format].is_text}.items():
         with decompressed(piece) as file:
             while left > 0 and (raw := file.read(HEAD_BYTES)):

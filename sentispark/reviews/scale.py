@@ -1,4 +1,4 @@
-"""What a rating's spelling means on a scale: `1-5`, `0-1`, `bad,ok,good`, … Pure."""
+"""Spellings of ratings to numbers on a scale: `1-5`, `0-1`, `bad,ok,good`, … Pure."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ __all__ = ["DEFAULT_SCALE", "Scale", "is_scale", "parse_scale"]
 
 DEFAULT_SCALE = "1-5"
 
-# Python would also take "1_000" and "nan" for numbers.
+# Stricter than Python, which also parses "1_000" and "nan".
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _RANGE = re.compile(rf"({_NUMBER})-({_NUMBER})")
 # 4; 4 stars; 4/5; 4 out of 5 stars.
 _COUNT = re.compile(rf"({_NUMBER})(?:\s*(?:/|out of|of)\s*({_NUMBER}))?(?:\s*stars?)?", re.IGNORECASE)
-# As people and pages draw them, hollow ones at the end; U+FE0F asks for a coloured one.
+# Star characters, hollow ones last; U+FE0F selects the emoji style.
 _DRAWN = re.compile("((?:[★⭐]\ufe0f?)+)(☆*)")
 
-# The ends of any scale of numbers.
+# Words for the ends of a numeric scale.
 _LOWEST, _HIGHEST = ("negative", "neg"), ("positive", "pos")
 
-# Where the published protocols put the lowest positive rating, if not three quarters of the way up: 7 of 10 after Maas
-# et al. 2011 (https://aclanthology.org/P11-1015); of four, the upper two.
+# Scales whose lowest positive rating is not three quarters of the way up: 7 of 10 follows Maas et al. 2011
+# (https://aclanthology.org/P11-1015); of four ratings, the upper two.
 _POSITIVE_FROM = {(1.0, 10.0): 7.0, (0.0, 10.0): 7.0, (1.0, 4.0): 3.0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """A range of numbers, or words in order.
+    """A range of numbers, or ordered words.
 
     Attributes
     ----------
     name : str
-        As it was written.
+        As the user wrote it.
     low, high : float
-        The lowest and the highest rating; of words, the places of the first, 1, and of the last.
+        The lowest and the highest rating. Words are numbered from 1.
     words : tuple of str
         From the most negative to the most positive; empty for a range of numbers.
     """
@@ -50,33 +50,40 @@ class Scale:
     words: tuple[str, ...] = ()
 
     @functools.cached_property
-    def _places(self) -> Mapping[str, float]:
-        return {_normal(word): float(place) for place, word in enumerate(self.words, start=1)}
+    def _rating_of_word(self) -> Mapping[str, float]:
+        return {_normalized(word): float(rating) for rating, word in enumerate(self.words, start=1)}
 
     @property
-    def outside(self) -> str:
-        """Why a rating that the scale does not have is none."""
+    def outside_reason(self) -> str:
+        """The quarantine's reason for a rating off this scale."""
         return f"rating outside {self.name if self.words else f'{self.low:g} to {self.high:g}'}"
 
     @property
     def positive_from(self) -> float:
-        """The lowest rating that is positive where nobody says otherwise.
+        """The default of the lowest positive rating.
 
-        Of words the first above the middle, of numbers three quarters of the way up: 4 of 1 to 5, the upper of two.
+        For words the first above the middle; for numbers three quarters of the way up, such as 4 on 1-5.
         """
         if self.words:
             return (len(self.words) + 1) // 2 + 1.0
         return _POSITIVE_FROM.get((self.low, self.high), self.low + 0.75 * (self.high - self.low))
 
     def rating(self, spelled: str) -> float | None:
-        """The rating that a spelling means, from `low` to `high`; None if the scale has no such rating."""
+        """The rating of a spelling, from `low` to `high`; None if it is not on the scale.
+
+        Examples
+        --------
+        >>> scale = parse_scale("1-5")
+        >>> scale.rating("4 out of 5"), scale.rating("★★★☆☆"), scale.rating("6")
+        (4.0, 3.0, None)
+        """
         if self.words:
-            return self._places.get(_normal(spelled))
+            return self._rating_of_word.get(_normalized(spelled))
         rating = self._number(_trimmed(spelled))
         return rating if rating is not None and self.low <= rating <= self.high else None
 
     def spelled(self, rating: float) -> str:
-        """A rating of the scale as the scale writes it."""
+        """A rating in the scale's own spelling."""
         return self.words[int(rating) - 1] if self.words else f"{rating:.12g}"
 
     def _number(self, spelled: str) -> float | None:
@@ -96,20 +103,20 @@ def _trimmed(spelled: str) -> str:
     return spelled.strip(" \t\"'")
 
 
-def _normal(word: str) -> str:
-    """A word as it is compared: `Good` is `good`, and `4.0` is `4`."""
+def _normalized(word: str) -> str:
+    """The form in which words are compared: `Good` is `good`, and `4.0` is `4`."""
     word = _trimmed(word).lower()
     return f"{float(word):.12g}" if re.fullmatch(_NUMBER, word) else word
 
 
 @functools.lru_cache
 def parse_scale(name: str) -> Scale:
-    """The scale of a name: `LOW-HIGH`, or words with commas from the most negative to the most positive.
+    """Parse a scale: `LOW-HIGH`, or words separated by commas from the most negative to the most positive.
 
     Raises
     ------
     OptionError
-        If it is neither.
+        If the name is neither.
     """
     scale = _parsed(name)
     if scale is None:
@@ -121,7 +128,7 @@ def parse_scale(name: str) -> Scale:
 
 
 def is_scale(name: object) -> bool:
-    """Whether `parse_scale` takes it."""
+    """Whether `parse_scale` accepts the name."""
     return isinstance(name, str) and _parsed(name) is not None
 
 
@@ -130,5 +137,5 @@ def _parsed(name: str) -> Scale | None:
         low, high = map(float, found.groups())
         return Scale(name, low, high) if low < high and math.isfinite(high - low) else None
     words = tuple(map(_trimmed, name.split(",")))
-    different = len(set(map(_normal, words))) == len(words) > 1
+    different = len(set(map(_normalized, words))) == len(words) > 1
     return Scale(name, 1.0, float(len(words)), words) if different and all(words) else None

@@ -1,4 +1,4 @@
-"""Folders that are tables of a lakehouse, told by what stands in them: of those, a folder's files are not the rows."""
+"""Folders that are lakehouse tables, where the files in the folder are not necessarily the table's rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ICEBERG = re.compile(r"(.*)/metadata/[^/]*\.metadata\.json(?:\.gz)?")
 
 
 def delta_tables_below(paths: Iterable[str]) -> set[str]:
-    """The Delta tables to which some files belong, by the files' paths alone.
+    """The Delta tables that files belong to, by the files' paths alone.
 
-    Raises `InputError` if some belong to a table of Iceberg or Hudi.
+    Raises `InputError` if a file belongs to an Iceberg or Hudi table.
     """
     delta: set[str] = set()
     others: dict[str, str] = {}
@@ -31,17 +31,17 @@ def delta_tables_below(paths: Iterable[str]) -> set[str]:
             others[metadata[1]] = "an Iceberg"
     for table, kind in others.items():
         if table not in delta:  # a Delta table may come with Iceberg's metadata
-            raise _unread(table, kind)
+            raise _unsupported(table, kind)
     return delta
 
 
 def delta_tables_above(fs: Any, paths: Iterable[str]) -> set[str]:
-    """The Delta tables in whose folders, at any depth, some paths are.
+    """The Delta tables whose folders contain one of the paths, at any depth.
 
-    Raises `InputError` if some are in a table of Iceberg or Hudi.
+    Raises `InputError` if a path is inside an Iceberg or Hudi table.
     """
     if {"http", "https"} & set([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol):
-        return set()  # has no folders
+        return set()  # HTTP has no folders
     delta: set[str] = set()
     seen: set[str] = set()
     for folder in paths:
@@ -53,14 +53,14 @@ def delta_tables_above(fs: Any, paths: Iterable[str]) -> set[str]:
                 delta.add(folder)
                 break
             if fs.isdir(f"{folder}/{_HUDI}"):
-                raise _unread(folder, "a Hudi")
+                raise _unsupported(folder, "a Hudi")
             if fs.isdir(f"{folder}/metadata") and any(map(_ICEBERG.fullmatch, fs.find(f"{folder}/metadata"))):
-                raise _unread(folder, "an Iceberg")
+                raise _unsupported(folder, "an Iceberg")
     return delta
 
 
-def _unread(table: str, kind: str) -> InputError:
+def _unsupported(table: str, kind: str) -> InputError:
     return InputError(
-        f"'{table}' is {kind} table, whose log alone tells which rows of its files count, and is not read here. "
+        f"'{table}' is {kind} table, which is not supported: only its log says which rows of its files are live. "
         "Read it with Spark and write it as Parquet first."
     )

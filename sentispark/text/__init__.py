@@ -1,1 +1,1 @@
-"""Text to words, words to token ids, ids to sequences of one length."""
+"""Text to words, words to token ids, token ids to sequences of equal length."""

@@ -1,4 +1,4 @@
-"""Texts to sequences in one pass: tokenizer, vocabulary and padder without the columns between them."""
+"""Texts to sequences in one pass: tokenizer, vocabulary and padder without intermediate columns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame
 from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.schema import TEXTS, require_column
-from sentispark.text.kernels import cut, encode
-from sentispark.text.options import BEFORE, TextOptions
+from sentispark.text.kernels import encode, truncate_lists
+from sentispark.text.options import LEGACY_PARAMS, TextOptions
 from sentispark.text.padding import HasLengthCol, padded_columns, sequence_fields
 from sentispark.text.stopwords import stop_word_array
 from sentispark.text.vocabulary import WordListModel, most_frequent_words
@@ -26,11 +26,11 @@ __all__ = ["ReviewEncoder", "ReviewEncoderModel", "token_ids"]
 def token_ids(texts: pa.Array, word_list: WordList, options: TextOptions) -> pa.ListArray:
     """The token ids of each text, list<int32>, cut to the sequence length and not padded."""
     ids = encode(words_of(texts, options), word_list.array)
-    return cut(ids, options.sequence_length, truncate=options.truncate)
+    return truncate_lists(ids, options.sequence_length, truncate=options.truncate)
 
 
 class _Columns(ColumnStage, HasLengthCol):
-    """What the encoder and its model share: texts in, sequences and lengths out."""
+    """Shared by the encoder and its model: texts in, sequences and lengths out."""
 
     @property
     def options(self) -> TextOptions:
@@ -67,7 +67,7 @@ class ReviewEncoder(
 class ReviewEncoderModel(_Columns, WordListModel):
     """Adds an array<int> column of sequences, all `sequenceLength` long, and an int column of their lengths."""
 
-    before = BEFORE
+    before = LEGACY_PARAMS
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_column(dataset, self.getInputCol(), TEXTS, stage=self)

@@ -1,12 +1,11 @@
-"""Arrow arrays in, Arrow arrays out: the decisions of the text stages, without Spark and without a loop over rows.
+"""The functions behind the text stages, from Arrow arrays to Arrow arrays, without Spark and without loops over rows.
 
-A *word* is a run of letters, marks and digits of any script, lower-case, with single apostrophes allowed between
-them (`don't`, `rock'n'roll`). Everything else separates words. The *reference* cleaning is that of the 2019
-system: everything but a to z, apostrophes and blanks is removed (so that `great.Love` is one word).
+A *word* is a lower-case run of letters, marks and digits of any script, with single apostrophes allowed between them
+(`don't`, `rock'n'roll`). Everything else separates words. The *reference* cleaning is that of the 2019 system:
+all characters but a to z, apostrophes and spaces are removed (so `great.Love` is one word).
 
-Words go from kernel to kernel as lists of dictionary-coded strings: each distinct word of a batch is hashed, compared
-and looked up once, and its occurrences are numbers. (Once for each number of blanks behind it: a word may stand in the
-dictionary more than once.)
+Words are passed between kernels as lists of dictionary-encoded strings: each distinct word of a batch is hashed,
+compared and looked up once. (A word may be in the dictionary several times, once for each number of spaces after it.)
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentispark.errors import InputError
-from sentispark.text.letters import BLANK, reference_letters, word_letters
+from sentispark.text.letters import SPACE, reference_letters, word_letters
 from sentispark.text.markup import as_strings
 from sentispark.text.token_ids import FIRST_WORD, PAD, UNKNOWN
 
@@ -26,30 +25,30 @@ __all__ = [
     "CLEANINGS",
     "COUNTS",
     "WORDS",
+    "as_string_lists",
     "count_words",
-    "cut",
     "encode",
     "list_offsets",
     "most_frequent",
     "pad",
-    "spelled_out",
+    "remove_words",
+    "strip_padding",
     "tokenize",
-    "without",
-    "without_padding",
+    "truncate_lists",
 ]
 
 CLEANINGS = ("words", "reference")
 
-# What `tokenize` gives: a list a text, of numbers that stand for the batch's distinct words.
+# The type that `tokenize` returns: for each text a list of indices into the batch's distinct words.
 WORDS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
-# What `count_words` gives.
+# The schema of the tables that `count_words` returns.
 COUNTS = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
-# Distinct words kept in a worker before its partial counts are handed on: bounds its memory to about 100 MB.
-_COUNTED_WORDS_HELD = 1_000_000
+# Distinct words in a worker's memory before its partial counts are emitted: bounds the memory to about 100 MB.
+_PENDING_WORDS = 1_000_000
 
-# What the 32 bits of Arrow's offsets can count.
+# The largest 32-bit offset of Arrow lists.
 _MOST_VALUES = 2**31 - 1
 
 
@@ -61,54 +60,64 @@ def tokenize(texts: pa.Array, *, cleaning: str = "words", stop_words: pa.Array |
     texts : string array of length n
         A null counts as a text without words.
     cleaning : {"words", "reference"}
-        What a word is; see the head of this module.
+        What a word is; see the module's docstring.
     stop_words : string array, optional
-        Words left out; `None` leaves out none.
+        Words to leave out.
 
     Returns
     -------
     list<dictionary<int32, string>> array of length n, without nulls
+
+    Examples
+    --------
+    >>> tokenize(pa.array(["Good! It isn't bad.", None])).to_pylist()
+    [['good', 'it', "isn't", 'bad'], []]
     """
     texts = as_strings(texts).fill_null("")
     words = _split(*(reference_letters(texts) if cleaning == "reference" else word_letters(texts)))
-    return words if stop_words is None else without(words, stop_words)
+    return words if stop_words is None else remove_words(words, stop_words)
 
 
-def spelled_out(words: pa.ListArray) -> pa.ListArray:
-    """The lists of words as list<string>, as those take them who know nothing of dictionaries."""
+def as_string_lists(words: pa.ListArray) -> pa.ListArray:
+    """Lists of dictionary-encoded words as list<string>."""
     return pa.ListArray.from_arrays(words.offsets, words.values.dictionary.take(words.values.indices))
 
 
-def without(words: pa.ListArray, stop_words: pa.Array) -> pa.ListArray:
-    """The lists of words less the words of `stop_words`."""
+def remove_words(words: pa.ListArray, stop_words: pa.Array) -> pa.ListArray:
+    """The lists of words without stop words."""
     values, offsets = _flat(words)
     stays = ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
     codes = values.indices.to_numpy()
-    kept = np.flatnonzero(stays[codes])
-    return _lists(np.searchsorted(kept, offsets), pa.DictionaryArray.from_arrays(codes[kept], values.dictionary))
+    left = np.flatnonzero(stays[codes])
+    return _lists(np.searchsorted(left, offsets), pa.DictionaryArray.from_arrays(codes[left], values.dictionary))
 
 
 def encode(words: pa.ListArray, vocabulary: pa.StringArray) -> pa.ListArray:
-    """The token ids of the words: 2 + the word's place in the vocabulary, or 1 where it has none.
+    """The token ids of the words: 2 + the word's index in the vocabulary, or 1 for unknown words.
 
     Parameters
     ----------
-    words : list<string> array of length n, or what `tokenize` gives
+    words : list<string> array of length n, or as `tokenize` returns it
         A null counts as an empty list.
     vocabulary : string array of distinct words
 
     Returns
     -------
     list<int32> array of length n, without nulls
+
+    Examples
+    --------
+    >>> encode(tokenize(pa.array(["not so good"])), pa.array(["good", "not"])).to_pylist()
+    [[3, 1, 2]]
     """
     values, offsets = _flat(words)
-    places = pc.index_in(values.dictionary, value_set=vocabulary)
-    ids = pc.add(places, pa.scalar(FIRST_WORD, pa.int32())).fill_null(UNKNOWN)
+    indices = pc.index_in(values.dictionary, value_set=vocabulary)
+    ids = pc.add(indices, pa.scalar(FIRST_WORD, pa.int32())).fill_null(UNKNOWN)
     return _lists(offsets, ids.take(values.indices).fill_null(UNKNOWN))
 
 
-def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> pa.ListArray:
-    """Lists of at most `sequence_length` ids or words.
+def truncate_lists(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> pa.ListArray:
+    """The lists, truncated to at most `sequence_length` ids or words.
 
     Parameters
     ----------
@@ -117,7 +126,7 @@ def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> p
     sequence_length : int
         L, at least 1.
     truncate : {"tail", "head"}
-        The end that a longer list loses.
+        The end that is cut off longer lists.
 
     Returns
     -------
@@ -126,57 +135,69 @@ def cut(ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail") -> p
     values, offsets = _flat(ids)
     if np.diff(offsets).max(initial=0) <= sequence_length:
         return _lists(offsets, values)
-    kept_offsets = np.zeros(len(offsets), np.int64)
-    np.cumsum(np.minimum(np.diff(offsets), sequence_length), out=kept_offsets[1:])
-    length = np.diff(kept_offsets)
+    new_offsets = np.zeros(len(offsets), np.int64)
+    np.cumsum(np.minimum(np.diff(offsets), sequence_length), out=new_offsets[1:])
+    length = np.diff(new_offsets)
     start = offsets[:-1] if truncate == "tail" else offsets[1:] - length
-    kept = np.repeat(start - kept_offsets[:-1], length) + np.arange(kept_offsets[-1])
-    return _lists(kept_offsets, values.take(pa.array(kept)))
+    indices = np.repeat(start - new_offsets[:-1], length) + np.arange(new_offsets[-1])
+    return _lists(new_offsets, values.take(pa.array(indices)))
 
 
-def without_padding(ids: pa.ListArray) -> pa.ListArray:
-    """The lists less the padding at their ends."""
+def strip_padding(ids: pa.ListArray) -> pa.ListArray:
+    """The lists without the padding at their ends.
+
+    Examples
+    --------
+    >>> strip_padding(pa.array([[5, 0, 6, 0, 0], [0]])).to_pylist()
+    [[5, 0, 6], []]
+    """
     values, offsets = _flat(ids)
     words = np.flatnonzero(values.to_numpy(zero_copy_only=False) != PAD)
-    # Behind the last word before a list's end; before the list's start where it has none.
+    # After the last word before a list's end, which is before the list's start if it has no word.
     before = np.searchsorted(words, offsets[1:])
     ends = np.append(0, words + 1)[before]
     length = np.maximum(ends - offsets[:-1], 0)
-    places = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
-    kept = np.flatnonzero(places < np.repeat(length, np.diff(offsets)))
-    return _lists(np.concatenate(([0], np.cumsum(length))), values.take(pa.array(kept)))
+    positions = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+    indices = np.flatnonzero(positions < np.repeat(length, np.diff(offsets)))
+    return _lists(np.concatenate(([0], np.cumsum(length))), values.take(pa.array(indices)))
 
 
 def pad(
     ids: pa.ListArray, sequence_length: int, *, truncate: str = "tail", dtype: type[np.integer] = np.int32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of one length: what `cut` gives, padded at the end with 0; a missing id as an unknown word.
+    """Truncate lists of ids and pad them at the end with 0. A null id becomes that of unknown words.
 
     Returns
     -------
     sequence : ndarray of shape (n, L), of the `dtype`
     length : ndarray of shape (n,), dtype=int32
-        min(number of ids, L); the padding starts there.
+        min(number of ids, L), where the padding begins.
+
+    Examples
+    --------
+    >>> sequence, length = pad(pa.array([[5, 6, 7], [8]]), 2)
+    >>> sequence.tolist(), length.tolist()
+    ([[5, 6], [8, 0]], [2, 1])
     """
-    values, offsets = _flat(cut(ids, sequence_length, truncate=truncate))
+    values, offsets = _flat(truncate_lists(ids, sequence_length, truncate=truncate))
     values = values.fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
     length = np.diff(offsets).astype(np.int32)
     sequence = np.zeros((len(length), sequence_length), dtype)
-    # Row-major order of the mask is the order of the ids, so one assignment fills all rows.
+    # The row-major order of the mask is the order of the ids, so one assignment fills all rows.
     sequence[np.arange(sequence_length, dtype=np.int32) < length[:, None]] = values
     return sequence, length
 
 
 def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None = None) -> Iterator[pa.Table]:
-    """Partial word counts, tables as `COUNTS` has them; the counts of a word add up over all tables.
+    """Partial word counts, in tables of the schema `COUNTS`. A word may be in several tables: sum its counts.
 
     Parameters
     ----------
-    batches : iterable of list<string> arrays, or of what `tokenize` gives
+    batches : iterable of list<string> arrays, or of arrays as `tokenize` returns them
     stop_words : string array, optional
-        Words that are not counted: cheaper here, where each stands once, than left out of the texts before.
+        Words that are not counted. This is cheaper than removing them from the texts.
     """
-    held: list[pa.Table] = []
+    pending: list[pa.Table] = []
     for words in batches:
         values, _ = _flat(words)
         codes = values.indices.drop_null().to_numpy()
@@ -185,31 +206,33 @@ def count_words(batches: Iterable[pa.ListArray], *, stop_words: pa.Array | None 
         if stop_words is not None:
             counted &= ~pc.is_in(values.dictionary, value_set=stop_words).to_numpy(zero_copy_only=False)
         table = pa.table([values.dictionary, pa.array(counts, pa.int64())], schema=COUNTS)
-        held.append(table.filter(pa.array(counted)))
-        if sum(table.num_rows for table in held) > 2 * _COUNTED_WORDS_HELD:
-            held = [_merged(held)]
-            if held[0].num_rows > _COUNTED_WORDS_HELD:
-                yield held.pop()
-    if held:
-        yield _merged(held)
+        pending.append(table.filter(pa.array(counted)))
+        if sum(table.num_rows for table in pending) > 2 * _PENDING_WORDS:
+            pending = [_merged(pending)]
+            if pending[0].num_rows > _PENDING_WORDS:
+                yield pending.pop()
+    if pending:
+        yield _merged(pending)
 
 
 def most_frequent(counts: Iterable[pa.Table], *, vocab_size: int, min_count: int) -> pa.Table:
-    """The words that occur most often by partial counts, at most so many, and their counts; ties by code points.
+    """The most frequent words by partial counts, and their counts. Ties are in code point order.
 
     Parameters
     ----------
-    counts : iterable of tables, as `count_words` gives them
-    vocab_size, min_count : int
-        How many words are kept, and how often each must occur.
+    counts : iterable of tables, as `count_words` returns them
+    vocab_size : int
+        The most words to return.
+    min_count : int
+        The least count of a word.
     """
-    held, merged = [COUNTS.empty_table()], 0
+    pending, merged = [COUNTS.empty_table()], 0
     for table in counts:
-        held.append(table)
-        if sum(table.num_rows for table in held) > 2 * merged + _COUNTED_WORDS_HELD:
-            held = [_merged(held)]
-            merged = held[0].num_rows
-    total = _merged(held)
+        pending.append(table)
+        if sum(table.num_rows for table in pending) > 2 * merged + _PENDING_WORDS:
+            pending = [_merged(pending)]
+            merged = pending[0].num_rows
+    total = _merged(pending)
     total = total.filter(pc.greater_equal(total["count"], min_count))
     order = pc.sort_indices(total, [("count", "descending"), ("word", "ascending")])
     return total.take(order[:vocab_size])
@@ -221,15 +244,15 @@ def _merged(tables: list[pa.Table]) -> pa.Table:
 
 
 def _split(letters: np.ndarray, offsets: np.ndarray) -> pa.ListArray:
-    """The words between the blanks of the texts that begin at `offsets`."""
-    letter = letters != BLANK
+    """The words between the spaces of texts that begin at `offsets`."""
+    letter = letters != SPACE
     begins = letter.copy()
     begins[1:] &= ~letter[:-1]
     first = offsets[:-1][np.diff(offsets) > 0]
     begins[first] = letter[first]
     starts = np.flatnonzero(begins).astype(np.int32)
-    # Each word goes up to the next one's start, blanks included, so that no byte is copied; the few distinct words
-    # are trimmed when they have been told apart.
+    # Each word extends to the start of the next one, including spaces, so that no byte is copied. Only the distinct
+    # words are trimmed.
     ends = np.append(starts, np.int32(len(letters)))
     spaced = pa.StringArray.from_buffers(len(starts), pa.py_buffer(ends), pa.py_buffer(letters)).dictionary_encode()
     distinct = pc.ascii_rtrim(spaced.dictionary, characters=" ")
@@ -241,17 +264,17 @@ def _lists(offsets: np.ndarray, values: pa.Array) -> pa.ListArray:
 
 
 def list_offsets(offsets: np.ndarray) -> pa.Int32Array:
-    """Where lists begin, as Arrow takes it. Raises `InputError` for more values than it counts, which it would wrap."""
+    """The offsets of lists as an Arrow array. Raises `InputError` if they exceed 32 bits, which Arrow would wrap."""
     if len(offsets) and offsets[-1] > _MOST_VALUES:
         raise InputError(
-            f"Rows that are taken together must hold at most {_MOST_VALUES} values. They hold {offsets[-1]}. "
+            f"The rows of a batch must hold at most {_MOST_VALUES} values. They hold {offsets[-1]}. "
             "Shorten the sequences, or lower spark.sql.execution.arrow.maxRecordsPerBatch."
         )
     return pa.array(offsets.astype(np.int32))
 
 
 def _flat(lists: pa.ListArray) -> tuple[pa.Array, np.ndarray]:
-    """The values of all lists, strings dictionary-coded, and where each list begins: shape (n + 1,), dtype=int64."""
+    """The values of all lists (strings dictionary-encoded) and the lists' offsets, shape (n + 1,), dtype=int64."""
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.combine_chunks()
     if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):

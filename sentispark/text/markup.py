@@ -1,4 +1,4 @@
-"""Raw texts to clean ones: no HTML, one blank between words. Arrow arrays in and out, a loop over oddities alone."""
+"""Removes HTML from texts and collapses white space. Arrow arrays in and out; only rare cases are looped over."""
 
 from __future__ import annotations
 
@@ -24,70 +24,75 @@ __all__ = [
     "without_markup",
 ]
 
-# What may be done with HTML in texts.
+# The options for HTML in texts.
 MARKUP = ("clean", "keep")
 
-# Tags that reviews really hold. Other text in angle brackets ("<sigh>") is the reviewer's own.
+# Tags that occur in reviews. Other text in angle brackets ("<sigh>") is the reviewer's own.
 _TAG = (
     r"(?i)</?(?:a|b|big|blockquote|br|center|code|dd|div|dl|dt|em|font|h[1-6]|hr|i|img|input|li|ol|p|pre|q|s|small"
     r"|span|strong|sub|sup|table|tbody|td|th|tr|tt|u|ul|video)(?:[\s/][^<>]*)?(?:>|$)"
 )
-# What Python's `str.split` takes for blanks: these beyond ASCII, and within it the table's.
+# The white space of Python's `str.split`: non-ASCII, and ASCII.
 _WIDE_BLANKS = r"[\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 _ASCII_BLANKS = b"\t\n\v\f\r\x1c\x1d\x1e\x1f"
 _TO_BLANKS = bytes.maketrans(_ASCII_BLANKS, b" " * len(_ASCII_BLANKS))
 
 
-# Markup is looked for so often in what the last search has left (`&amp;lt;`, `<b<br>r>`). No text that people write
-# needs as many rounds, and none may take a time that grows with the square of its length.
+# The most times that markup is searched for in the result of the previous search (`&amp;lt;`, `<b<br>r>`). Real texts
+# need fewer, and the limit keeps the time linear in the length of the text.
 _ROUNDS = 8
 
-# Nearly all entities in reviews are these. No character that they stand for can be part of another entity's name.
+# Nearly all entities in reviews are these. None of their characters can be part of another entity's name.
 _FREQUENT = {"&quot;": '"', "&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">"}
 
-# What may follow `&` or `<`: `#`, `/`, ASCII letters, and the others, as case folding makes some of them ASCII ones.
+# Bytes that may follow `&` or `<`: `#`, `/`, ASCII letters, and non-ASCII ones, some of which case-fold to ASCII.
 _BEGINS_NAMES = np.array([byte >= 0x80 or chr(byte).isalpha() or chr(byte) in "#/" for byte in range(256)])
 
-# More digits than Python makes a number of; no character has a number of more than seven.
+# More digits than Python converts to a number; code points have at most seven.
 _ENDLESS_NUMBER = re.compile("&#[0-9]{1000,};?")
 
 
 def clean_markup(texts: pa.Array) -> pa.StringArray:
-    """Texts without HTML: entities decoded, tags replaced by blanks, and then `" ".join(text.split())`.
+    """Texts without HTML: entities decoded, tags replaced by spaces, and then `" ".join(text.split())`.
 
-    What is clean stays as it is: entities that spell other entities, and tags within tags, are followed to their end.
+    Nested entities and tags are cleaned until nothing changes, so cleaning a clean text does not change it.
 
     Parameters
     ----------
     texts : string array of length n
         Nulls stay null.
+
+    Examples
+    --------
+    >>> clean_markup(pa.array(["Fish &amp;amp; chips<br />twice", "I <sigh> liked  it"])).to_pylist()
+    ['Fish & chips twice', 'I <sigh> liked it']
     """
-    texts = _single_blanks(as_strings(texts))
+    texts = _collapse_spaces(as_strings(texts))
     return change_where(rows_with(texts, _begins_markup), texts, _decoded_and_stripped)
 
 
 def without_markup(texts: pa.Array) -> pa.StringArray:
-    """`clean_markup` where blanks do not matter: texts without markup keep theirs, which spares a pass over them."""
+    """A faster `clean_markup` for when white space does not matter: texts without markup are left unchanged."""
     texts = as_strings(texts)
     return change_where(rows_with(texts, _begins_markup), texts, clean_markup)
 
 
 def is_blank(texts: pa.StringArray) -> pa.BooleanArray:
-    """Which texts hold blanks alone, or nothing; null for a null."""
-    return pc.equal(_single_blanks(texts), "")
+    """Which texts are empty or white space only; null for a null."""
+    return pc.equal(_collapse_spaces(texts), "")
 
 
 def _decoded_and_stripped(texts: pa.StringArray, rounds: int = _ROUNDS) -> pa.StringArray:
-    """Texts with single blanks to clean ones; what is markup after so many rounds loses the characters that make it."""
+    """Clean texts whose white space is collapsed. After the last round, `&` and `<` are replaced by spaces."""
     if not rounds:
-        return _single_blanks(pc.replace_substring_regex(texts, pattern="[&<]", replacement=" "))
+        return _collapse_spaces(pc.replace_substring_regex(texts, pattern="[&<]", replacement=" "))
     bare = change_where(rows_with(texts, lambda raw: raw == ord("&")), texts, _decode_entities)
     bare = change_where(
         rows_with(bare, lambda raw: raw == ord("<")),
         bare,
         lambda some: pc.replace_substring_regex(some, pattern=_TAG, replacement=" "),
     )
-    bare = _single_blanks(bare)
+    bare = _collapse_spaces(bare)
     changed = pc.not_equal(bare, texts).to_numpy(zero_copy_only=False)
     again = functools.partial(_decoded_and_stripped, rounds=rounds - 1)
     return change_where(changed & rows_with(bare, _may_be_markup), bare, again)
@@ -99,15 +104,15 @@ def _may_be_markup(raw: np.ndarray) -> np.ndarray:
 
 
 def _begins_markup(raw: np.ndarray) -> np.ndarray:
-    """Which bytes begin what may be an entity or a tag; not the `&` of "R & D" and the `<` of "<3"."""
+    """Which bytes may begin an entity or a tag; not the `&` of "R & D" or the `<` of "<3"."""
     begins = _may_be_markup(raw)
-    places = np.flatnonzero(begins)
-    following = raw[np.minimum(places + 1, len(raw) - 1)]
-    begins[places[~_BEGINS_NAMES[following]]] = False
+    indices = np.flatnonzero(begins)
+    following = raw[np.minimum(indices + 1, len(raw) - 1)]
+    begins[indices[~_BEGINS_NAMES[following]]] = False
     return begins
 
 
-def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
+def _collapse_spaces(texts: pa.StringArray) -> pa.StringArray:
     """`" ".join(text.split())` of each text, on the bytes of all texts at once."""
     texts = change_where(
         rows_with(texts, beyond_ascii),
@@ -117,25 +122,25 @@ def _single_blanks(texts: pa.StringArray) -> pa.StringArray:
     raw, offsets = bytes_of(texts)
     spaced = translated(raw, _TO_BLANKS)
     texts = _with_bytes(texts, spaced, offsets)
-    blank = np.append(spaced == ord(" "), False)
-    second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
+    space = np.append(spaced == ord(" "), False)
+    second = np.flatnonzero(space[1:] & space[:-1]) + 1
     several = np.diff(np.searchsorted(second, offsets)) > 0
-    ends = blank[offsets[:-1]] | blank[offsets[1:] - 1]  # of an empty text those of others, which does no harm
+    ends = space[offsets[:-1]] | space[offsets[1:] - 1]  # for an empty text its neighbors', which is harmless
     return change_where(several | ends, texts, _squeezed)
 
 
 def _squeezed(texts: pa.StringArray) -> pa.StringArray:
-    """Texts without the blanks that follow others, or stand at their ends."""
+    """Texts without repeated, leading and trailing spaces."""
     raw, offsets = bytes_of(texts)
-    blank = raw == ord(" ")
-    # A run that goes on into the next text may leave either without its blank: ends are trimmed afterwards anyway.
-    second = np.flatnonzero(blank[1:] & blank[:-1]) + 1
+    space = raw == ord(" ")
+    # A run that continues into the next text may lose a space too many there, but ends are trimmed anyway.
+    second = np.flatnonzero(space[1:] & space[:-1]) + 1
     offsets = offsets - np.searchsorted(second, offsets).astype(np.int32)
     return pc.utf8_trim(_with_bytes(texts, np.delete(raw, second), offsets), characters=" ")
 
 
 def _with_bytes(texts: pa.StringArray, raw: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
-    """Texts of other bytes, see `bytes_of`, missing where these are."""
+    """The texts with other bytes and offsets (see `bytes_of`), and the same nulls."""
     validity = texts.is_valid().buffers()[1] if texts.null_count else None
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(raw), validity)
 
@@ -159,10 +164,10 @@ def _decoded(text: str) -> str:
 
 
 def as_strings(texts: pa.Array) -> pa.StringArray:
-    """The texts as one array of 32-bit strings, whatever string type they have.
+    """The texts as one array of type string, whatever string or binary type they have.
 
-    Bytes that are no UTF-8, which a string column of Spark may hold, become U+FFFD, as in Spark's own tokenizer:
-    Arrow's functions would stop at them.
+    Invalid UTF-8, which string columns of Spark may contain, becomes U+FFFD, as in Spark's own tokenizer; Arrow's
+    functions would raise errors.
     """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
@@ -173,7 +178,7 @@ def as_strings(texts: pa.Array) -> pa.StringArray:
 
 
 def _decoded_leniently(texts: pa.StringArray) -> pa.StringArray:
-    """Texts with U+FFFD in place of bytes that are no UTF-8, one for each that a character may begin with or go on."""
+    """Texts with U+FFFD in place of invalid UTF-8, as `bytes.decode` replaces it."""
     decoded = (
         None if text is None else text.decode("utf-8", "replace") for text in texts.cast(pa.binary()).to_pylist()
     )
@@ -192,7 +197,7 @@ def _is_utf8(texts: pa.StringArray) -> bool:
 
 
 def bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of all texts, dtype=uint8, and where each begins among them: shape (n + 1,), dtype=int32, from 0."""
+    """The bytes of all texts, dtype=uint8, and the texts' offsets from 0, shape (n + 1,), dtype=int32."""
     if not len(texts):
         return np.zeros(0, np.uint8), np.zeros(1, np.int32)
     _, offsets, data = texts.buffers()
@@ -202,17 +207,17 @@ def bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def translated(raw: np.ndarray, table: bytes) -> np.ndarray:
-    """The bytes, each replaced by its entry of a table of 256: four times as fast as NumPy's look-up."""
+    """The bytes, each replaced by its entry in a table of 256: four times faster than a look-up by NumPy."""
     return np.frombuffer(bytearray(raw).translate(table), np.uint8)
 
 
 def beyond_ascii(raw: np.ndarray) -> np.ndarray:
-    """Which bytes are parts of characters that are no ASCII."""
+    """Which bytes belong to non-ASCII characters."""
     return raw >= 0x80
 
 
 def rows_with(texts: pa.StringArray, which: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Which texts hold one of the bytes of a mask: bool of shape (n,). Many times as fast as Arrow's own search."""
+    """Which texts contain a byte for which the mask is true: bool of shape (n,). Much faster than Arrow's search."""
     raw, offsets = bytes_of(texts)
     return np.diff(np.searchsorted(np.flatnonzero(which(raw)), offsets)) > 0
 
@@ -220,7 +225,7 @@ def rows_with(texts: pa.StringArray, which: Callable[[np.ndarray], np.ndarray]) 
 def change_where(
     rows: np.ndarray, texts: pa.StringArray, change: Callable[[pa.StringArray], pa.StringArray]
 ) -> pa.StringArray:
-    """`texts` with `change` applied to the rows of the mask alone, as few rows need it."""
+    """`texts` with `change` applied only to the rows of the mask."""
     if not rows.any():
         return texts
     mask = pa.array(rows)

@@ -1,4 +1,4 @@
-"""The options of the way from a text to its sequence, declared once."""
+"""The options of encoding texts as sequences, declared once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sentispark.options import at_least, one_of, option
 from sentispark.text.markup import MARKUP
 from sentispark.text.stopwords import STOP_WORDS_RULE
 
-__all__ = ["BEFORE", "TextOptions", "saved_text_options"]
+__all__ = ["LEGACY_PARAMS", "TextOptions", "saved_text_options"]
 
-# What a saved stage that lacks a Param did with texts, as there was no such Param yet.
-BEFORE = MappingProxyType({"markup": "keep"})
+# The values of Params that saved stages of earlier versions lack.
+LEGACY_PARAMS = MappingProxyType({"markup": "keep"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TextOptions:
     vocab_size: int = option(
         20_000, at_least(1), "number of words, the most frequent ones, that get an id of their own"
     )
-    min_count: int = option(1, at_least(1), "occurrences that a word needs at least to get an id")
+    min_count: int = option(1, at_least(1), "smallest number of occurrences for a word to get an id")
     sequence_length: int = option(
         400, at_least(1), "token ids in each sequence; longer reviews are cut, shorter ones padded"
     )
@@ -43,9 +43,9 @@ class TextOptions:
 
 
 def saved_text_options(values: Mapping[str, Any]) -> TextOptions:
-    """The options that a dataset's manifest, or a model trained on it, holds as JSON.
+    """The text options from the JSON of a dataset's manifest, or of a model trained on the dataset.
 
-    Options that were added since have their defaults: they stand for what was done before there was a choice.
+    Options that were added later have their defaults, which match the earlier behavior.
     """
     options: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Token ids to sequences of one length, as a Spark ML stage."""
+"""Token ids to sequences of equal length, as a Spark ML stage."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ __all__ = ["HasLengthCol", "SequencePadder", "padded_columns", "sequence_fields"
 
 
 class HasLengthCol(Params):
-    """The column that says how many steps of a sequence are not padding."""
+    """The Param that names the column of sequence lengths without padding."""
 
     lengthCol = Param(
-        Params._dummy(), "lengthCol", "name of the column of valid steps a sequence has", TypeConverters.toString
+        Params._dummy(),
+        "lengthCol",
+        "name of the column of the sequence length without padding",
+        TypeConverters.toString,
     )
 
     def getLengthCol(self) -> str:
@@ -37,12 +40,12 @@ class HasLengthCol(Params):
 
 
 def sequence_fields(sequence: str, length: str) -> list[StructField]:
-    """The Spark types of the columns that `padded_columns` gives."""
+    """The Spark types of the columns that `padded_columns` returns."""
     return [StructField(sequence, ArrayType(IntegerType())), StructField(length, IntegerType())]
 
 
 def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> list[pa.Array]:
-    """The columns `sequence` (list<int32>, each list L long) and `length` (int32) of lists of token ids."""
+    """The columns `sequence` (list<int32>, each list of length L) and `length` (int32) from lists of token ids."""
     offsets = list_offsets(np.arange(len(ids) + 1) * sequence_length)
     sequence, length = pad(ids, sequence_length, truncate=truncate)
     return [pa.ListArray.from_arrays(offsets, pa.array(sequence.ravel())), pa.array(length)]
@@ -54,9 +57,9 @@ def padded_columns(ids: pa.ListArray, sequence_length: int, truncate: str) -> li
 class SequencePadder(
     ColumnStage, HasLengthCol, Transformer, DefaultParamsReadable["SequencePadder"], DefaultParamsWritable
 ):
-    """Cuts and pads a column of token ids to `sequenceLength`, and adds the number of steps that are not padding.
+    """Truncates and pads a column of token ids to `sequenceLength`, and adds a column of lengths without padding.
 
-    A missing id counts as an unknown word. Ids beyond 32 bits are refused.
+    A null id becomes that of unknown words. Ids that exceed 32 bits are an error.
     """
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
@@ -72,7 +75,7 @@ class SequencePadder(
 
 
 def _narrow(ids: pa.ListArray) -> pa.ListArray:
-    """Token ids as list<int32>. Raises `InputError` for those that are no int32."""
+    """Token ids as list<int32>. Raises `InputError` if an id exceeds 32 bits."""
     try:
         return ids.cast(pa.list_(pa.int32()))
     except pa.ArrowInvalid as error:

@@ -1,4 +1,4 @@
-"""Word lists to leave out: none, English without its negations, or the reference system's own list."""
+"""Stop words: none, English without negations, or the reference system's list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sentispark.options import Rule
 
 __all__ = ["ENGLISH", "NEGATIONS", "REFERENCE", "STOP_WORDS_RULE", "cleaning_for", "stop_word_array"]
 
-# NLTK's English stop words (179 words), which the reference system used.
+# NLTK's English stop words (179 words; https://www.nltk.org/nltk_data), which the reference system used.
 _NLTK_TEXT = """
 i me my myself we our ours ourselves you you're you've you'll you'd your yours yourself yourselves he him his
 himself she she's her hers herself it it's its itself they them their theirs themselves what which who whom this
@@ -32,7 +32,7 @@ NEGATIONS = frozenset(
 
 REFERENCE = (*_NLTK_ENGLISH, "product", "would", "get")
 
-# "not good" must not become "good", and "but" turns a review around.
+# "not good" must not become "good", and "but" often reverses the sentiment of a review.
 ENGLISH = tuple(word for word in _NLTK_ENGLISH if word not in NEGATIONS and word != "but")
 
 _NAMED = {"none": (), "english": ENGLISH, "reference": REFERENCE}
@@ -48,11 +48,11 @@ STOP_WORDS_RULE = Rule("none, english, reference, or a list of words", _is_stop_
 
 
 def stop_word_array(stop_words: str | Sequence[str]) -> pa.StringArray | None:
-    """The words to leave out as an Arrow array, or `None` where there are none; lists are lower-cased."""
+    """The stop words as an Arrow array, None if there are none. Words of a list are lower-cased."""
     words = _NAMED[stop_words] if isinstance(stop_words, str) else [word.lower() for word in stop_words]
     return pa.array(words, pa.string()) if words else None
 
 
 def cleaning_for(stop_words: str | Sequence[str]) -> str:
-    """The cleaning that goes with a choice of stop words: the reference system's list comes with its own."""
+    """The cleaning for a choice of stop words: the reference system's list implies its cleaning."""
     return "reference" if stop_words == "reference" else "words"

@@ -1,4 +1,4 @@
-"""The token ids that are not words; a vocabulary's own ids begin behind them."""
+"""The special token ids, and the first id of the vocabulary's words."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from sentispark.spark.columns import with_columns
 from sentispark.spark.params import ColumnStage, options_from, params_from, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.spark.schema import TEXTS, require_column
-from sentispark.text.kernels import spelled_out
-from sentispark.text.options import BEFORE, TextOptions
+from sentispark.text.kernels import as_string_lists
+from sentispark.text.options import LEGACY_PARAMS, TextOptions
 from sentispark.text.words import words_of
 
 __all__ = ["ReviewTokenizer"]
@@ -19,16 +19,16 @@ __all__ = ["ReviewTokenizer"]
 
 @params_from(TextOptions, only=["markup", "stop_words"], inputCol="text", outputCol="words")
 class ReviewTokenizer(ColumnStage, Transformer, FilesWritable, FilesReadable):
-    """Lower-case words of any script, contractions kept whole, markup and stop words left out.
+    """Splits texts into lower-case words of any script; contractions stay one word; markup and stop words are removed.
 
-    Reads a string column and adds an array<string> column; a null text has no words.
+    Reads a string column and adds an array<string> column. A null text has no words.
 
     Examples
     --------
     >>> ReviewTokenizer(inputCol="reviewText", outputCol="words", stopWords="english")  # doctest: +SKIP
     """
 
-    before = BEFORE
+    before = LEGACY_PARAMS
 
     def _words_field(self) -> StructField:
         return StructField(self.getOutputCol(), ArrayType(StringType()))
@@ -41,5 +41,5 @@ class ReviewTokenizer(ColumnStage, Transformer, FilesWritable, FilesReadable):
             dataset,
             self.getInputCol(),
             [self._words_field()],
-            lambda texts: [spelled_out(words_of(texts, options))],
+            lambda texts: [as_string_lists(words_of(texts, options))],
         )

@@ -36,7 +36,7 @@ __all__ = [
     "top_words",
 ]
 
-# Into so many packages a task's counts are cut, or more.
+# A task's counts are sent in at least this many packages.
 _GROUPS = groups_of(64)
 
 
@@ -51,7 +51,7 @@ def most_frequent_words(
 ) -> WordList:
     """The most frequent words of a column, ties in alphabetical (code point) order.
 
-    The words are counted where they stand; only partial counts are shuffled, and the words alone come back.
+    Only partial counts are shuffled, and only the resulting words are sent to the driver.
 
     Parameters
     ----------
@@ -60,16 +60,16 @@ def most_frequent_words(
     words : callable
         From the column's Arrow array to a list<string> array of the same length.
     vocab_size : int
-        The number of words kept, at most.
+        The most words to return.
     min_count : int
-        Occurrences below which a word is left out.
+        The least number of occurrences of a word.
     stop_words : string array, optional
-        Words left out.
+        Words to leave out.
 
     Raises
     ------
     InputError
-        If not a single word is left.
+        If no word is left.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -80,7 +80,7 @@ def most_frequent_words(
 
 
 def packed_counts(words: Iterable[pa.ListArray], *, stop_words: pa.Array | None = None) -> Iterator[pa.RecordBatch]:
-    """What `count_words` counts, in packages for `top_words`: the counts of a word in packages of one key."""
+    """Count words, and pack the counts for `top_words`: all counts of a word go to the same group."""
 
     def grouped() -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         for table in count_words(words, stop_words=stop_words):
@@ -92,12 +92,12 @@ def packed_counts(words: Iterable[pa.ListArray], *, stop_words: pa.Array | None 
 
 
 def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str) -> WordList:
-    """The most frequent words by partial counts, which `packed_counts` made; see `most_frequent_words`.
+    """The most frequent words by the partial counts of `packed_counts`; see `most_frequent_words`.
 
     Raises
     ------
     InputError
-        Naming `source`, if not a single word is left.
+        If no word is left. The message names `source`.
     """
 
     def best(batches: Iterable[pa.RecordBatch]) -> pa.Table:
@@ -105,13 +105,13 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
         return most_frequent(tables, vocab_size=vocab_size, min_count=min_count)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # One value a partition, for Spark would make a row, and the driver a Python object, of each word.
+        # One value per partition, to avoid a row and a Python object for each word.
         words = best(batches).combine_chunks().to_batches()
         yield pa.RecordBatch.from_pydict(
             {"package": pa.array([batch.serialize().to_pybytes() for batch in words], pa.binary())}
         )
 
-    # As many partitions as Spark finds right for their size: a word's counts meet in any case.
+    # Spark chooses the number of partitions by size; all counts of a word are in the same partition in any case.
     found = collected(map_batches(counts.repartition("key"), run, "package binary"))
     top = best([pa.RecordBatch.from_pylist([row.asDict() for row in found], pa.schema([("package", pa.binary())]))])
     if not len(top):
@@ -119,11 +119,11 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
             f"{source} must hold a word that occurs at least {min_count} times. None does. "
             "Check the column or lower the minimum count."
         )
-    return WordList(tuple(top["word"].to_numpy().tolist()))  # `to_pylist` takes ten times as long
+    return WordList(tuple(top["word"].to_numpy().tolist()))  # ten times faster than `to_pylist`
 
 
 class _Columns(ColumnStage):
-    """What the builder and its model share: words in, token ids out."""
+    """Shared by the builder and its model: words in, token ids out."""
 
     def _ids_field(self) -> StructField:
         return StructField(self.getOutputCol(), ArrayType(IntegerType()))
@@ -133,20 +133,20 @@ Fitted = TypeVar("Fitted", bound="WordListModel")
 
 
 class WordListModel(Model, FilesWritable, FilesReadable):
-    """A model that holds a vocabulary."""
+    """A model with a vocabulary."""
 
     word_list: WordList = WordList(())
 
     @classmethod
     def from_words(cls: type[Fitted], words: WordList | Sequence[str], **params: Any) -> Fitted:
-        """A model of a given vocabulary, most frequent word first; its Params by name."""
+        """A model with a given vocabulary, most frequent word first, and Params by name."""
         model = cls(**params)
         model.word_list = words if isinstance(words, WordList) else WordList(tuple(words))
         return model
 
     @property
     def vocabulary(self) -> list[str]:
-        """The known words; the word at place i has id i + 2."""
+        """The words; the word at index i has token id i + 2."""
         return list(self.word_list.words)
 
     def _save_files(self, folder: Folder) -> None:
@@ -160,7 +160,7 @@ class WordListModel(Model, FilesWritable, FilesReadable):
 class VocabularyBuilder(
     _Columns, Estimator["VocabularyModel"], DefaultParamsReadable["VocabularyBuilder"], DefaultParamsWritable
 ):
-    """Learns the most frequent words of an array<string> column; ties go in alphabetical order."""
+    """Learns the most frequent words of an array<string> column. Ties are in alphabetical order."""
 
     def _fit(self, dataset: DataFrame) -> VocabularyModel:
         require_column(dataset, self.getInputCol(), WORDS, stage=self)
@@ -178,7 +178,7 @@ class VocabularyBuilder(
 
 @params_from(TextOptions, only=["vocab_size", "min_count"], inputCol="words", outputCol="ids")
 class VocabularyModel(_Columns, WordListModel):
-    """Adds an array<int> column of token ids: 1 for an unknown word, from 2 on for the known ones."""
+    """Adds an array<int> column of token ids: 1 for unknown words, 2 and up for words of the vocabulary."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_column(dataset, self.getInputCol(), WORDS, stage=self)

@@ -19,29 +19,29 @@ FILE_NAME = "vocabulary.json"
 
 @dataclasses.dataclass(frozen=True)
 class WordList:
-    """The known words; the word at place i has token id i + 2, as 0 is padding and 1 any unknown word."""
+    """The words of a vocabulary; the word at index i has token id i + 2. Id 0 is padding, 1 any unknown word."""
 
     words: tuple[str, ...]
 
     @property
     def size(self) -> int:
-        """The number of token ids, padding and unknown included: what an embedding must have rows for."""
+        """The number of token ids, including padding and unknown: the number of rows of an embedding."""
         return len(self.words) + FIRST_WORD
 
     @cached_property
     def array(self) -> pa.StringArray:
-        """The words as the kernels take them."""
+        """The words as an Arrow array."""
         return pa.array(self.words, pa.string())
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash that is equal for two vocabularies only if they give every word the same id."""
+        """A hash that is equal only for vocabularies that assign every word the same id."""
         return hashlib.sha256(json.dumps(self.words, ensure_ascii=False).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """The text of `vocabulary.json`."""
         content = {"pad": PAD, "unknown": UNKNOWN, "first_word": FIRST_WORD, "words": list(self.words)}
-        return json.dumps(content, ensure_ascii=False, separators=(",\n", ": "))  # a word a line
+        return json.dumps(content, ensure_ascii=False, separators=(",\n", ": "))  # one word per line
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> WordList:
@@ -55,5 +55,7 @@ class WordList:
                 f"'{source}' must be a vocabulary that sentispark wrote. It is damaged: {error}."
             ) from error
         if numbering != (PAD, UNKNOWN, FIRST_WORD) or len(set(words)) != len(words):
-            raise DatasetError(f"'{source}' numbers its words in another way. Prepare the dataset again.")
+            raise DatasetError(
+                f"'{source}' must number distinct words from {FIRST_WORD}. It does not. Prepare the dataset again."
+            )
         return cls(words)

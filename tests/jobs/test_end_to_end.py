@@ -133,9 +133,12 @@ def test_extra_fields_are_copied_next_to_their_predictions(spark, trained, tmp_p
 @pytest.mark.parametrize(
     ("keep_cols", "words"),
     [
-        (["prediction"], r"must not name a column that is there anyway \(text, probability, prediction\)\. Got 'pred"),
-        (["Probability"], r"must not name a column that is there anyway .* Got 'Probability'\."),
-        (["id", "ID"], r"must name each field once; case makes no difference\. Got 'id' and 'ID'\."),
+        (
+            ["prediction"],
+            r"must not name a column that the output already has \(text, probability, prediction\)\. Got 'pred",
+        ),
+        (["Probability"], r"must not name a column that the output already has .* Got 'Probability'\."),
+        (["id", "ID"], r"must name each field once, ignoring case\. Got 'id' and 'ID'\."),
         (["id", "id"], r"must name each field once"),
         (["id", ""], r"One of its names is empty\."),
         (

@@ -115,7 +115,7 @@ def test_a_dataset_of_other_cleaning_is_told(trained):
     with pytest.raises(DatasetError, match="It has another markup"):
         require_same_vocabulary(PipelineModel([encoder, load_pipeline(model).stages[1]]), open_dataset(dataset))
     if markup == "clean":
-        with pytest.raises(OptionError, match="'--markup' must be clean, as in the dataset whose vocabulary is taken"):
+        with pytest.raises(OptionError, match="'--markup' must be clean, as in the dataset whose vocabulary is used"):
             text_options_of(open_dataset(dataset), TextOptions(markup=other))
 
 

@@ -1,4 +1,4 @@
-"""Files to datasets: against a plain Python loop over the same records, and the same bytes however they are read."""
+"""Files to datasets, compared with a plain Python loop over the same records; the bytes do not depend on partitions."""
 
 import dataclasses
 import gzip
@@ -36,8 +36,8 @@ WORDS = [
 LENGTH = 12
 
 
-def odd_reviews(rows, seed=0):
-    """Records as files hold them: odd words, few enough texts for duplicates, and some that cannot be used."""
+def unusual_reviews(rows, seed=0):
+    """Records with unusual words, few enough texts for duplicates, and some unusable records."""
     rng = random.Random(seed)
     texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 20))) for _ in range(rows // 2)]
     return [
@@ -53,7 +53,7 @@ def write_lines(path, records):
 
 
 def plainly_prepared(records):
-    """{text: rating} of the distinct reviews, and what became of the other records."""
+    """{text: rating} of the distinct reviews, and the counts of unusable records by reason."""
     ratings, unusable = defaultdict(Counter), Counter()
     for record in records:
         text = " ".join(re.sub(r"<br />", " ", html.unescape(record["reviewText"])).split())
@@ -70,7 +70,7 @@ def plainly_prepared(records):
 
 
 def rows_of(folder):
-    """(words of the sequence, label) of every row; words without an id are None."""
+    """(words of the sequence, label) of every row; unknown words are None."""
     dataset = open_dataset(folder)
     words = dataset.word_list.words
     found = []
@@ -93,8 +93,8 @@ def prepared(spark, paths, folder, *, text=None, **more):
     return prepare_dataset(spark, paths, str(folder), text=text or TextOptions(sequence_length=LENGTH), **more)
 
 
-def test_a_dataset_holds_what_a_plain_loop_makes_of_the_records(spark, tmp_path):
-    records = odd_reviews(600)
+def test_a_dataset_equals_that_of_a_plain_loop(spark, tmp_path):
+    records = unusual_reviews(600)
     result = prepared(spark, [write_lines(tmp_path / "a.jsonl", records)], tmp_path / "dataset")
     modes, unusable = plainly_prepared(records)
     assert result["quarantine_reasons"] == dict(sorted(unusable.items()))
@@ -110,11 +110,13 @@ def test_a_dataset_holds_what_a_plain_loop_makes_of_the_records(spark, tmp_path)
     assert rows_of(str(tmp_path / "dataset")) == sorted(expected, key=str)
     quarantined = spark.read.parquet(f"{tmp_path}/dataset/quarantine")
     assert Counter(row.reason for row in quarantined.collect()) == unusable
-    assert not (tmp_path / "dataset" / "words").exists()
+    assert sorted(path.name for path in (tmp_path / "dataset").iterdir()) == [
+        *("_manifest.json", "_sentispark.json", "quarantine", "test", "train", "validation", "vocabulary.json")
+    ]
 
 
-def test_the_same_reviews_give_the_same_bytes_however_they_are_spread_over_files(spark, tmp_path):
-    records = odd_reviews(500)
+def test_the_bytes_do_not_depend_on_how_reviews_are_spread_over_files(spark, tmp_path):
+    records = unusual_reviews(500)
     prepared(spark, [write_lines(tmp_path / "all.jsonl", records)], tmp_path / "one")
     random.Random(1).shuffle(records)
     (tmp_path / "parts").mkdir()
@@ -146,7 +148,7 @@ def test_texts_and_words_of_any_size(spark, tmp_path):
 
 
 class TestScales:
-    """Ratings of any scale become labels; those of another scale than the one named are refused."""
+    """Ratings of any scale become labels; ratings off the given scale are an error."""
 
     @staticmethod
     def prepared(spark, tmp_path, ratings, *, texts=None, vocabulary=None, **options):
@@ -175,8 +177,8 @@ class TestScales:
         assert result["rows_written"]["train"] == result["rows_read"] == len(ratings)
         assert result["positive_share"] == round(positives / len(ratings), 4)
 
-    def test_what_lies_between_is_left_out_after_equal_texts_are_one_and_is_counted(self, spark, tmp_path):
-        records = odd_reviews(600)
+    def test_ratings_that_are_neither_are_left_out_after_merging_and_counted(self, spark, tmp_path):
+        records = unusual_reviews(600)
         file = write_lines(tmp_path / "a.jsonl", records)
         options = ReviewOptions(negative_to=2)
         result = prepare_dataset(spark, [file], str(tmp_path / "dataset"), options, TextOptions(sequence_length=LENGTH))
@@ -205,7 +207,7 @@ class TestScales:
             ({}, [1, 5, 8, 10], r"Of 4, 2 are not: 10 \(1\), 8 \(1\)\. Try '--rating-scale 1-10'\."),
             ({}, [1, 55, 100], r"Try '--rating-scale 0-100'\."),
             ({}, ["good", "bad"], r"Try '--rating-scale bad,good'\."),
-            ({}, ["warm", "kalt"], r"Name the words in order, .*: kalt, warm\."),
+            ({}, ["warm", "kalt"], r"List these words from negative to positive, .*: kalt, warm\."),
             ({}, [5] * 3, r"All 3 are positive .* Check the rating column"),
             ({}, [1, 2, 3, 4, 5] * 2 + [9, 9], r"Of 12, 2 are not: 9 \(2\)"),
             ({"rating_scale": "1-10"}, [1, 3, 5], r"Try '--rating-scale 1-5'\."),
@@ -216,14 +218,12 @@ class TestScales:
             ({"negative_to": 4}, [1, 5], r"'--negative-to' must be below the lowest positive rating \(4\)\. Got 4\."),
         ],
     )
-    def test_ratings_of_another_scale_are_refused_with_the_one_that_would_fit(
-        self, spark, tmp_path, options, ratings, words
-    ):
+    def test_ratings_off_the_scale_are_an_error_that_suggests_a_scale(self, spark, tmp_path, options, ratings, words):
         with pytest.raises((InputError, OptionError), match=words):
             self.prepared(spark, tmp_path, ratings, **options)
         assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
-    def test_a_training_split_of_one_class_is_refused(self, spark, tmp_path):
+    def test_a_training_split_of_one_class_is_an_error(self, spark, tmp_path):
         texts = [f"review {number} of these" for number in range(40)]
         array = pa.array(texts)
         options = ReviewOptions(test_share=0.5, validation_share=0)
@@ -233,7 +233,7 @@ class TestScales:
         with pytest.raises(InputError, match=r"training split must hold negative and positive reviews\. " + rows):
             self.prepared(spark, tmp_path, ratings, texts=texts, test_share=0.5)
 
-    def test_rows_of_one_class_are_a_warning_where_an_earlier_vocabulary_is_taken(self, spark, tmp_path, first, caplog):
+    def test_rows_of_one_class_are_a_warning_with_an_earlier_vocabulary(self, spark, tmp_path, first, caplog):
         result = self.prepared(spark, tmp_path, [5, 4], vocabulary=first[1])
         assert sum(result["rows_written"].values()) == 2
         assert "All 2 are positive" in caplog.text
@@ -242,20 +242,20 @@ class TestScales:
 @pytest.fixture(scope="module")
 def first(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reuse")
-    file = write_lines(folder / "a.jsonl", odd_reviews(300))
+    file = write_lines(folder / "a.jsonl", unusual_reviews(300))
     return file, str(folder / "dataset"), prepared(spark, [file], folder / "dataset")
 
 
 class TestReuse:
-    """A finished dataset is found; an old vocabulary is taken over."""
+    """A finished dataset or an old vocabulary is reused."""
 
-    def test_the_same_files_and_options_find_the_finished_dataset(self, spark, first, caplog):
+    def test_a_finished_dataset_of_the_same_files_and_options_is_reused(self, spark, first, caplog):
         file, dataset, result = first
         before = bytes_of(dataset)
         with caplog.at_level(logging.INFO, "sentispark"):
             again = prepared(spark, [file], dataset)
         assert (result["reused"], again["reused"]) == (False, True)
-        assert f"{dataset} holds the dataset of these files and options already" in caplog.messages
+        assert f"{dataset} already holds the dataset of these files and options" in caplog.messages
         changing = {"seconds", "stage_seconds", "reused"}
         assert {k: v for k, v in again.items() if k not in changing} == {
             k: v for k, v in result.items() if k not in changing
@@ -263,20 +263,20 @@ class TestReuse:
         assert bytes_of(dataset) == before
 
     @pytest.mark.parametrize("text", [TextOptions(sequence_length=LENGTH + 1), TextOptions(vocab_size=7)])
-    def test_other_options_do_not(self, spark, first, text):
+    def test_a_dataset_of_other_options_is_not_reused(self, spark, first, text):
         with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [first[0]], first[1], text=text)
 
-    def test_other_files_and_changed_files_do_not(self, spark, first, tmp_path):
-        other = write_lines(tmp_path / "a.jsonl", odd_reviews(300, seed=1))
+    def test_a_dataset_of_other_or_changed_files_is_not_reused(self, spark, first, tmp_path):
+        other = write_lines(tmp_path / "a.jsonl", unusual_reviews(300, seed=1))
         with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [other], first[1])
         prepared(spark, [other], tmp_path / "dataset")
-        write_lines(Path(other), odd_reviews(301, seed=1))
+        write_lines(Path(other), unusual_reviews(301, seed=1))
         with pytest.raises(DatasetError, match="already exists"):
             prepared(spark, [other], tmp_path / "dataset")
 
-    def test_overwrite_makes_it_anew(self, spark, first):
+    def test_overwrite_replaces_a_finished_dataset(self, spark, first):
         assert prepared(spark, [first[0]], first[1], overwrite=True)["reused"] is False
 
     def test_new_reviews_are_encoded_with_the_old_vocabulary(self, spark, first, tmp_path):
@@ -288,12 +288,12 @@ class TestReuse:
         assert new.manifest.text_options == old.manifest.text_options
         assert rows_of(str(tmp_path / "dataset")) == [(("not", "good", None, None), 1)]
 
-    def test_an_option_that_contradicts_the_old_dataset_is_an_error(self, spark, first, tmp_path):
+    def test_an_option_other_than_the_old_dataset_s_is_an_error(self, spark, first, tmp_path):
         text = TextOptions(sequence_length=7)
         with pytest.raises(OptionError, match=rf"'--sequence-length' must be {LENGTH}, as in the dataset whose"):
             prepared(spark, [first[0]], tmp_path / "dataset", text=text, vocabulary=first[1])
 
-    def test_a_vocabulary_must_be_there(self, spark, first, tmp_path):
+    def test_the_dataset_of_a_vocabulary_must_exist(self, spark, first, tmp_path):
         with pytest.raises(DatasetError, match=r"must be a dataset\. Nothing is there\."):
             prepared(spark, [first[0]], tmp_path / "dataset", vocabulary=str(tmp_path / "none"))
 
@@ -310,7 +310,7 @@ class TestReuse:
         ("yelp", {"text": "good", "stars": 5.0}, 1),
     ],
 )
-def test_a_preset_names_the_fields_of_its_release_and_their_scale(spark, tmp_path, preset, record, lowest):
+def test_a_preset_sets_the_fields_and_the_scale_of_its_release(spark, tmp_path, preset, record, lowest):
     options = ReviewOptions(preset=preset, validation_share=0, test_share=0)
     text, rating = options.columns
     file = write_lines(tmp_path / "a.jsonl", [record, {text: "bad", rating: lowest}])
@@ -318,7 +318,7 @@ def test_a_preset_names_the_fields_of_its_release_and_their_scale(spark, tmp_pat
     assert (result["rows_written"]["train"], result["positive_share"]) == (2, 0.5)
 
 
-def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
+def test_given_fields_take_precedence_over_the_preset(spark, tmp_path):
     file = write_lines(tmp_path / "a.jsonl", [{"body": "good", "stars": 5.0}])
     assert ReviewOptions(preset="yelp", text_col="body").columns == ("body", "stars")
     with pytest.raises(InputError, match=r"must have a column 'text'\. Found body, stars\."):
@@ -327,7 +327,7 @@ def test_fields_named_by_hand_win_over_the_preset(spark, tmp_path):
 
 @pytest.mark.endtoend
 def test_files_and_dataset_may_be_on_s3(s3):
-    records = odd_reviews(100)
+    records = unusual_reviews(100)
     fs = fsspec.filesystem("s3")
     for number in range(2):
         lines = "".join(json.dumps(record) + "\n" for record in records[number::2])
@@ -342,36 +342,36 @@ def test_files_and_dataset_may_be_on_s3(s3):
     assert {path.split("/")[2] for path in fs.find(f"{s3}/dataset")} >= {"_manifest.json", "vocabulary.json", "train"}
 
 
-def test_what_every_task_is_sent_does_not_grow_with_files_and_tasks(spark, tmp_path, monkeypatch):
+def test_functions_sent_to_tasks_do_not_grow_with_files_and_tasks(spark, tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "_SMALLEST", 1000)
-    sent = defaultdict(list)
+    sizes = defaultdict(list)
     for files in (2, 16):
         folder = tmp_path / f"{files}"
         folder.mkdir()
         for number in range(files):
-            write_lines(folder / f"{number}.jsonl", odd_reviews(30, seed=number))
+            write_lines(folder / f"{number}.jsonl", unusual_reviews(30, seed=number))
         with monkeypatch.context() as patch:
             function = type(spark.range(1)).mapInArrow
 
-            def kept(frame, run, *arguments, files=files, function=function, **named):
-                sent[files].append(len(cloudpickle.dumps(run)))
+            def recorded(frame, run, *arguments, files=files, function=function, **named):
+                sizes[files].append(len(cloudpickle.dumps(run)))
                 return function(frame, run, *arguments, **named)
 
-            patch.setattr(type(spark.range(1)), "mapInArrow", kept)
+            patch.setattr(type(spark.range(1)), "mapInArrow", recorded)
             prepare_dataset(
                 spark, [str(folder)], str(tmp_path / f"{files}-dataset"), ReviewOptions(), TextOptions(vocab_size=5)
             )
-    assert all(abs(few - many) < 100 for few, many in zip(sent[2], sent[16], strict=True)), dict(sent)
+    assert all(abs(few - many) < 100 for few, many in zip(sizes[2], sizes[16], strict=True)), dict(sizes)
 
 
-def test_characters_that_are_no_text_are_counted_and_the_likely_encoding_is_told(spark, tmp_path, caplog):
+def test_replaced_characters_are_counted_and_the_likely_encoding_is_logged(spark, tmp_path, caplog):
     reviews = "".join(f"un café nº {number} très “bon”,{1 + number % 5}\n" for number in range(60))
     (tmp_path / "a.csv").write_bytes(f"text,stars\nplain,5\n{reviews}".encode("cp1252"))
     options = ReviewOptions(text_col="text", rating_col="stars", validation_share=0.0, test_share=0.0)
     with caplog.at_level(logging.WARNING):
         result = prepare_dataset(spark, f"{tmp_path}/a.csv", f"{tmp_path}/out-a", options, TextOptions(min_count=1))
     assert (result["rows_with_replaced"], result["characters_replaced"]) == (60, 60 * 5)
-    assert "a.csv' looks like cp1252: give --encoding cp1252." in caplog.text
+    assert "a.csv' looks like cp1252. Use --encoding cp1252." in caplog.text
     caplog.clear()
     options = dataclasses.replace(options, encoding="cp1252")
     result = prepare_dataset(spark, f"{tmp_path}/a.csv", f"{tmp_path}/out-b", options, TextOptions(min_count=1))
@@ -379,7 +379,7 @@ def test_characters_that_are_no_text_are_counted_and_the_likely_encoding_is_told
     assert "looks like" not in caplog.text
 
 
-def test_a_release_without_a_header_and_with_ratings_of_its_own(spark, tmp_path):
+def test_a_release_without_a_header_and_with_another_scale(spark, tmp_path):
     rows = "".join(f'"{1 + number % 2}","title","text {number}\\nover ""two"" lines"\n' for number in range(40))
     (tmp_path / "train.csv").write_text(rows)
     options = ReviewOptions(preset="amazon_polarity", validation_share=0.0, test_share=0.0)

@@ -1,4 +1,4 @@
-"""Delta tables, against what deltalake itself reads of those it wrote, and against logs made by hand."""
+"""Delta tables, compared with what deltalake reads, and logs made by hand."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def rows_of(*paths):
     files = dict.fromkeys(file for path in paths for file in find_files(str(path)))
     pieces = [Piece(file.path, format_of(file.path), 0, file.size, partition=file.partition) for file in files]
     batches = [batch for piece in pieces for batch in read_piece(piece, FIELDS)]
-    return sorted((row["text"], row["stars"], *row["kept"]) for batch in batches for row in batch.to_pylist())
+    return sorted((row["text"], row["stars"], *row["extra"]) for batch in batches for row in batch.to_pylist())
 
 
 def texts_of(*paths):
@@ -41,8 +41,8 @@ def write(table, texts, *, mode="append", stars=5, shops=None, **named):
     write_deltalake(str(table), pa.table(columns | ({"shop": shops} if shops else {})), mode=mode, **named)
 
 
-def whole(table):
-    """What deltalake has of a table."""
+def live_uris(table):
+    """The live files of a table according to deltalake."""
     return sorted(DeltaTable(str(table)).file_uris())
 
 
@@ -57,7 +57,7 @@ class TestTablesThatDeltalakeWrote:
         assert texts_of(tmp_path / "t") == ["b", "c"]
         write(tmp_path / "t", ["d"], mode="overwrite")
         assert texts_of(tmp_path / "t") == ["d"]
-        assert [file.path for file in find_files(str(tmp_path))] == whole(tmp_path / "t")
+        assert [file.path for file in find_files(str(tmp_path))] == live_uris(tmp_path / "t")
 
     def test_a_checkpoint_without_the_commits_before_it(self, tmp_path):
         for number in range(3):
@@ -84,7 +84,7 @@ class TestTablesThatDeltalakeWrote:
         write(tmp_path, ["bad"], stars=1)
         assert rows_of(tmp_path) == [("bad", "1", None), ("good", "5", None)]
 
-    def test_what_is_named_inside_a_table_is_looked_up_in_its_log(self, tmp_path):
+    def test_paths_inside_a_table_match_only_its_live_files(self, tmp_path):
         write(tmp_path / "t", ["a"], shops=["x"], partition_by=["shop"])
         write(tmp_path / "t", ["b"], shops=["y"])
         removed = find_files(str(tmp_path / "t"))
@@ -94,19 +94,19 @@ class TestTablesThatDeltalakeWrote:
         assert rows_of(tmp_path / "t/shop=x") == [("c", "5", "x")]
         live = next(file for file in find_files(str(tmp_path / "t")) if "shop=x" in file.path)
         assert rows_of(live.path) == [("c", "5", "x")]
-        with pytest.raises(InputError, match="All that it names is hidden or was removed from a Delta table"):
+        with pytest.raises(InputError, match="All its files are hidden or were removed from a Delta table"):
             find_files(removed[0].path)
 
     def test_links_to_a_table_and_to_its_files(self, tmp_path):
         write(tmp_path / "t", ["a"])
-        old = whole(tmp_path / "t")[0]
+        old = live_uris(tmp_path / "t")[0]
         write(tmp_path / "t", ["b"], mode="overwrite")
         (tmp_path / "table").symlink_to("t")
         (tmp_path / "old.parquet").symlink_to(old)
-        (tmp_path / "new.parquet").symlink_to(whole(tmp_path / "t")[0])
+        (tmp_path / "new.parquet").symlink_to(live_uris(tmp_path / "t")[0])
         assert texts_of(tmp_path / "table") == texts_of(tmp_path / "table/*.parquet") == ["b"]
         assert texts_of(tmp_path / "new.parquet") == texts_of(tmp_path) == ["b"]
-        with pytest.raises(InputError, match="or was removed from a Delta table"):
+        with pytest.raises(InputError, match="or were removed from a Delta table"):
             find_files(str(tmp_path / "old.parquet"))
 
     def test_on_s3(self, s3, tmp_path):
@@ -129,7 +129,7 @@ class TestTablesThatDeltalakeWrote:
 
 
 class TestLogsMadeByHand:
-    """What other writers do."""
+    """Features of other writers."""
 
     def test_a_multi_part_checkpoint(self, tmp_path):
         write_log(tmp_path, (0, [*beginning(), add("a.parquet")]), (1, [add("b.parquet")]))
@@ -146,7 +146,7 @@ class TestLogsMadeByHand:
         assert texts_of(tmp_path) == ["a.parquet", "b.parquet", "c.parquet"]
         parts[1].unlink()
         with pytest.raises(
-            InputError, match=r"must hold a whole checkpoint and every commit .* Version 0 is missing\."
+            InputError, match=r"must hold a complete checkpoint and every commit .* Version 0 is missing\."
         ):
             find_files(str(tmp_path))
 
@@ -176,10 +176,10 @@ class TestLogsMadeByHand:
         write_log(tmp_path, (1, [remove("a.parquet")]))
         assert texts_of(tmp_path) == ["b.parquet", "c.parquet"]
         (log / "_sidecars/two.parquet").unlink()
-        with pytest.raises(InputError, match=r"_sidecars/two\.parquet' must be there\. It is missing\."):
+        with pytest.raises(InputError, match=r"_sidecars/two\.parquet' is missing\."):
             find_files(str(tmp_path))
 
-    def test_live_files_elsewhere_are_read_where_they_are(self, tmp_path):
+    def test_live_files_outside_the_table_folder_are_read(self, tmp_path):
         elsewhere = [write_review(tmp_path / f"source/{name}.parquet", name) for name in ("x y", "z", "w", "v")]
         paths = [
             elsewhere[0].as_uri(),
@@ -192,13 +192,13 @@ class TestLogsMadeByHand:
         assert texts_of(clone, tmp_path / "source") == ["own.parquet", "v", "w", "x y", "z"]
 
     @pytest.mark.parametrize("path", ["gone.parquet", "p=1/gone.parquet", "file:///nowhere/gone.parquet"])
-    def test_a_live_file_that_is_gone_is_an_error(self, tmp_path, path):
+    def test_a_missing_live_file_is_an_error(self, tmp_path, path):
         write_log(tmp_path, (0, [*beginning(), add("a.parquet"), add(path)]))
         (tmp_path / "gone.parquet").unlink(missing_ok=True)
-        with pytest.raises(InputError, match=r"must hold every file that its log names\. '.*gone\.parquet' is gone\."):
+        with pytest.raises(InputError, match=r"every file that its log names\. '.*gone\.parquet' is missing\."):
             find_files(str(tmp_path))
 
-    def test_live_files_may_have_names_that_are_hidden_elsewhere(self, tmp_path):
+    def test_live_files_may_have_names_that_hide_other_files(self, tmp_path):
         write_log(tmp_path, (0, [*beginning(), add("_hidden/a.parquet"), add(".b.parquet")]))
         write_review(tmp_path / "_hidden/a.parquet")
         assert texts_of(tmp_path) == [".b.parquet", "a.parquet"]
@@ -218,7 +218,7 @@ class TestLogsMadeByHand:
             ([], "log cannot be read: "),
         ],
     )
-    def test_what_a_plain_reader_cannot_honour_is_an_error(self, tmp_path, first, sentence):
+    def test_unsupported_table_features_are_an_error(self, tmp_path, first, sentence):
         write_log(tmp_path, (0, [*first, add("a.parquet")]))
         with pytest.raises(InputError, match=sentence) as caught:
             find_files(str(tmp_path / "a.parquet"))
@@ -231,13 +231,11 @@ class TestLogsMadeByHand:
             field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": f"col-{number}"}
         first[1]["metaData"]["schemaString"] = json.dumps(schema)
         write_log(tmp_path, (0, [*first, add("a.parquet")]))
-        with pytest.raises(
-            InputError, match=r"must name its columns as its files do\. It maps columns to other names\."
-        ):
+        with pytest.raises(InputError, match=r"must use the column names of its files\. It maps them to other names\."):
             find_files(str(tmp_path))
 
     @pytest.mark.parametrize("kind", ["u", "i", "p"])
-    def test_deletion_vectors_are_an_error_and_the_feature_alone_is_none(self, tmp_path, kind):
+    def test_deletion_vectors_are_an_error_but_not_the_feature_alone(self, tmp_path, kind):
         vector = {
             "storageType": kind,
             "pathOrInlineDv": {
@@ -254,15 +252,15 @@ class TestLogsMadeByHand:
         write_log(tmp_path, (0, [*first, add("a.parquet")]))
         assert texts_of(tmp_path) == ["a.parquet"]
         write_log(tmp_path, (1, [remove("a.parquet"), add("a.parquet", deletionVector=vector)]))
-        with pytest.raises(InputError, match=r"must hold no deletion vectors\. It does, so some rows of its files are"):
+        with pytest.raises(InputError, match=r"must not have deletion vectors\. It has some, so its files contain"):
             find_files(str(tmp_path))
 
-    def test_a_table_without_rows_is_an_empty_folder(self, tmp_path):
+    def test_a_table_without_rows_has_no_files(self, tmp_path):
         write_log(tmp_path, (0, [*beginning(), add("a.parquet")]), (1, [remove("a.parquet")]))
-        with pytest.raises(InputError, match=r"All that it names is hidden or was removed from a Delta table\.$"):
+        with pytest.raises(InputError, match=r"All its files are hidden or were removed from a Delta table\.$"):
             find_files(str(tmp_path))
 
-    def test_without_deltalake_the_error_says_what_to_install(self, tmp_path, monkeypatch):
+    def test_a_missing_deltalake_is_an_error_that_names_the_extra(self, tmp_path, monkeypatch):
         write_log(tmp_path, (0, [*beginning(), add("a.parquet")]))
         monkeypatch.setitem(sys.modules, "deltalake", None)
         with pytest.raises(SetupError, match=r"Install it: pip install 'sentispark\[delta\]'\.$"):
@@ -270,13 +268,13 @@ class TestLogsMadeByHand:
 
 
 def plainly(present):
-    """The newest version and whether the files tell it, going backwards by hand from the newest."""
-    whole = {version for version, parts in present["checkpoints"].items() if parts == {1, 2}}
+    """The newest version and whether the log is complete, going backwards from the newest version."""
+    complete = {version for version, parts in present["checkpoints"].items() if parts == {1, 2}}
     newest = max([*present["commits"], *(version for version, parts in present["checkpoints"].items() if parts)])
     version = newest
-    while version not in whole and version in present["commits"]:
+    while version not in complete and version in present["commits"]:
         version -= 1
-    return newest, version in whole or version == -1
+    return newest, version in complete or version == -1
 
 
 @given(
@@ -287,21 +285,21 @@ def plainly(present):
         }
     ).filter(lambda present: present["commits"] or any(present["checkpoints"].values()))
 )
-def test_a_log_is_whole_if_the_newest_version_goes_back_to_a_checkpoint_or_the_beginning(present):
+def test_a_log_is_complete_if_commits_lead_from_a_checkpoint_or_the_beginning_to_the_newest_version(present):
     names = [f"{version:020d}.json" for version in present["commits"]]
     names += [
         f"{version:020d}.checkpoint.{part:010d}.{2:010d}.parquet"
         for version, parts in present["checkpoints"].items()
         for part in parts
     ]
-    newest, is_whole = plainly(present)
+    newest, is_complete = plainly(present)
     names += ["_last_checkpoint", f"{newest:020d}.crc", f"{0:020d}.{newest:020d}.compacted.json"]
-    if is_whole:
+    if is_complete:
         checkpoint, commits, version = log_files(names, "t")
         assert version == newest
         assert len(checkpoint) in (0, 2)
         start = int(checkpoint[0][:20]) if checkpoint else -1
         assert [int(name[:20]) for name in commits] == list(range(start + 1, newest + 1))
     else:
-        with pytest.raises(InputError, match="must hold a whole checkpoint and every commit after it"):
+        with pytest.raises(InputError, match="must hold a complete checkpoint and every commit after it"):
             log_files(names, "t")

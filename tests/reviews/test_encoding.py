@@ -1,4 +1,4 @@
-"""Bytes of text files to lines of text: what is no text is marked and counted, and its encoding guessed."""
+"""Bytes of text files to lines: undecodable bytes are marked and counted, and their encoding is guessed."""
 
 import codecs
 import io
@@ -35,14 +35,14 @@ def lines(raw, encoding="utf-8", block_bytes=1 << 20):
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32-be", "shift_jis"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_are_cut_and_decoded_in_any_blocks(texts, block_bytes, encoding, end):
+def test_lines_do_not_depend_on_the_block_size(texts, block_bytes, encoding, end):
     texts = [text.encode(encoding, "ignore").decode(encoding).lstrip("\ufeff") for text in texts]
     content = "".join(text + end for text in texts)
     assert lines(content.encode(encoding), encoding, block_bytes) == [text + end for text in texts]
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_text_are_replaced_as_python_does_and_counted(raw):
+def test_undecodable_bytes_are_replaced_as_in_python_and_counted(raw):
     array, counts = without_marks([marked(raw, "utf-8"), None, "x"])
     plain = raw.decode("utf-8", "replace")
     assert array.to_pylist() == [plain, None, "x"]
@@ -63,29 +63,29 @@ def test_bytes_that_are_no_text_are_replaced_as_python_does_and_counted(raw):
         (RUSSIAN, "utf-16"),
     ],
 )
-def test_the_likely_encoding_is_the_one_it_was_written_in(text, encoding):
+def test_the_likely_encoding_is_the_encoding_of_the_text(text, encoding):
     assert likely_encoding(text.encode(encoding)) == encoding
 
 
-def test_utf_8_of_which_some_is_damaged_is_utf_8():
+def test_damaged_utf_8_is_recognized_as_utf_8():
     assert likely_encoding(RUSSIAN.encode()[:-40] + b"\xff\xfe" + CHINESE.encode()) == "utf-8"
 
 
 @pytest.mark.parametrize("text", [FRENCH, CHINESE, "a\0b\n", "\0" * 500, "", "x"])
-def test_utf_8_is_not_taken_for_a_wide_encoding(text):
+def test_utf_8_is_not_mistaken_for_utf_16_or_utf_32(text):
     assert wide_encoding(text.encode()) is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-be"])
-def test_a_wide_encoding_that_is_not_named_is_refused(encoding):
+def test_utf_16_and_utf_32_must_be_named(encoding):
     with pytest.raises(
-        InputError, match=r"^'a\.csv' must be UTF-8, unless another .* It is utf-.*: give --encoding utf"
+        InputError, match=r"^'a\.csv' must be UTF-8, the encoding .* It looks like utf-.*\. Use --encoding utf"
     ):
         lines(ENGLISH.encode(encoding))
     assert "".join(lines(ENGLISH.encode(encoding), encoding)) == ENGLISH
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line():
+def test_a_byte_order_mark_is_not_part_of_the_first_line():
     assert lines(codecs.BOM_UTF8 + b"a\nb") == ["a\n", "b"]
     assert lines("\ufeffa\n".encode("utf-16-le"), "utf-16-le") == ["a\n"]
 

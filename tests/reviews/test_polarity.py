@@ -1,4 +1,4 @@
-"""Ratings to labels, and scales found for ratings."""
+"""Labels of ratings, and scales that fit ratings."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentispark.reviews.options import PRESET_SCALES, PRESETS, ReviewOptions
-from sentispark.reviews.polarity import LEFT_OUT, fitting_scale, outside_sentence, polarity_of
+from sentispark.reviews.polarity import LEFT_OUT, fitting_scale, off_scale_message, polarity_of
 from sentispark.reviews.scale import parse_scale
 
 SCALES = ["0-1", "1-2", "-1-1", "1-5", "1-10", "0-10", "0-100", "negative,positive", "neg,pos"]
@@ -30,7 +30,7 @@ def test_limits_may_be_words_of_the_scale():
 
 
 @pytest.mark.parametrize("name", SCALES)
-def test_the_scale_of_ratings_is_found_by_its_ends(name):
+def test_the_scale_is_found_from_its_ends(name):
     scale = parse_scale(name)
     assert fitting_scale({scale.spelled(scale.low): 3, scale.spelled(scale.high): 2}) == name
 
@@ -50,18 +50,18 @@ def test_the_scale_of_ratings_is_found_by_its_ends(name):
         ({}, None),
     ],
 )
-def test_the_scale_of_ratings_by_hand(seen, scale):
+def test_fitting_scales_by_hand(seen, scale):
     assert fitting_scale(seen) == scale
 
 
-def test_a_tenth_outside_is_too_much():
+def test_a_tenth_off_the_scale_is_too_much():
     polarity = polarity_of(parse_scale("1-5"))
-    assert outside_sentence(polarity, {"4": 91, "0": 9}, inside=91, outside=9) is None
-    refused = outside_sentence(polarity, {"4": 90, "0": 10}, inside=90, outside=10)
+    assert off_scale_message(polarity, {"4": 91, "0": 9}, inside=91, outside=9) is None
+    refused = off_scale_message(polarity, {"4": 90, "0": 10}, inside=90, outside=10)
     assert refused.startswith("More than nine tenths of the ratings must be on")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_scale_named_by_hand_wins_over_the_preset_s(preset):
+def test_a_given_scale_takes_precedence_over_the_preset(preset):
     assert ReviewOptions(preset=preset).polarity.scale.name == PRESET_SCALES.get(preset, "1-5")
     assert ReviewOptions(preset=preset, rating_scale="0-1").polarity.scale.name == "0-1"

@@ -1,4 +1,4 @@
-"""The quarantine writer: every record is either given back or written, and the same ones by a task that runs again."""
+"""The quarantine writer returns or writes every record, and writes the same files when a task is retried."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,14 +33,14 @@ BATCHES = [
 
 def written(folder):
     writer = QuarantineWriter(Folder(str(folder)), task=7)
-    given = [review["text"] for batch in BATCHES for review in writer.take_out(batch).to_pylist()]
+    given = [review["text"] for batch in BATCHES for review in writer.remove_unusable(batch).to_pylist()]
     writer.close()
     files = sorted(folder.glob("*.parquet"))
     return writer, given, {file.name: file.read_bytes() for file in files}, pa.concat_tables(map(pq.read_table, files))
 
 
 @pytest.mark.parametrize(("file_bytes", "files"), [(1 << 20, 1), (1, 2)])
-def test_every_record_is_given_back_or_written_with_its_reason(tmp_path, monkeypatch, file_bytes, files):
+def test_every_record_is_returned_or_written_with_its_reason(tmp_path, monkeypatch, file_bytes, files):
     monkeypatch.setattr(quarantine, "_FILE_BYTES", file_bytes)
     writer, given, contents, table = written(tmp_path)
     assert given == ["good", "fine"]
@@ -56,8 +56,8 @@ def test_every_record_is_given_back_or_written_with_its_reason(tmp_path, monkeyp
     assert written(tmp_path)[2] == contents
 
 
-def test_a_task_without_such_records_writes_no_file(tmp_path):
+def test_a_task_without_unusable_records_writes_no_file(tmp_path):
     writer = QuarantineWriter(Folder(str(tmp_path)), task=0)
-    assert writer.take_out(BATCHES[1]).to_pydict() == {"text": ["fine"], "rating": [4.0]}
+    assert writer.remove_unusable(BATCHES[1]).to_pydict() == {"text": ["fine"], "rating": [4.0]}
     writer.close()
     assert list(tmp_path.iterdir()) == []

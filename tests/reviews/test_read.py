@@ -1,4 +1,4 @@
-"""Files with every oddity that review files have, read and counted against a list of what is in them."""
+"""Files with every peculiarity of review files, compared with a list of their contents."""
 
 import codecs
 import csv
@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentispark.errors import InputError, SentisparkError
-from sentispark.reviews.judge import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, RECORD_CHARACTERS
-from sentispark.reviews.read import _pressed, _unpressed, read_reviews
+from sentispark.reviews.read import _deserialized, _serialized, read_reviews
 from sentispark.reviews.scale import parse_scale
+from sentispark.reviews.validate import BLANK_TEXT, BROKEN, NO_RATING, NO_TEXT, RECORD_CHARACTERS
 
 pytestmark = pytest.mark.modern
 
-OUTSIDE = parse_scale("1-5").outside
+OUTSIDE = parse_scale("1-5").outside_reason
 
-# A rating as files hold it, and what it is: a number of stars, or the reason why it is none.
+# A rating as spelled in files, and its number of stars, or the reason why it is invalid.
 RATINGS = [
     (5, 5.0),
     (1.0, 1.0),
@@ -55,10 +55,10 @@ RATINGS = [
     ("4,5", OUTSIDE),
     ("Infinity", OUTSIDE),
     ("-inf", OUTSIDE),
-    ("5d", OUTSIDE),  # a number in Java's eyes, and in nobody else's
+    ("5d", OUTSIDE),  # a number only in Java
     ("0x1p2", OUTSIDE),
 ]
-# Texts as files hold them, and the reviews they are, or the reason why they are none.
+# A text as in files, and its cleaned text, or the reason why it is unusable.
 TEXTS = [
     ("good", "good"),
     (" Fish &amp; chips <br />twice\n", "Fish & chips twice"),
@@ -102,7 +102,7 @@ def parquet(path, **columns):
 
 
 class Read:
-    """What `read_reviews` gives, collected in one job."""
+    """The result of `read_reviews`, collected in one job."""
 
     def __init__(self, spark, paths, **named):
         paths = [str(path) for path in paths] if isinstance(paths, list) else str(paths)
@@ -121,11 +121,11 @@ def error_of(function, *arguments, **named):
 
 
 def numbered(pairs):
-    """The pairs with a text that is another for each, so that a record can be found again."""
+    """The pairs with a distinct text for each, by which its record is found."""
     return [(f"review {number}", given, becomes) for number, (given, becomes) in enumerate(pairs)]
 
 
-def test_every_record_is_usable_or_quarantined_and_none_is_both(spark, tmp_path):
+def test_every_record_is_either_usable_or_quarantined(spark, tmp_path):
     write(tmp_path / "a.jsonl", json_lines(review("one"), review(None), review("two", 9)) + '{"reviewText": "cut\n')
     write(tmp_path / "b.csv", 'reviewText,overall\nthree,4\n" ",4\n')
     parquet(tmp_path / "c.parquet", reviewText=["four", "five"], overall=[1, 0])
@@ -139,9 +139,9 @@ def test_every_record_is_usable_or_quarantined_and_none_is_both(spark, tmp_path)
 
 
 class TestJson:
-    """One object a line."""
+    """One object per line."""
 
-    def test_files_of_a_folder_and_of_all_folders_below_are_read_once(self, spark, tmp_path):
+    def test_all_files_below_a_folder_are_read_once(self, spark, tmp_path):
         write(tmp_path / "plain.jsonl", json_lines(review("plain")))
         write(tmp_path / "below/deep down/packed.json.gz", json_lines(review("packed"), review("packed", 1)))
         write(tmp_path / "below/other.ndjson", json_lines(review("other")))
@@ -169,7 +169,7 @@ class TestJson:
         assert Read(spark, tmp_path / "part-{2,3}.jsonl").texts == ["part-2"]
         assert Read(spark, [tmp_path / "other.jsonl", tmp_path / "*2.jsonl"]).texts == ["other", "part-2"]
 
-    def test_names_with_odd_characters(self, spark, tmp_path):
+    def test_names_with_special_characters(self, spark, tmp_path):
         names = [
             "a b",
             "c[1]",
@@ -201,17 +201,17 @@ class TestJson:
         assert found == {text: becomes for text, _, becomes in rows}
 
     @pytest.mark.parametrize("field", [{}, {"overall": float("nan")}])
-    def test_a_rating_that_is_absent_or_not_a_number_is_no_rating(self, spark, tmp_path, field):
+    def test_a_missing_or_nan_rating_is_no_rating(self, spark, tmp_path, field):
         write(tmp_path / "a.jsonl", json_lines({"reviewText": "x", **field}, review("rated")))
         assert Read(spark, tmp_path).reasons == [NO_RATING]
 
-    def test_a_rating_that_is_no_finite_number_is_outside(self, spark, tmp_path):
+    def test_other_values_and_infinite_ratings_are_off_the_scale(self, spark, tmp_path):
         ratings = [float("inf"), -float("inf"), 1e300, True, [5], {"stars": 5}]
         write(tmp_path / "a.jsonl", json_lines(*(review("x", rating) for rating in ratings)))
         assert Read(spark, tmp_path).reasons == [OUTSIDE] * len(ratings)
 
     def test_every_text_is_a_review_or_has_its_reason(self, spark, tmp_path):
-        # The rating tells the records apart.
+        # Records are identified by their ratings.
         rows = [(given, 1 + number / 16, becomes) for number, (given, becomes) in enumerate(TEXTS)]
         write(tmp_path / "a.jsonl", json_lines(*(review(text, rating) for text, rating, _ in rows)))
         read = Read(spark, tmp_path)
@@ -220,21 +220,21 @@ class TestJson:
         }
         assert read.reasons == sorted(becomes for *_, becomes in rows if becomes in REASONS)
 
-    def test_markup_that_is_kept_is_text_as_all_blanks_are_that_stand_beside_text(self, spark, tmp_path):
+    def test_with_markup_keep_texts_are_unchanged_and_white_space_alone_is_blank(self, spark, tmp_path):
         texts = ["a <b>&amp;amp;</b>", " two  blanks\t", "<br />", " \u2003\x1c", ""]
         read = Read(spark, write(tmp_path / "a.jsonl", json_lines(*map(review, texts))), markup="keep")
         assert read.texts == sorted(texts[:3])
         assert read.reasons == ["blank text", "blank text"]
         assert "'markup' must be one of clean, keep. Got 'all'." in error_of(read_reviews, spark, "x", markup="all")
 
-    def test_the_record_of_a_blank_text_holds_what_was_blank_and_its_rating(self, spark, tmp_path):
+    def test_the_record_of_a_blank_text_has_the_raw_text_and_the_rating(self, spark, tmp_path):
         blank = [text for text, becomes in TEXTS if becomes == BLANK_TEXT]
         write(tmp_path / "a.jsonl", json_lines(*(review(text, 4.5) for text in blank)))
         records = [json.loads(row.record) for row in Read(spark, tmp_path).quarantined]
         assert sorted(record["text"] for record in records) == sorted(blank)
         assert {float(record["rating"]) for record in records} == {4.5}
 
-    def test_a_quarantined_record_comes_with_its_file_and_what_it_holds(self, spark, tmp_path):
+    def test_a_quarantined_record_has_its_file_and_its_content(self, spark, tmp_path):
         broken = ['{"reviewText": "cut', "no json", '"a string"', "7", "null", '{"reviewText": "x" "overall": 5}']
         write(tmp_path / "a.jsonl", json_lines(review("good"), review("late", 9)) + "\n".join(broken))
         file = write(tmp_path / "b.jsonl", "also broken\n")
@@ -249,12 +249,12 @@ class TestJson:
             ]
         )
 
-    def test_a_line_that_holds_no_object_is_a_broken_record(self, spark, tmp_path):
+    def test_a_line_without_an_object_is_a_broken_record(self, spark, tmp_path):
         write(tmp_path / "a.jsonl", "[]\n[1]\n" + json_lines(review("good")))
         read = Read(spark, tmp_path)
         assert (read.texts, read.reasons) == (["good"], [BROKEN, BROKEN])
 
-    def test_text_beside_the_first_object_of_a_line_makes_the_record_broken(self, spark, tmp_path):
+    def test_other_text_in_a_line_with_objects_makes_the_record_broken(self, spark, tmp_path):
         one, two = (json_lines(review(text))[:-1] for text in ("one", "two"))
         lines = [f"{one}{between}{two}\n" for between in (", ", " x ", ",")] + [f"{one} 5\n", f"{one}{two[:-1]}\n"]
         write(tmp_path / "a.jsonl", json_lines(review("first")) + "".join(lines))
@@ -262,13 +262,13 @@ class TestJson:
         read = Read(spark, tmp_path)
         assert (read.texts, read.reasons) == (["brackets } {", "first"], [BROKEN] * 5)
 
-    def test_objects_that_share_a_line_are_records_each(self, spark, tmp_path):
+    def test_each_object_of_a_line_is_a_record(self, spark, tmp_path):
         one, two, three = (json_lines(review(text))[:-1] for text in ("one", "two", "three"))
         write(tmp_path / "a.jsonl", json_lines(review("first")) + f"{one}{two}\n{one} \t{two}{three}\n")
         assert Read(spark, tmp_path).texts == ["first", "one", "one", "three", "two", "two"]
 
     @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-    def test_objects_of_arrays_and_over_several_lines_are_records_each(self, spark, tmp_path, name):
+    def test_each_object_in_arrays_or_over_several_lines_is_a_record(self, spark, tmp_path, name):
         reviews = [{**review(text), "style": [{"a": {}}]} for text in ("one", "}{", '"', "über\n")]
         for number, text in enumerate(
             [
@@ -287,18 +287,18 @@ class TestJson:
         ("content", "sentence"),
         [
             ({"n": 2, "reviews": [review("a"), review("b")]}, "with the records in a list under 'reviews'. Write them"),
-            ({"0": review("a"), "1": review("b")}, "with the records under keys of their own. Write them line by line"),
-            ({"reviewText": {"0": "a"}, "overall": {"0": 5}}, "of whole columns, as pandas writes by itself. Write it"),
-            ({"reviewText": ["a", "b"], "overall": [5, 4]}, "of whole columns, as pandas writes by itself. Write it"),
+            ({"0": review("a"), "1": review("b")}, "with the records under one key each. Write them line by line"),
+            ({"reviewText": {"0": "a"}, "overall": {"0": 5}}, "of whole columns, the default of pandas. Write it"),
+            ({"reviewText": ["a", "b"], "overall": [5, 4]}, "of whole columns, the default of pandas. Write it"),
         ],
     )
     @pytest.mark.parametrize("indent", [None, 1])
-    def test_one_object_that_holds_all_is_an_error(self, spark, tmp_path, content, sentence, indent):
+    def test_one_object_around_all_records_is_an_error(self, spark, tmp_path, content, sentence, indent):
         file = write(tmp_path / "a.json", json.dumps(content, indent=indent))
         message = error_of(read_reviews, spark, str(file))
-        assert message.startswith(f"'{file}' must hold one JSON object a review. It holds one object {sentence}")
+        assert message.startswith(f"'{file}' must hold one JSON object per review. It holds one object {sentence}")
 
-    def test_dictionaries_of_both_pythons(self, spark, tmp_path):
+    def test_dictionaries_of_python_2_and_3(self, spark, tmp_path):
         write(
             tmp_path / "a.json",
             "{u'reviewText': u'it\\'s \\xfcber', u'overall': 5.0}\n{'reviewText': \"it's\", 'overall': 4}\n",
@@ -307,7 +307,7 @@ class TestJson:
         read = Read(spark, tmp_path)
         assert (read.texts, read.reasons) == (["it's", "it's über", "x"], [BROKEN])
 
-    def test_absurd_records_go_to_the_quarantine_and_others_are_read(self, spark, tmp_path, monkeypatch):
+    def test_oversized_and_deeply_nested_records_are_quarantined(self, spark, tmp_path, monkeypatch):
         good = json_lines(review("good"))
         deep, digits = "[" * 100_000 + "]" * 100_000, "9" * 1_000_000
         quarantined = [
@@ -323,14 +323,14 @@ class TestJson:
         write(tmp_path / "a.jsonl", good + "".join(line + "\n" + good for line in quarantined))
         texts = ["[5]", '{"a": 1}', "5", "true"]
         write(tmp_path / "b.jsonl", "".join(f'{{"reviewText": {text}, "overall": 5}}\n' for text in texts))
-        odd = ['"\\ud800"', '"a\\u0000b"', '"first", "reviewText": "last"']
-        write(tmp_path / "c.jsonl", "".join(f'{{"reviewText": {text}, "overall": 5}}\n' for text in odd))
+        unusual = ['"\\ud800"', '"a\\u0000b"', '"first", "reviewText": "last"']
+        write(tmp_path / "c.jsonl", "".join(f'{{"reviewText": {text}, "overall": 5}}\n' for text in unusual))
         read = Read(spark, tmp_path)
         assert read.texts == sorted(["good"] * (len(quarantined) + 1) + texts + ["?", "a\0b", "last"])
         assert read.reasons == [BROKEN] * len(quarantined)
         assert max(len(row.record) for row in read.quarantined) < RECORD_CHARACTERS + 30
 
-    def test_values_in_folders_names_count_where_a_record_has_none(self, spark, tmp_path):
+    def test_values_in_folder_names_are_defaults_of_missing_fields(self, spark, tmp_path):
         write(tmp_path / "overall=5/a.json", json_lines({"reviewText": "from the folder"}, review("its own", 1)))
         write(tmp_path / "overall=4/b.csv", "reviewText\nfrom the folder\n")
         write(tmp_path / "overall=3/c.csv", "reviewText,overall\nits own,2\nfrom the folder,\n")
@@ -342,7 +342,7 @@ class TestJson:
         expected = [("from the folder", rating) for rating in (1.0, 2.0, 3.0, 4.0, 4.5, 5.0)]
         assert read.usable == [*expected, ("its own", 1.0), ("its own", 2.0), ("its own", 5.0)]
         assert read.reasons == [NO_RATING]
-        assert [row.kept for row in read.records if row.rating == 4.5] == [["1"]]
+        assert [row.extra for row in read.records if row.rating == 4.5] == [["1"]]
 
     def test_other_fields_and_their_types_do_not_matter(self, spark, tmp_path):
         write(
@@ -358,12 +358,12 @@ class TestJson:
 
 
 class TestCsv:
-    """A header and records that may go over several lines."""
+    """A header, and records that may span lines."""
 
     def test_quotes_line_breaks_orders_of_columns_and_compression(self, spark, tmp_path):
         header = ("reviewText", "overall")
         write(tmp_path / "a.csv", table_text(header, ["a, b", 5], ['"quoted" and ""doubled""', 4], ["over\ntwo", 3]))
-        write(tmp_path / "b.csv", table_text(header[::-1], [2, "the other way round"]))
+        write(tmp_path / "b.csv", table_text(header[::-1], [2, "the other way around"]))
         write(tmp_path / "c.csv.gz", table_text(("id", *header, "more"), ["7", "packed", "1", "5"]))
         write(tmp_path / "d.tsv", 'reviewText\toverall\n"a quote, a comma\t5\n')
         write(tmp_path / "e.csv", table_text(header, ["windows", 5], ["lines", 4]).replace("\n", "\r\n"))
@@ -377,7 +377,7 @@ class TestCsv:
                 ("a, b", 5.0),
                 ('"quoted" and ""doubled""', 4.0),
                 ("over two", 3.0),
-                ("the other way round", 2.0),
+                ("the other way around", 2.0),
                 ("packed", 1.0),
                 ('"a quote, a comma', 5.0),
                 ("windows", 5.0),
@@ -416,7 +416,7 @@ class TestCsv:
         assert read.texts == ["also good", "good"]
         assert [(row.reason, row.record) for row in read.quarantined] == [(BROKEN, "2,short"), (BROKEN, "3,long,5,5")]
 
-    def test_an_empty_field_is_no_text_and_a_field_of_markup_is_a_blank_one(self, spark, tmp_path):
+    def test_an_empty_field_is_no_text_and_a_field_of_markup_is_a_blank_text(self, spark, tmp_path):
         write(tmp_path / "a.csv", 'reviewText,overall\n,5\n" ",5\n<br />,5\n&nbsp;,5\n')
         assert Read(spark, tmp_path).reasons == sorted([NO_TEXT, BLANK_TEXT, BLANK_TEXT, BLANK_TEXT])
 
@@ -496,7 +496,7 @@ class TestErrors:
         message = error_of(read_reviews, spark, str(tmp_path))
         assert message.startswith("The format of '")
         assert message.endswith(
-            f"{tmp_path}/{name}' cannot be told from its name. Name the format: json, csv, tsv, parquet, orc or avro."
+            f"{tmp_path}/{name}' is not known from its name. Name the format: json, csv, tsv, parquet, orc or avro."
         )
 
     def test_an_unknown_format(self, spark):
@@ -520,27 +520,27 @@ class TestErrors:
         )
 
     @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl", "jsonl.gz"])
-    def test_a_kept_column_that_no_file_has(self, spark, tmp_path, ending):
+    def test_an_extra_column_that_no_file_has(self, spark, tmp_path, ending):
         if ending == "parquet":
             parquet(tmp_path / "a.parquet", reviewText=["good"], overall=[5])
         else:
             content = "reviewText,overall\ngood,5\n" if ending == "csv" else json_lines(review("good"))
             write(tmp_path / f"a.{ending}", content)
         assert error_of(read_reviews, spark, str(tmp_path), keep_cols=["asin"]) == (
-            "At least one file must have a column 'asin'. Found overall, reviewText. Name the columns that are kept."
+            "At least one file must have a column 'asin'. Found overall, reviewText. Correct 'keep_cols'."
         )
         write(tmp_path / "late.json", json_lines(review("x"), {**review("y"), "asin": None}))
         assert "asin" in read_reviews(spark, str(tmp_path), keep_cols="asin").usable.columns
 
-    def test_a_kept_field_may_come_late_and_a_text_may_not(self, spark, tmp_path, monkeypatch):
-        monkeypatch.setattr("sentispark.reviews.formats.json_names._LOOKED_AT", 100)
+    def test_an_extra_field_may_first_appear_late_but_the_text_may_not(self, spark, tmp_path, monkeypatch):
+        monkeypatch.setattr("sentispark.reviews.formats.json_names._SAMPLE_BYTES", 100)
         lines = json_lines(*[review("good")] * 5, {**review("last"), "asin": "B1"})
         write(tmp_path / "a.jsonl", lines)
         rows = read_reviews(spark, str(tmp_path), keep_cols=["asin"]).usable.collect()
         assert sorted(row.asin or "" for row in rows) == [""] * 5 + ["B1"]
         assert "must have a column 'body'" in error_of(read_reviews, spark, str(tmp_path), text_col="body")
 
-    def test_files_in_which_no_record_is_known_yet_are_read(self, spark, tmp_path):
+    def test_files_without_recognizable_records_are_read(self, spark, tmp_path):
         write(tmp_path / "empty.jsonl", "")
         assert Read(spark, tmp_path).records == []
         write(tmp_path / "broken.jsonl", "{broken\n")
@@ -549,34 +549,34 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("keep_cols", "words"),
         [
-            (["text"], "there anyway (text, rating). Got 'text'."),
-            (["Rating"], "there anyway (text, rating). Got 'Rating'."),
-            (["asin", "ASIN"], "once; case makes no difference. Got 'asin' and 'ASIN'."),
-            (["asin", "asin"], "once; case makes no difference."),
-            ([""], "must name fields. One of its names is empty."),
+            (["text"], "already has (text, rating). Got 'text'."),
+            (["Rating"], "already has (text, rating). Got 'Rating'."),
+            (["asin", "ASIN"], "once, ignoring case. Got 'asin' and 'ASIN'."),
+            (["asin", "asin"], "once, ignoring case."),
+            ([""], "must not contain an empty name. Got one."),
         ],
     )
-    def test_names_that_cannot_stand_beside_each_other(self, spark, keep_cols, words):
+    def test_extra_columns_with_conflicting_names(self, spark, keep_cols, words):
         assert words in error_of(read_reviews, spark, "x.jsonl", keep_cols=keep_cols)
 
-    def test_one_column_for_both(self, spark):
+    def test_one_column_for_text_and_rating(self, spark):
         assert error_of(read_reviews, spark, "x.jsonl", text_col="a", rating_col="a") == (
             "The text and the rating must be two columns. Both are 'a'."
         )
 
 
 @pytest.mark.modern
-def test_what_tasks_are_told_of_a_file_is_what_the_driver_knows(spark, tmp_path):
+def test_pieces_are_unchanged_by_serialization(spark, tmp_path):
     folder = tmp_path / "overall=4" / "x=__HIVE_DEFAULT_PARTITION__" / os.fsdecode(b"caf\xe9 \xf0\x9f\x98\x80")
     folder.mkdir(parents=True)
     (folder / "a'\"b.jsonl").write_text('{"reviewText": "good"}\n\n{}\n')
     reviews = read_reviews(spark, str(tmp_path), keep_cols=["x"])
-    assert [_unpressed(_pressed(pieces)) for pieces in reviews.tasks] == reviews.tasks
+    assert [_deserialized(_serialized(pieces)) for pieces in reviews.tasks] == reviews.tasks
     assert [tuple(row) for row in reviews.usable.collect()] == [("good", 4.0, None)]
     assert [row.reason for row in reviews.quarantined.collect()] == [NO_TEXT]
 
 
-def test_many_small_files_are_few_tasks_and_each_gets_its_own_pieces_alone(spark, tmp_path):
+def test_many_small_files_are_few_tasks_and_the_function_does_not_grow_with_them(spark, tmp_path):
     paths = []
     for number in range(2000):
         path = tmp_path / f"part-{number:05d}.jsonl"

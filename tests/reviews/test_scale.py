@@ -11,7 +11,7 @@ ends = st.integers(-100, 100)
 
 
 @given(ends, ends, st.floats(-200, 200).map(lambda number: round(number, 3)))
-def test_a_number_is_a_rating_of_a_range_if_it_lies_in_it(low, high, number):
+def test_numbers_in_the_range_are_ratings(low, high, number):
     name = f"{low}-{high}"
     assert is_scale(name) == (low < high)
     if low < high:
@@ -21,7 +21,7 @@ def test_a_number_is_a_rating_of_a_range_if_it_lies_in_it(low, high, number):
 
 
 @given(st.lists(st.text("abcdefg ", min_size=1).map(str.strip).filter(bool), unique=True, min_size=2))
-def test_a_word_s_rating_is_its_place(words):
+def test_the_rating_of_a_word_is_its_position(words):
     scale = parse_scale(",".join(words))
     assert [scale.rating(word.upper()) for word in words] == [*range(1, len(words) + 1)]
     assert [scale.spelled(place + 1) for place in range(len(words))] == words
@@ -69,13 +69,13 @@ def test_spellings_by_hand(scale, spelled, rating):
     ("scale", "positive_from"),
     [("1-5", 4), ("1-10", 7), ("0-10", 7), ("0-1", 0.75), ("1-2", 1.75), ("0-4", 3), ("1-4", 3), ("0-100", 75)],
 )
-def test_what_is_positive_from_by_hand(scale, positive_from):
+def test_the_lowest_positive_rating_by_hand(scale, positive_from):
     assert parse_scale(scale).positive_from == positive_from
 
 
 @pytest.mark.parametrize(
     "name", ["", "5-1", "1-1", "3", "good", "good,", "good,Good", "1,1.0", "a,,b", "1-inf", "0-1e999"]
 )
-def test_what_is_no_scale_is_refused(name):
+def test_invalid_scales_are_an_error(name):
     with pytest.raises(OptionError, match="'--rating-scale' must be LOW-HIGH, such as 1-5 or 0-1, or two or more"):
         parse_scale(name)

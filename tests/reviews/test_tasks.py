@@ -1,4 +1,4 @@
-"""Files cut and dealt out to tasks: every byte once, and about the same work for each."""
+"""Files are cut into tasks: every byte once, and about equal work for each task."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from sentispark.reviews.tasks import cut_into_tasks
     ),
     st.integers(1, 64),
 )
-def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
+def test_tasks_contain_every_byte_of_every_file_once(sizes, cores):
     files = [(File(f"{number}/{name}", size), format_of(name)) for number, (size, name) in enumerate(sizes)]
     tasks = cut_into_tasks(files, cores=cores)
     assert all(tasks)
@@ -44,7 +44,7 @@ def test_tasks_hold_every_byte_of_every_file_once(sizes, cores):
     ),
     st.integers(1, 64),
 )
-def test_no_task_has_more_than_its_part_and_one_piece(sizes, cores):
+def test_no_task_exceeds_its_share_by_more_than_one_piece(sizes, cores):
     files = [
         (File(f"{number}.{ending}", size), format_of(f"a.{ending}")) for number, (size, ending) in enumerate(sizes)
     ]
@@ -69,12 +69,12 @@ def test_tasks_of_json_lines_are_equal(sizes, cores):
 
 
 @pytest.mark.parametrize("megabytes", [8, 10, 20])
-def test_tasks_of_files_of_about_one_size_have_as_many_each(megabytes):
+def test_files_of_similar_size_are_spread_evenly_over_tasks(megabytes):
     files = [(File(f"{number}.csv", megabytes * 1_000_000 + 15_000 * (number * 7 % 16)), "csv") for number in range(16)]
     numbers = [len(task) for task in cut_into_tasks(files, cores=2)]
     assert max(numbers) - min(numbers) <= 16 % len(numbers)
 
 
 @pytest.mark.parametrize(("mebibytes", "tasks"), [(1, 1), (8, 2), (32, 2), (100, 4), (300, 6), (1024, 16)])
-def test_two_cores_get_one_to_three_tasks_each_or_more_large_ones(mebibytes, tasks):
+def test_two_cores_get_one_to_three_tasks_each_or_more_of_the_largest_size(mebibytes, tasks):
     assert len(cut_into_tasks([(File("reviews.jsonl", mebibytes << 20), "json")], cores=2)) == tasks

@@ -1,4 +1,4 @@
-"""The text stages against the kernels, a Counter and Spark's own CountVectorizer; saved, loaded and repartitioned."""
+"""The text stages compared with the kernels, a Counter and Spark's CountVectorizer; saved, loaded and repartitioned."""
 
 import datetime
 import decimal
@@ -39,7 +39,7 @@ TEXTS = [
     "x" * 5000,
     "the the a a and",
 ]
-# What stop words there are to choose from, and the words that each leaves out, with the cleaning that goes with it.
+# The choices of stop words, with the words that each removes and the cleaning that it implies.
 STOP_WORDS = {
     "none": ((), "words"),
     "english": (ENGLISH, "words"),
@@ -125,7 +125,7 @@ def test_a_review_that_can_be_encoded_by_hand(spark):
     assert [row.id for row in encoded.where("text IS NULL").collect()] == [4]
 
 
-def test_the_vocabulary_is_the_most_frequent_words_and_ties_go_in_alphabetical_order(spark):
+def test_the_vocabulary_is_the_most_frequent_words_with_ties_in_alphabetical_order(spark):
     rng = np.random.default_rng(0)
     words = [f"w{number}" for number in range(60)] + ["Ä".lower(), "é", "日本"]
     texts = [" ".join(rng.choice(words, size=12)) for _ in range(80)]
@@ -138,7 +138,7 @@ def test_the_vocabulary_is_the_most_frequent_words_and_ties_go_in_alphabetical_o
         assert model.vocabulary == [word for word in ranked if counts[word] >= min_count][:vocab_size]
 
 
-def test_on_distinct_counts_the_vocabulary_is_that_of_sparks_count_vectorizer(spark):
+def test_without_ties_the_vocabulary_is_that_of_sparks_count_vectorizer(spark):
     texts = [" ".join(f"w{number:02d}" for number in range(start, 30)) for start in range(30)]  # w00 once, w29 30 times
     words = ReviewTokenizer().transform(texts_frame(spark, *texts)).repartition(3).cache()
     ours = VocabularyBuilder(vocabSize=12).fit(words)
@@ -146,7 +146,7 @@ def test_on_distinct_counts_the_vocabulary_is_that_of_sparks_count_vectorizer(sp
     assert ours.vocabulary == theirs.vocabulary == [f"w{number}" for number in range(29, 17, -1)]
 
 
-def test_english_stop_words_leave_the_negations_in(spark):
+def test_english_stop_words_keep_negations(spark):
     frame = texts_frame(spark, "It was not good, but it wasn't bad, nor would I say no", "the and of")
     tokenizer = ReviewTokenizer(stopWords="english")
     assert rows_by_id(tokenizer.transform(frame), "words") == [
@@ -155,7 +155,7 @@ def test_english_stop_words_leave_the_negations_in(spark):
     ]
 
 
-def test_the_reference_stop_words_come_with_the_reference_cleaning(spark):
+def test_the_reference_stop_words_imply_the_reference_cleaning(spark):
     frame = texts_frame(spark, "It was NOT good.Love 4 ever, would get this product", "don't\tstop l8r")
     assert rows_by_id(ReviewTokenizer(stopWords="reference", markup="keep").transform(frame), "words") == [
         (["goodlove", "ever"],),
@@ -163,14 +163,14 @@ def test_the_reference_stop_words_come_with_the_reference_cleaning(spark):
     ]
 
 
-def test_a_list_of_stop_words_leaves_out_those_words_in_any_case(spark):
+def test_a_list_of_stop_words_removes_these_words_in_any_case(spark):
     tokenizer = ReviewTokenizer(stopWords=["Good", "ZU"])
     assert rows_by_id(tokenizer.transform(texts_frame(spark, "GOOD goods good zu gut")), "words") == [
         (["goods", "gut"],)
     ]
 
 
-def test_the_truncated_end_is_the_one_that_is_named(spark):
+def test_truncate_names_the_end_that_is_cut_off(spark):
     frame = spark.createDataFrame([(0, [5, 6, 7]), (1, [8]), (2, []), (3, None)], "id int, ids array<int>")
     rows = {
         truncate: rows_by_id(SequencePadder(sequenceLength=2, truncate=truncate).transform(frame), "sequence", "length")
@@ -180,7 +180,7 @@ def test_the_truncated_end_is_the_one_that_is_named(spark):
     assert rows["head"] == [([6, 7], 2), ([8, 0], 1), ([0, 0], 0), ([0, 0], 0)]
 
 
-def test_a_missing_id_is_an_unknown_word_and_one_of_more_than_32_bits_is_refused(spark):
+def test_a_null_id_is_an_unknown_word_and_an_id_of_more_than_32_bits_is_an_error(spark):
     frame = spark.sql("SELECT array(5L, NULL, 6L) AS ids, array(5L, 4294967296L) AS large")
     padder = SequencePadder(sequenceLength=4)
     assert padder.transform(frame).first().sequence == [5, 1, 6, 0]
@@ -253,7 +253,7 @@ def test_the_output_does_not_depend_on_the_partitioning(reviews, encoder_model):
         assert ReviewEncoder().fit(frame).vocabulary == encoder_model.vocabulary
 
 
-def test_a_rows_output_does_not_depend_on_the_rows_beside_it(reviews, encoder_model):
+def test_a_rows_output_does_not_depend_on_other_rows(reviews, encoder_model):
     together = rows_by_id(encoder_model.transform(reviews.coalesce(1)), "sequence", "length")
     backwards = reviews.coalesce(1).sortWithinPartitions("id", ascending=False)
     assert rows_by_id(encoder_model.transform(backwards), "sequence", "length") == together
@@ -287,7 +287,7 @@ def test_arrow_settings_do_not_change_the_output(spark, reviews, encoder_model, 
 
 @pytest.fixture(scope="module")
 def stages(reviews, encoder_model):
-    """Every stage of this package with Params that are no defaults, and a DataFrame to transform."""
+    """Every stage of this package with non-default Params, and a DataFrame to transform."""
     words = ReviewTokenizer().transform(reviews)
     return {
         "tokenizer": (ReviewTokenizer(stopWords=["Good", "is"], outputCol="w"), reviews),
@@ -309,7 +309,7 @@ def stages(reviews, encoder_model):
     "name",
     ["tokenizer", "builder", "vocabulary", "padder", "encoder", "encoder model", "pipeline", "pipeline model"],
 )
-def test_a_stage_that_was_saved_and_loaded_is_the_same_and_gives_the_same_output(stages, tmp_path, name):
+def test_a_saved_and_loaded_stage_gives_the_same_output(stages, tmp_path, name):
     stage, frame = stages[name]
     stage.save(f"{tmp_path}/saved stage")
     loaded = type(stage).load(f"{tmp_path}/saved stage")
@@ -331,7 +331,7 @@ def test_nothing_that_is_saved_is_a_pickle(encoder_model, tmp_path):
     assert all(path.name in ("_SUCCESS", "vocabulary.json") or path.read_text().startswith("{") for path in files)
 
 
-def test_saving_over_something_needs_overwrite(encoder_model, tmp_path):
+def test_saving_to_an_existing_path_needs_overwrite(encoder_model, tmp_path):
     encoder_model.save(f"{tmp_path}/model")
     with pytest.raises(Exception, match="already exists"):
         encoder_model.save(f"{tmp_path}/model")
@@ -339,7 +339,7 @@ def test_saving_over_something_needs_overwrite(encoder_model, tmp_path):
     assert VocabularyModel.load(f"{tmp_path}/model").vocabulary == ["other"]
 
 
-def test_params_given_to_fit_and_transform_hold_for_that_call_alone(spark):
+def test_params_given_to_fit_and_transform_apply_to_that_call_only(spark):
     frame = texts_frame(spark, "b a a c")
     encoder = ReviewEncoder(sequenceLength=2)
     model = encoder.fit(frame, {encoder.vocabSize: 1, encoder.sequenceLength: 4})
@@ -359,7 +359,7 @@ def test_the_params_of_an_estimator_are_its_models(spark):
     assert "mine" in builder.fit(words).transform(words, {builder.outputCol: "mine"}).columns
 
 
-def test_a_copy_of_a_model_keeps_its_vocabulary_and_has_params_of_its_own(encoder_model):
+def test_a_copy_of_a_model_has_the_vocabulary_and_its_own_params(encoder_model):
     copy = encoder_model.copy({encoder_model.sequenceLength: 3})
     assert copy.vocabulary == encoder_model.vocabulary
     assert copy.uid == encoder_model.uid
@@ -378,7 +378,7 @@ def test_a_copy_of_a_model_keeps_its_vocabulary_and_has_params_of_its_own(encode
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
 )
-def test_a_missing_column_is_named_with_those_that_are_there(reviews, stage, column):
+def test_the_error_of_a_missing_column_names_the_existing_ones(reviews, stage, column):
     work = stage.fit if hasattr(stage, "fit") else stage.transform
     assert error_of(InputError, work, reviews) == (
         f"{type(stage).__name__} needs a column '{column}'. The DataFrame has id, text."
@@ -407,7 +407,7 @@ def test_a_column_without_words_cannot_give_a_vocabulary(spark, texts, min_count
         ("stopWords", ["a", 1], "none, english, reference, or a list of words"),
     ],
 )
-def test_a_param_outside_its_rule_is_refused_wherever_it_is_set(name, value, rule):
+def test_an_invalid_param_is_an_error_wherever_it_is_set(name, value, rule):
     sentence = f"'{name}' must be {rule}. Got {value!r}."
     encoder = ReviewEncoder()
     assert error_of(OptionError, ReviewEncoder, **{name: value}) == sentence
@@ -421,10 +421,10 @@ def test_a_param_outside_its_rule_is_refused_wherever_it_is_set(name, value, rul
     [
         ("vocabsize", " Did you mean 'vocabSize'?"),
         ("sequence_length", " Did you mean 'sequenceLength'?"),
-        ("colour", ""),
+        ("color", ""),
     ],
 )
-def test_an_unknown_param_gets_a_hint_where_one_is_like_it(wrong, hint):
+def test_an_unknown_param_is_an_error_with_a_hint_if_one_is_similar(wrong, hint):
     sentence = f"'{wrong}' is not a Param of ReviewEncoder.{hint}"
     assert error_of(OptionError, ReviewEncoder, **{wrong: 1}) == sentence
     assert error_of(OptionError, ReviewEncoder().setParams, **{wrong: 1}) == sentence
@@ -438,13 +438,13 @@ def test_stages_share_no_params():
         assert one.uid != other.uid
 
 
-def test_numpy_numbers_and_tuples_are_taken_as_pythons():
+def test_numpy_numbers_and_tuples_are_converted():
     encoder = ReviewEncoder(vocabSize=np.int64(7), stopWords=("a", "the"))
     assert type(encoder.getVocabSize()) is int
     assert encoder.getStopWords() == ["a", "the"]
 
 
-def test_a_word_that_is_null_is_no_word(spark):
+def test_null_words_are_not_counted_and_have_the_unknown_id(spark):
     frame = spark.createDataFrame([(["a", None, None],)], "words array<string>")
     model = VocabularyBuilder().fit(frame)
     assert model.vocabulary == ["a"]

@@ -1,1 +1,1 @@
-"""Reviews of equal text to one: hashes travel between tasks, texts stay where they were read."""
+"""Merges reviews of equal text. Hashes travel between tasks; texts stay with the task that read them."""

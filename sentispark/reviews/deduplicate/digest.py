@@ -1,4 +1,4 @@
-"""A text to what tells it apart from others, to its place in the order of all rows, and to its split. Pure."""
+"""Digests of texts, by which duplicates are found and rows ordered, and the random draw that decides a split. Pure."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 import pyarrow as pa
 from xxhash import xxh3_128_digest
 
-from sentispark.text.hashing import byte_hashes, mixed
+from sentispark.text.hashing import byte_hashes, splitmix64
 from sentispark.text.markup import bytes_of
 
 __all__ = ["digests", "split_draws"]
 
 
 def digests(texts: pa.StringArray, *, seed: int) -> np.ndarray:
-    """128 bits of XXH3 (Collet 2020) of each text, from the seed on.
+    """The 128-bit XXH3 hash (Collet, https://xxhash.com) of each text, seeded.
 
-    Two texts of a billion have the same with probability 10^-21, so equal digests are taken for equal texts. (It is no
-    cryptographic hash: who wanted two texts to be taken for one could make such a pair, and lose one of the two.)
+    Among a billion texts any two collide with a probability of about 10^-21, so equal digests are treated as equal
+    texts. The hash is not cryptographic: colliding texts can be constructed, and one of them would be dropped.
 
     Returns
     -------
     ndarray of shape (n, 2), dtype=int64
-        The first column is as good as random, and orders the rows.
+        The first column is uniformly distributed and orders the rows.
     """
     raw, offsets = bytes_of(texts)
     hashed = [xxh3_128_digest(raw.data[start:end], seed) for start, end in itertools.pairwise(offsets.tolist())]
@@ -31,14 +31,14 @@ def digests(texts: pa.StringArray, *, seed: int) -> np.ndarray:
 
 
 def split_draws(words: pa.ListArray, texts: pa.StringArray) -> np.ndarray:
-    """A number from 0 to 1 for each text that decides its split: the same in every run and for every amount of data.
+    """A number in [0, 1) for each text that decides its split; it depends on nothing but the text.
 
-    A function of which words a text has and how often, apostrophes left out, so that "Great!" in training is not
-    tested as "great"; of the text itself where it has no word.
+    It is a function of the text's bag of words without apostrophes, so that "Great!" in the training split is not
+    tested as "great"; for a text without words it is a function of the text itself.
 
     Parameters
     ----------
-    words : what `tokenize` gives, of length n
+    words : list array of length n, as `tokenize` returns it
     texts : string array of length n
 
     Returns
@@ -47,17 +47,17 @@ def split_draws(words: pa.ListArray, texts: pa.StringArray) -> np.ndarray:
     """
     values, offsets = words.values, words.offsets.to_numpy().astype(np.int64)
     hashes = _word_hashes(values.dictionary)
-    so_far = np.zeros(len(values) + 1, np.uint64)
-    np.cumsum(hashes[values.indices.to_numpy()], out=so_far[1:])
-    sums = so_far[offsets[1:]] - so_far[offsets[:-1]]  # modulo 2^64, as all sums here
+    prefix_sums = np.zeros(len(values) + 1, np.uint64)
+    np.cumsum(hashes[values.indices.to_numpy()], out=prefix_sums[1:])
+    sums = prefix_sums[offsets[1:]] - prefix_sums[offsets[:-1]]  # modulo 2^64, as all sums here
     wordless = np.flatnonzero(np.diff(offsets) == 0)
     if len(wordless):
         sums[wordless] = _word_hashes(texts.take(pa.array(wordless)))
-    return (mixed(sums) >> np.uint64(11)) / 2.0**53
+    return (splitmix64(sums) >> np.uint64(11)) / 2.0**53
 
 
 def _word_hashes(words: pa.StringArray) -> np.ndarray:
-    """64 bits for each word, dtype=uint64, the same with and without its apostrophes."""
+    """A 64-bit hash of each word without its apostrophes, dtype=uint64."""
     raw, offsets = bytes_of(words)
     letter = raw != ord("'")
     return byte_hashes(raw[letter], offsets - np.searchsorted(np.flatnonzero(~letter), offsets))

@@ -1,7 +1,7 @@
-"""Reviews to one row a distinct text, with its split; the texts themselves stay where they were read.
+"""Merges reviews of equal text into one row per text, with its split.
 
-A task that reads reviews keeps their words in files and hands on a few numbers a review: digest, place, rating. What
-Spark shuffles are these numbers, and what comes of them is which places are dropped, as others hold the same text.
+A task that reads reviews spills their words to files and sends a few numbers per review: digest, row id, rating and
+split. Spark shuffles only these numbers; the result is the ids of the rows to drop as duplicates.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from pyspark.sql import DataFrame
 
 from sentispark.files import Folder
 from sentispark.reviews.deduplicate.digest import digests, split_draws
-from sentispark.reviews.deduplicate.kept import KEPT, KeptWriter, task_of
-from sentispark.reviews.deduplicate.merge import Numbered, merge_duplicates
-from sentispark.reviews.judge import spelled_ratings
+from sentispark.reviews.deduplicate.merge import ReviewKeys, merge_duplicates
+from sentispark.reviews.deduplicate.spill import SPILL_SCHEMA, SpillWriter, task_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.polarity import LEFT_OUT, Polarity
 from sentispark.reviews.quarantine import QuarantineWriter
 from sentispark.reviews.read import Kernel, Reviews
 from sentispark.reviews.scale import Scale
+from sentispark.reviews.validate import spelled_ratings
 from sentispark.spark.arrow import map_batches
 from sentispark.spark.exchange import MOST_PARTITIONS, PACKED, Groups, exchanged, groups_of, packed, unpacked
-from sentispark.text.kernels import tokenize, without
+from sentispark.text.kernels import remove_words, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
 
-__all__ = ["dropped_places", "merged_reviews", "split_codes"]
+__all__ = ["dropped_row_ids", "merged_reviews", "split_codes"]
 
-# What is sent to other tasks: a review, and later the place of one that is dropped.
+# What tasks send to each other: first the keys of reviews, then the ids of the rows to drop.
 _REVIEW = pa.schema(
     [
         ("digest", pa.int64()),
         ("order", pa.int64()),
-        ("place", pa.int64()),
+        ("row_id", pa.int64()),
         ("rating", pa.float64()),
         ("split", pa.int32()),
     ]
 )
-_PLACE = pa.schema([("place", pa.int64())])
+_ROW_ID = pa.schema([("row_id", pa.int64())])
 
-# Packages of these, and between them counts for the driver.
+# Packages of these, interleaved with counts for the driver.
 _COUNTS = {
     "rating": pa.string(),
     "reason": pa.string(),
@@ -58,149 +58,171 @@ _COUNTS = {
 }
 _SENT = f"{PACKED}, rating string, reason string, split int, label int, rows long, copies long, replaced long"
 
-# Of the ratings that a task has read, each spelling is counted for so many of the most frequent.
+# A task counts this many spellings of ratings; rarer ones may be dropped.
 _SPELLINGS = 1000
 _LONGEST_SPELLING = 40
 
 
 def merged_reviews(
-    reviews: Reviews, *, kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions
+    reviews: Reviews, *, spill: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions
 ) -> DataFrame:
-    """Read and keep all reviews, and find those that are dropped because others hold the same text.
+    """Read and spill all reviews, and find the duplicates to drop.
 
     Parameters
     ----------
     reviews : Reviews
-    kept : Folder
-        Gets the words, orders, ratings and splits of the reviews; see `read_kept`.
+    spill : Folder
+        Receives the words, orders, ratings and splits of the reviews; see `read_spilled`.
     quarantine : Folder
-        Gets Parquet files with `reason`, `file` and `record` of each record that cannot be used.
+        Receives Parquet files with `reason`, `file` and `record` of each unusable record.
     options : ReviewOptions
     text : TextOptions
 
     Returns
     -------
     DataFrame
-        A partition for each task of `reviews`, for `dropped_places`, with some rows that count: that many `copies`
-        (long) of records of one `split` (int) and `label` (int; `LEFT_OUT` for those whose text is neither positive
-        nor negative, and dropped) became so many `rows` (long); or were put into the quarantine for a `reason`
-        (string); or, beside all these, had a `rating` that is spelled so (string). With no copies, so many characters
-        were `replaced` (long) in so many `rows`, as their bytes are no text. `copies` is null in all other rows.
+        One partition for each task of `reviews`, for `dropped_row_ids`. Rows whose `copies` (long) is not null are
+        counts, of one of four kinds:
+
+        - `split` (int) and `label` (int; `LEFT_OUT` if neither positive nor negative): `copies` records were merged
+          into `rows` (long) rows;
+        - `reason` (string): `copies` records were quarantined for it;
+        - `rating` (string): `copies` records have a rating of this spelling;
+        - `replaced` (long): this number of characters was replaced in `rows` records; `copies` is 0.
 
     Raises
     ------
     OptionError
-        If `positive_from` or `negative_to` is not on the scale.
+        If `positive_from` or `negative_to` is off the scale.
     """
     tasks, polarity = max(1, len(reviews.tasks)), options.polarity
-    # The tasks' own places come back to a partition each; equal texts meet in partitions of a bounded number.
-    texts, places = groups_of(min(tasks, MOST_PARTITIONS)), Groups(tasks, tasks)
-    read = reviews.through(_reading(kept, quarantine, options, text, texts), _SENT)
-    merging = functools.partial(_merged, places=places, polarity=polarity)
-    return exchanged(map_batches(exchanged(read, texts), merging, _SENT), places)
+    # Equal texts meet in a bounded number of partitions; the dropped row ids return to one partition per reading task.
+    texts, readers = groups_of(min(tasks, MOST_PARTITIONS)), Groups(tasks, tasks)
+    read = reviews.map_records(_reading(spill, quarantine, options, text, texts), _SENT)
+    merging = functools.partial(_merged, readers=readers, polarity=polarity)
+    return exchanged(map_batches(exchanged(read, texts), merging, _SENT), readers)
 
 
-def dropped_places(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
-    """The places of a task's reviews that are dropped, int64, ascending, from its partition of `merged_reviews`."""
-    places = [batch.column("place").to_numpy() for batch in unpacked(packages, _PLACE)]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *places]))
+def dropped_row_ids(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
+    """The ids of a task's rows to drop, int64, ascending, from the task's partition of `merged_reviews`."""
+    row_ids = [batch.column("row_id").to_numpy() for batch in unpacked(packages, _ROW_ID)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *row_ids]))
 
 
-def _reading(kept: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, groups: Groups) -> Kernel:
-    """The function that keeps the reviews of a task and sends them, as numbers, to the group of their text."""
+def _reading(spill: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, groups: Groups) -> Kernel:
+    """The function that spills the reviews of a task and sends their keys to the group of their text."""
     scale = options.polarity.scale
     cleaning, stop_words = cleaning_for(text.stop_words), stop_word_array(text.stop_words)
 
-    def numbered(usable: pa.RecordBatch, writer: KeptWriter) -> tuple[np.ndarray, pa.RecordBatch]:
+    def keyed(usable: pa.RecordBatch, writer: SpillWriter) -> tuple[np.ndarray, pa.RecordBatch]:
         texts, ratings = usable.column("text"), usable.column("rating")
         words = tokenize(texts, cleaning=cleaning)
         order, digest = np.ascontiguousarray(digests(texts, seed=options.seed).T)
         split = pa.array(split_codes(split_draws(words, texts), options))
-        words = words if stop_words is None else without(words, stop_words)
-        place = writer.append(pa.RecordBatch.from_arrays([words, pa.array(order), ratings, split], schema=KEPT))
-        columns = [pa.array(digest), pa.array(order), pa.array(place), ratings, split]
+        words = words if stop_words is None else remove_words(words, stop_words)
+        row_id = writer.append(
+            pa.RecordBatch.from_arrays([words, pa.array(order), ratings, split], schema=SPILL_SCHEMA)
+        )
+        columns = [pa.array(digest), pa.array(order), pa.array(row_id), ratings, split]
         return order % groups.groups, pa.RecordBatch.from_arrays(columns, schema=_REVIEW)
 
     def run(task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer, bad, seen = KeptWriter(kept, task), QuarantineWriter(quarantine, task), _Spellings(scale)
-        usable = (numbered(bad.take_out(seen.of(batch)), writer) for batch in batches)
-        yield from map(_sent, packed(usable, groups))
+        writer, quarantined, spellings = SpillWriter(spill, task), QuarantineWriter(quarantine, task), _Spellings(scale)
+        usable = (quarantined.remove_unusable(spellings.counted(batch)) for batch in batches)
+        yield from map(_sent, packed((keyed(batch, writer) for batch in usable), groups))
         writer.close()
-        bad.close()
-        yield _counts(reason=list(bad.reasons), copies=list(bad.reasons.values()))
-        yield _counts(rows=[bad.rows_with_replaced], copies=[0], replaced=[bad.characters_replaced])
-        yield _counts(rating=list(seen.counts), copies=list(seen.counts.values()))
+        quarantined.close()
+        yield _counts(reason=list(quarantined.reasons), copies=list(quarantined.reasons.values()))
+        yield _counts(rows=[quarantined.rows_with_replaced], copies=[0], replaced=[quarantined.characters_replaced])
+        yield _counts(rating=list(spellings.counts), copies=list(spellings.counts.values()))
 
     return run
 
 
 def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
-    """The split (0 train, 1 validation, 2 test; int32) of each text by its draw. More test rows take none out of it."""
+    """The split of each text by its draw: 0 train, 1 validation, 2 test.
+
+    A text of the test split stays there when `test_share` grows.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (n,), dtype=float64
+    options : ReviewOptions
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype=int32
+
+    Examples
+    --------
+    >>> split_codes(np.array([0.05, 0.15, 0.25]), ReviewOptions(test_share=0.1, validation_share=0.1)).tolist()
+    [2, 1, 0]
+    """
     test = draws < options.test_share
     return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
-def _merged(packages: Iterator[pa.RecordBatch], *, places: Groups, polarity: Polarity) -> Iterator[pa.RecordBatch]:
-    """What becomes of the reviews of some texts, all of them in this task; counts that come by are handed on."""
+def _merged(packages: Iterator[pa.RecordBatch], *, readers: Groups, polarity: Polarity) -> Iterator[pa.RecordBatch]:
+    """Merge the reviews of some texts, which are all in this task. Counts in between are passed on."""
     counts: list[pa.RecordBatch] = []
 
-    def reviews() -> Iterator[Numbered]:
+    def reviews() -> Iterator[ReviewKeys]:
         for batch in packages:
             counted = batch.filter(pc.is_valid(batch.column("copies")))
             counts.append(_counts(**{name: counted.column(name) for name in _COUNTS}))
             for some in unpacked([batch], _REVIEW):
-                digest, order, place, rating, split = (column.to_numpy() for column in some.columns)
-                yield Numbered(digest, order, place, rating, split, times=np.ones(len(some), np.int64))
+                digest, order, row_id, rating, split = (column.to_numpy() for column in some.columns)
+                yield ReviewKeys(digest, order, row_id, rating, split, copies=np.ones(len(some), np.int64))
 
     for dropped, rows in merge_duplicates(reviews()):
         if rows is not None:
-            # Whether a text is left out is known when the most frequent of its ratings is.
+            # Whether a text is left out depends on the most frequent of its ratings.
             labels = polarity.labels(rows.rating)
-            dropped = np.concatenate([dropped, rows.place[labels == LEFT_OUT]])
+            dropped = np.concatenate([dropped, rows.row_id[labels == LEFT_OUT]])
             yield _rows_by_split_and_label(rows, labels)
-        batch = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_PLACE)
-        yield from map(_sent, packed([(task_of(dropped), batch)], places))
+        batch = pa.RecordBatch.from_arrays([pa.array(dropped)], schema=_ROW_ID)
+        yield from map(_sent, packed([(task_of(dropped), batch)], readers))
     yield from counts
 
 
-def _rows_by_split_and_label(rows: Numbered, labels: np.ndarray) -> pa.RecordBatch:
+def _rows_by_split_and_label(rows: ReviewKeys, labels: np.ndarray) -> pa.RecordBatch:
     kinds, kind = np.unique(3 * rows.split + labels - LEFT_OUT, return_inverse=True)
-    copies = np.bincount(kind, weights=rows.times).astype(np.int64)
+    copies = np.bincount(kind, weights=rows.copies).astype(np.int64)
     return _counts(split=kinds // 3, label=kinds % 3 + LEFT_OUT, rows=np.bincount(kind), copies=copies)
 
 
 def _sent(packages: pa.RecordBatch) -> pa.RecordBatch:
-    """Packages as `_SENT` has them."""
+    """Packages in the schema `_SENT`."""
     nothing = [pa.nulls(len(packages), kind) for kind in _COUNTS.values()]
     return pa.RecordBatch.from_arrays([*packages.columns, *nothing], names=[*packages.schema.names, *_COUNTS])
 
 
 def _counts(**columns: Sequence[Any] | np.ndarray) -> pa.RecordBatch:
-    """Counts as `_SENT` has them; columns that are not given are null."""
+    """Counts in the schema `_SENT`; columns that are not given are null."""
     length = len(columns["copies"])
     arrays = [pa.array(columns.get(name, [None] * length), kind) for name, kind in _COUNTS.items()]
-    nowhere = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
-    return pa.RecordBatch.from_arrays([*nowhere, *arrays], names=["key", "package", *_COUNTS])
+    no_package = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
+    return pa.RecordBatch.from_arrays([*no_package, *arrays], names=["key", "package", *_COUNTS])
 
 
 class _Spellings:
-    """How often each rating occurs, as it is spelled: what tells the scale that ratings are really on.
+    """Counts the spellings of ratings, from which the scale that the ratings are on can be guessed.
 
     Attributes
     ----------
     counts : Counter
-        The rarest of very many are left out.
+        Rare spellings are missing if there are very many.
     """
 
     def __init__(self, scale: Scale) -> None:
         self._scale = scale
         self.counts: Counter[str] = Counter()
 
-    def of(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Count the ratings of some records, which it gives back."""
+    def counted(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Count the ratings of some records. Returns the records."""
         for rating in pc.value_counts(records.column("rating").drop_null()).to_pylist():
             self.counts[self._scale.spelled(rating["values"])] += rating["counts"]
-        outside = pc.equal(records.column("reason"), self._scale.outside).fill_null(False)
+        outside = pc.equal(records.column("reason"), self._scale.outside_reason).fill_null(False)
         if pc.any(outside).as_py():
             spelled = spelled_ratings(records.column("record").filter(outside))
             self.counts.update(one[:_LONGEST_SPELLING] for one in spelled if one is not None)

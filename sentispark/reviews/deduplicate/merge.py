@@ -1,4 +1,4 @@
-"""Reviews of equal text to one of them: the one whose rating is the most frequent. Pure functions of NumPy arrays."""
+"""Merges reviews of equal text: one with the text's most frequent rating stays. Pure functions of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -7,107 +7,107 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Numbered", "merge_duplicates"]
+__all__ = ["ReviewKeys", "merge_duplicates"]
 
-# Rows held before equal ones are put together: bounds the memory of a text with millions of copies.
-_ROWS_HELD = 1_000_000
+# Rows in memory before equal ones are merged: bounds the memory for texts with millions of copies.
+_PENDING_ROWS = 1_000_000
 
 
-class Numbered(NamedTuple):
-    """Reviews as numbers, each of shape (n,).
+class ReviewKeys(NamedTuple):
+    """What is known of reviews without their texts; all arrays are of shape (n,).
 
     Attributes
     ----------
     digest, order : ndarray, dtype=int64
-        Together equal for reviews of equal text, and for no others.
-    place : ndarray, dtype=int64
-        Where the review is kept.
+        The two halves of the text's hash: both are equal only for reviews of equal text.
+    row_id : ndarray, dtype=int64
+        The id of the spilled row.
     rating : ndarray, dtype=float64
     split : ndarray, dtype=int32
-    times : ndarray, dtype=int64
-        The reviews of this text and rating that a row stands for.
+    copies : ndarray, dtype=int64
+        Number of reviews of this text (and rating) that a row stands for.
     """
 
     digest: np.ndarray
     order: np.ndarray
-    place: np.ndarray
+    row_id: np.ndarray
     rating: np.ndarray
     split: np.ndarray
-    times: np.ndarray
+    copies: np.ndarray
 
 
-def merge_duplicates(batches: Iterable[Numbered]) -> Iterator[tuple[np.ndarray, Numbered | None]]:
-    """The places of reviews that are dropped, and at last one row a text, `times` being all its reviews.
+def merge_duplicates(batches: Iterable[ReviewKeys]) -> Iterator[tuple[np.ndarray, ReviewKeys | None]]:
+    """The ids of the rows to drop and, with the last of them, one row per text whose `copies` counts all its reviews.
 
-    The rating is the most frequent one, the lower of equally frequent ones; the review that stays has it.
+    The row that stays has the text's most frequent rating, or the lowest of equally frequent ones.
 
     Yields
     ------
     ndarray of shape (k,), dtype=int64
-        Places, in no order.
-    Numbered or None
-        The rows that stay, with the last of the places; None before.
+        Row ids, in no particular order.
+    ReviewKeys or None
+        The rows that stay, in the last pair; None in the others.
     """
-    held: list[Numbered] = []
+    pending: list[ReviewKeys] = []
     for batch in batches:
-        held.append(batch)
-        if sum(len(some.place) for some in held) > 2 * _ROWS_HELD:
-            rows, dropped = _one_a_rating(_joined(held))
-            held = [rows]
+        pending.append(batch)
+        if sum(len(some.row_id) for some in pending) > 2 * _PENDING_ROWS:
+            rows, dropped = _merge_by_text_and_rating(_concatenated(pending))
+            pending = [rows]
             yield dropped, None
-    if held:
-        rows, dropped = _one_a_rating(_joined(held))
-        rows, others = _one_a_text(rows)
+    if pending:
+        rows, dropped = _merge_by_text_and_rating(_concatenated(pending))
+        rows, others = _merge_by_text(rows)
         yield np.concatenate([dropped, others]), rows
 
 
-def _joined(batches: list[Numbered]) -> Numbered:
-    return Numbered(*map(np.concatenate, zip(*batches, strict=True)))
+def _concatenated(batches: list[ReviewKeys]) -> ReviewKeys:
+    return ReviewKeys(*map(np.concatenate, zip(*batches, strict=True)))
 
 
-def _one_a_rating(rows: Numbered) -> tuple[Numbered, np.ndarray]:
-    """One row a text and rating, sorted by both, and the places of the rows that it stands for as well."""
-    rows = _taken(rows, _by_text(rows))
+def _merge_by_text_and_rating(rows: ReviewKeys) -> tuple[ReviewKeys, np.ndarray]:
+    """One row per text and rating, sorted by both, and the ids of the rows that were merged into these."""
+    rows = _take(rows, _order_by_text(rows))
     first = _first_of_runs(rows.order, rows.digest, rows.rating)
-    times = np.add.reduceat(rows.times, np.flatnonzero(first)) if len(first) else rows.times
-    return _taken(rows, first)._replace(times=times), rows.place[~first]
+    copies = np.add.reduceat(rows.copies, np.flatnonzero(first)) if len(first) else rows.copies
+    return _take(rows, first)._replace(copies=copies), rows.row_id[~first]
 
 
-def _by_text(rows: Numbered) -> np.ndarray:
-    """The places that sort rows by text and rating."""
+def _order_by_text(rows: ReviewKeys) -> np.ndarray:
+    """The indices that sort rows by text and rating."""
     by = np.argsort(rows.order)
     same = np.diff(rows.order[by]) == 0
-    # Few rows have a twin: the others are sorted by now.
-    twin = np.zeros(len(by), bool)
-    twin[1:] |= same
-    twin[:-1] |= same
-    some = by[twin]
-    by[twin] = some[np.lexsort((rows.place[some], rows.rating[some], rows.digest[some], rows.order[some]))]
+    # Few rows have a duplicate; the others are sorted now.
+    duplicated = np.zeros(len(by), bool)
+    duplicated[1:] |= same
+    duplicated[:-1] |= same
+    some = by[duplicated]
+    by[duplicated] = some[np.lexsort((rows.row_id[some], rows.rating[some], rows.digest[some], rows.order[some]))]
     return by
 
 
-def _one_a_text(rows: Numbered) -> tuple[Numbered, np.ndarray]:
-    """Of rows sorted by text and rating the most frequent of each text, and the places of the others."""
+def _merge_by_text(rows: ReviewKeys) -> tuple[ReviewKeys, np.ndarray]:
+    """Of rows sorted by text and rating, the most frequent of each text, and the ids of the others."""
     first = _first_of_runs(rows.order, rows.digest)
     best = np.flatnonzero(first)
     several = np.diff(np.append(best, len(first))) > 1
     text = np.cumsum(first) - 1
     some = np.flatnonzero(several[text])
-    some = some[np.lexsort((rows.rating[some], -rows.times[some], text[some]))]
-    times = np.add.reduceat(rows.times, best) if len(first) else rows.times
+    some = some[np.lexsort((rows.rating[some], -rows.copies[some], text[some]))]
+    copies = np.add.reduceat(rows.copies, best) if len(first) else rows.copies
     best[several] = some[_first_of_runs(text[some])]
     stays = np.zeros(len(first), bool)
     stays[best] = True
-    return _taken(rows, best)._replace(times=times), rows.place[~stays]
+    return _take(rows, best)._replace(copies=copies), rows.row_id[~stays]
 
 
 def _first_of_runs(*keys: np.ndarray) -> np.ndarray:
-    """Which rows differ from the one before in one of the keys."""
+    """Which rows differ from the previous row in one of the keys."""
     first = np.ones(len(keys[0]), bool)
     if len(first):
         first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     return first
 
 
-def _taken(rows: Numbered, which: np.ndarray) -> Numbered:
-    return Numbered(*(column[which] for column in rows))
+def _take(rows: ReviewKeys, which: np.ndarray) -> ReviewKeys:
+    return ReviewKeys(*(column[which] for column in rows))

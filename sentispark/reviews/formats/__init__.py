@@ -1,1 +1,1 @@
-"""The formats of review files: a table, and for each format a file that reads it."""
+"""The formats of review files: a table of them, and one module per format."""

@@ -1,8 +1,8 @@
 """A piece of an Avro file in, batches of its records out.
 
 A file (https://avro.apache.org/docs/1.11.1/specification/#object-container-files) is a header and blocks. Each of them
-ends with 16 random bytes, the file's *marker*, by which blocks are found from anywhere in the file. The records of a
-block are decoded by fastavro; blocks are found and decompressed here, as fastavro would need a package for each codec.
+ends with 16 random bytes, the file's *sync marker*, so that blocks can be found from any offset. fastavro decodes the
+records of a block; blocks are found and decompressed here, because fastavro needs an extra package for each codec.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import pyarrow as pa
 
 from sentispark.errors import InputError, SetupError
 from sentispark.reviews.encoding import MARK_ERRORS, recoded
-from sentispark.reviews.formats.arrow_columns import batch_of_columns, plain
+from sentispark.reviews.formats.arrow_columns import batch_of_columns, json_default
 from sentispark.reviews.formats.format import ColumnNames, Cut, Format
 from sentispark.reviews.pieces import Piece
-from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, opened, require_each_once
+from sentispark.reviews.records import BATCH_ROWS, BLOCK_BYTES, Fields, Layout, opened, require_unique_columns
 
 __all__ = ["AVRO"]
 
 _MAGIC = b"Obj\x01"
 _MARKER_BYTES = 16
 _AHEAD = 64 << 10
-# A greater length is damage.
+# A greater length means that the file is damaged.
 _LONGEST = 1 << 30
 
 
@@ -39,7 +39,7 @@ def _rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBat
     fastavro = _fastavro(piece.path)
     with opened(piece.path) as file:
         header = _header(piece.path, file)
-        require_each_once(piece.path, header.names, fields.names)
+        require_unique_columns(piece.path, header.names, fields.names)
         decoder = _Decoder(fastavro, header, [name for name in fields.names if name in header.names])
         for blocks in _grouped(_blocks(file, header, piece)):
             records = decoder.records(blocks)
@@ -49,10 +49,10 @@ def _rows(piece: Piece, fields: Fields, layout: Layout) -> Iterator[pa.RecordBat
 
 
 def _names(piece: Piece, fields: Fields, layout: Layout) -> ColumnNames:
-    """The names of the records' fields. Raises `InputError` if a wanted one is among them more than once."""
+    """The names of the records' fields. Raises `InputError` if a wanted field occurs more than once."""
     with opened(piece.path) as file:
         names = _header(piece.path, file).names
-    require_each_once(piece.path, names, fields.names)
+    require_unique_columns(piece.path, names, fields.names)
     return ColumnNames(set(names))
 
 
@@ -66,13 +66,15 @@ def _fastavro(path: str) -> ModuleType:
     try:
         import fastavro
     except ImportError as error:
-        raise SetupError(f"'{path}' needs fastavro. Install it with pip install 'sentispark[avro]'.") from error
+        raise SetupError(
+            f"'{path}' needs fastavro, which is not installed. Install it: pip install 'sentispark[avro]'."
+        ) from error
     module: ModuleType = fastavro
     return module
 
 
 class _Header(NamedTuple):
-    """What a file's header tells; `start` is where its first block begins."""
+    """A file's header; `start` is the offset of its first block."""
 
     schema: dict[str, Any]
     names: list[str]
@@ -82,7 +84,7 @@ class _Header(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Some records, encoded and decompressed."""
+    """A block: its number of records, and their decompressed encoding."""
 
     records: int
     data: bytes
@@ -91,30 +93,30 @@ class _Block(NamedTuple):
 def _header(path: str, file: BinaryIO) -> _Header:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise OSError("it is not an Avro file")
-    told: dict[bytes, bytes] = {}
+    metadata: dict[bytes, bytes] = {}
     while count := _long(file):
-        if count < 0:  # the bytes of this part of the map are told as well
+        if count < 0:  # the size of this part of the map in bytes follows
             _long(file)
         for _ in range(abs(count)):
             key = _bytes(file, _long(file))
-            told[key] = _bytes(file, _long(file))
+            metadata[key] = _bytes(file, _long(file))
     marker = _bytes(file, _MARKER_BYTES)
-    codec = told.get(b"avro.codec", b"null").decode("utf-8", "replace")
+    codec = metadata.get(b"avro.codec", b"null").decode("utf-8", "replace")
     if codec not in _CODECS:
         codecs = ", ".join(_CODECS)
-        raise InputError(f"'{path}' must be compressed by one of {codecs}. It is by {codec}: write it with another.")
+        raise InputError(f"'{path}' must use one of the codecs {codecs}. It uses {codec}. Write it with another codec.")
     try:
-        schema = json.loads(told.get(b"avro.schema", b""))
+        schema = json.loads(metadata.get(b"avro.schema", b""))
         names = [str(field["name"]) for field in schema["fields"]]
     except (ValueError, LookupError, TypeError) as error:
-        raise OSError("its schema is damaged, or is not that of a record") from error
+        raise OSError("its schema is damaged or is not a record") from error
     return _Header(schema, names, codec, marker, file.tell())
 
 
 def _blocks(file: BinaryIO, header: _Header, piece: Piece) -> Iterator[_Block]:
-    """The blocks that begin from `start` on and before `stop`."""
+    """The blocks that begin at `start` or later and before `stop`."""
     if file.seek(0, io.SEEK_END) < piece.stop:
-        raise InputError(f"'{piece.path}' must stay as it is while it is read. It has become shorter.")
+        raise InputError(f"'{piece.path}' must not change while it is read. It became shorter. Start again.")
     at = header.start if piece.start <= header.start else _next_block(file, header.marker, piece.start, piece.stop)
     file.seek(at)
     while at < piece.stop:
@@ -123,41 +125,41 @@ def _blocks(file: BinaryIO, header: _Header, piece: Piece) -> Iterator[_Block]:
             raise OSError(f"the block at byte {at} is damaged")
         try:
             block = _Block(records, _CODECS[header.codec](data))
-        except Exception as error:  # each codec has errors of its own
+        except Exception as error:  # each codec has its own errors
             raise OSError(f"the block at byte {at} is damaged") from error
         yield block
         at = file.tell()
 
 
 def _next_block(file: BinaryIO, marker: bytes, start: int, stop: int) -> int:
-    """Where the first block begins that does so from `start` on; `stop` if none does before that."""
-    at, held = start - len(marker), b""
+    """The offset of the first block that begins at `start` or later; `stop` if there is none before it."""
+    at, buffer = start - len(marker), b""
     file.seek(at)
     while at < stop and (more := file.read(_AHEAD)):
-        held += more
-        if (found := held.find(marker)) >= 0:
+        buffer += more
+        if (found := buffer.find(marker)) >= 0:
             return min(at + found + len(marker), stop)
-        at += len(held) - len(marker) + 1
-        held = held[-len(marker) + 1 :]
+        at += len(buffer) - len(marker) + 1
+        buffer = buffer[-len(marker) + 1 :]
     return stop
 
 
 def _grouped(blocks: Iterable[_Block]) -> Iterator[list[_Block]]:
     """Blocks in lists of bounded size."""
-    held: list[_Block] = []
+    pending: list[_Block] = []
     size = 0
     for block in blocks:
-        held.append(block)
+        pending.append(block)
         size += len(block.data)
         if size > BLOCK_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+            yield pending
+            pending, size = [], 0
+    if pending:
+        yield pending
 
 
 def _long(file: BinaryIO) -> int:
-    """A number as Avro has it: seven bits a byte, the lowest first, the sign in the lowest bit."""
+    """Decode a variable-length zigzag number: seven bits a byte, the lowest first, the sign in the lowest bit."""
     number = shift = 0
     while shift < 64:
         (byte,) = _bytes(file, 1)
@@ -168,17 +170,17 @@ def _long(file: BinaryIO) -> int:
     raise OSError("a length in it is damaged")
 
 
-def _spelled_long(number: int) -> bytes:
+def _encoded_long(number: int) -> bytes:
     number = (number << 1) ^ (number >> 63)
-    spelled = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        spelled.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*spelled, number])
+    return bytes([*encoded, number])
 
 
 def _bytes(file: BinaryIO, size: int) -> bytes:
-    """The next `size` bytes, which may be a number that damage made."""
+    """The next `size` bytes. `size` may be wrong in a damaged file."""
     if not 0 <= size <= _LONGEST:
         raise OSError("a length in it is damaged")
     data = file.read(size)
@@ -188,22 +190,22 @@ def _bytes(file: BinaryIO, size: int) -> bytes:
 
 
 def _snappy(data: bytes) -> bytes:
-    """Snappy's own format, which begins with the size of what it holds, and a checksum of that."""
+    """Raw Snappy, which begins with the decompressed size, followed by a CRC-32 of the decompressed bytes."""
     size = shift = 0
     for byte in data:
         size |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
             break
-    held: bytes = pa.decompress(data[:-4], decompressed_size=size, codec="snappy", asbytes=True)
-    if zlib.crc32(held) != int.from_bytes(data[-4:], "big"):
-        raise ValueError("the checksum is another")
-    return held
+    decompressed: bytes = pa.decompress(data[:-4], decompressed_size=size, codec="snappy", asbytes=True)
+    if zlib.crc32(decompressed) != int.from_bytes(data[-4:], "big"):
+        raise ValueError("the checksum does not match")
+    return decompressed
 
 
 def _zstandard(data: bytes) -> bytes:
-    held: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    return held
+    decompressed: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    return decompressed
 
 
 _CODECS: dict[str, Callable[[bytes], bytes]] = {
@@ -217,32 +219,32 @@ _CODECS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class _Decoder:
-    """Decodes records, and of some of their fields what is stored is converted to what it means, such as a date."""
+    """Decodes records; logical types, such as dates, are applied to the wanted fields only."""
 
     def __init__(self, fastavro: ModuleType, header: _Header, names: Sequence[str]) -> None:
         self._fastavro, self._marker = fastavro, header.marker
-        # The others are decoded too, which is as fast as to pass over them, but what they mean may be out of range.
+        # The other fields are decoded too, which is as fast as skipping them, but their logical values may be invalid.
         fields = [field if field["name"] in names else _as_stored(field) for field in header.schema["fields"]]
         schema = {**header.schema, "fields": fields}
-        told = (b"avro.schema", json.dumps(schema).encode())
-        metadata = _spelled_long(1) + b"".join(_spelled_long(len(one)) + one for one in told) + _spelled_long(0)
+        entry = (b"avro.schema", json.dumps(schema).encode())
+        metadata = _encoded_long(1) + b"".join(_encoded_long(len(one)) + one for one in entry) + _encoded_long(0)
         self._head = _MAGIC + metadata + header.marker
         try:
             named: dict[str, Any] = {}
             types = {field["name"]: field["type"] for field in fastavro.parse_schema(schema, named)["fields"]}
-        except Exception as error:  # of many classes, some of them Python's own
+        except Exception as error:  # of many classes, some of them builtin
             raise OSError("its schema is damaged") from error
         self._types = {name: _arrow_type(types[name], named) for name in names}
 
     def records(self, blocks: Sequence[_Block]) -> list[dict[str, Any]]:
-        """The records of some blocks: fields to values."""
+        """The records of some blocks, as dicts of their fields."""
         parts = [self._head]
         for block in blocks:
-            parts += [_spelled_long(block.records), _spelled_long(len(block.data)), block.data, self._marker]
+            parts += [_encoded_long(block.records), _encoded_long(len(block.data)), block.data, self._marker]
         stream = io.BytesIO(b"".join(parts))
         try:
             found = list(self._fastavro.reader(stream, handle_unicode_errors=MARK_ERRORS))
-        except Exception as error:  # what bytes that mean nothing make fastavro raise is of many classes
+        except Exception as error:  # on damaged bytes fastavro raises errors of many classes
             raise OSError("a record in it is damaged") from error
         if len(found) != sum(block.records for block in blocks):
             raise OSError("a record in it is damaged")
@@ -257,7 +259,7 @@ def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     try:
         if kind is not None:
             return pa.array(values, kind)
-    except UnicodeEncodeError:  # some characters are marks that stand for bytes that are no UTF-8
+    except UnicodeEncodeError:  # some characters are marks for invalid UTF-8
         pass
     return pa.array([_as_bytes(value) for value in values], pa.binary())
 
@@ -266,8 +268,8 @@ def _as_bytes(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, (bool, int, float, dict, list)):
-        value = json.dumps(value, default=plain)
-    return recoded(value if isinstance(value, str) else plain(value))
+        value = json.dumps(value, default=json_default)
+    return recoded(value if isinstance(value, str) else json_default(value))
 
 
 _ARROW_TYPES = {
@@ -285,7 +287,7 @@ _ARROW_TYPES = {
 
 
 def _arrow_type(schema: Any, named: Mapping[str, Any]) -> pa.DataType | None:
-    """The type that holds all values of a field; None if none does, or values are not what is stored."""
+    """The Arrow type of a field; None if there is no single type, or the field has a logical type."""
     if isinstance(schema, list):
         kinds = {_arrow_type(one, named) for one in schema} - {pa.null()}
         return kinds.pop() if len(kinds) == 1 else None
@@ -295,7 +297,7 @@ def _arrow_type(schema: Any, named: Mapping[str, Any]) -> pa.DataType | None:
 
 
 def _as_stored(schema: Any) -> Any:
-    """A schema, or a field, without what its values are converted to."""
+    """A schema or field without logical types."""
     if isinstance(schema, list):
         return [_as_stored(one) for one in schema]
     if isinstance(schema, dict):
@@ -303,5 +305,5 @@ def _as_stored(schema: Any) -> Any:
     return schema
 
 
-# Records are decoded one by one, and blocks may be compressed.
+# The work per byte is high because records are decoded one by one and blocks may be compressed.
 AVRO = Format(endings=("avro",), rows=_rows, names=_names, cut=Cut.ANYWHERE, work=4, check=_check)

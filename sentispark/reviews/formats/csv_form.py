@@ -1,4 +1,4 @@
-"""The first lines of a CSV or TSV file in; its separator, its header and how its quotes are spelled out. Pure."""
+"""Detects the separator, the header and the quoting of a CSV or TSV file from its first lines. Pure."""
 
 from __future__ import annotations
 
@@ -9,78 +9,77 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sentispark.errors import InputError
-from sentispark.reviews.formats.csv_records import Bad, Dialect, RecordParser
-from sentispark.reviews.records import require_each_once
+from sentispark.reviews.formats.csv_records import BadRecord, Dialect, RecordParser
+from sentispark.reviews.records import require_unique_columns
 
 __all__ = ["ESCAPES", "Form", "form_of"]
 
-# How a quote within quotes is spelled: twice, or after a backslash.
+# How quotes in quoted fields are escaped: doubled, or with a backslash.
 ESCAPES = ("auto", "double", "backslash")
 
 _SEPARATORS = (",", "\t", ";", "|")
-# Spark's own files have such names; it writes backslashes.
+# The names of files written by Spark, which escapes with backslashes.
 _WRITTEN_BY_SPARK = re.compile(r"part-\d{5}-.*\.csv", re.IGNORECASE)
-# Lines that a header may go over.
+# The most lines of a header.
 _HEADER_LINES = 100
-# A field in quotes with a doubled quote in it.
+# A quoted field that contains a doubled quote.
 _DOUBLED = r'(?:^|{0})"[^"]*(?:""[^"]*)+"(?={0}|[\r\n]|$)'
 
 
 class Form(NamedTuple):
-    """What a file's lines are.
+    """The form of a file.
 
     Attributes
     ----------
     dialect : Dialect
     header : tuple of str
-        The fields of the header.
-    before : int
-        Lines before the first record.
+        The fields of the header, as they are in the file.
+    skipped_lines : int
+        Number of lines before the first record.
     """
 
     dialect: Dialect
     header: tuple[str, ...]
-    before: int
+    skipped_lines: int
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns, blanks around them left out."""
+        """The names of the columns, without white space around them."""
         return [name.strip() for name in self.header]
 
-    def place(self, name: str | None) -> int | None:
-        """Where a column stands; None where there is none of that name."""
+    def column_index(self, name: str | None) -> int | None:
+        """The index of a column; None if there is none of that name."""
         return self.names.index(name) if name in self.names else None
 
 
 def form_of(
     lines: Sequence[str], *, path: str, names: Sequence[str], columns: Sequence[str], escape: str, tsv: bool
 ) -> Form:
-    """What the first lines of a file tell about all of it.
+    """Detect a file's form from its first lines.
 
     Parameters
     ----------
     lines : sequence of str
-        With their ends.
+        With their line ends.
     path : str
-        The file's.
     names : sequence of str
-        The columns that are wanted.
+        The wanted columns.
     columns : sequence of str
-        The names of the columns, if no line holds them.
+        The column names of a file without a header; empty if it has one.
     escape : {"auto", "double", "backslash"}
     tsv : bool
-        Whether the separator is a tab, and quotes are characters like others unless the lines tell that they are not.
+        Whether the separator is a tab, and quotes are ordinary characters unless the lines show otherwise.
 
     Raises
     ------
     InputError
-        If a wanted column stands there twice, or no record has as many fields as there are `columns`.
+        If the header has a wanted column twice, or no record has as many fields as `columns` names.
     """
     before = next((number for number, line in enumerate(lines) if line.strip("\r\n")), len(lines))
     hint = re.fullmatch(r"sep=(.)[\r\n]*", lines[before]) if before < len(lines) else None
     before += hint is not None
     separators = ("\t",) if tsv else (hint[1],) if hint else _SEPARATORS
-    quoted = not tsv or _tells_quotes(lines, before)
+    quoted = not tsv or _uses_quotes(lines, before)
     heads = [_first_record(lines, before, Dialect(separator, quoted)) for separator in separators]
     if columns:
         fits = [int(len(head) == len(columns)) for head, _ in heads]
@@ -89,7 +88,7 @@ def form_of(
     best = fits.index(max(fits))
     dialect, (head, end) = Dialect(separators[best], quoted), heads[best]
     form = Form(dialect, tuple(columns or head), before if columns else end)
-    require_each_once(path, form.names, names)
+    require_unique_columns(path, form.names, names)
     form = form._replace(dialect=_with_quotes(form, lines, path, escape)) if quoted else form
     if columns and head and not _fits(form, lines):
         raise InputError(
@@ -100,7 +99,7 @@ def form_of(
 
 
 def _first_record(lines: Sequence[str], start: int, dialect: Dialect) -> tuple[list[str], int]:
-    """The first record and the number of the line after it."""
+    """The first record, and the number of the line after it."""
     if start >= len(lines):
         return [], start
     some = lines[start : start + _HEADER_LINES]
@@ -116,33 +115,35 @@ def _first_record(lines: Sequence[str], start: int, dialect: Dialect) -> tuple[l
 
 
 def _with_quotes(form: Form, lines: Sequence[str], path: str, escape: str) -> Dialect:
-    """The form's dialect, with the spelling of quotes that leaves the fewest of the first records odd."""
+    """The form's dialect, with the quoting that leaves the fewest of the first records malformed."""
     dialect = form.dialect
     named = dialect._replace(backslash=escape == "backslash", either=escape == "auto")
     if escape == "auto":
         by_name = _WRITTEN_BY_SPARK.search(path.rsplit("/", 1)[-1]) is not None
         if any('\\"' in line for line in lines):
-            odd = [_odd(form, dialect._replace(backslash=backslash), lines) for backslash in (False, True)]
-            named = named._replace(backslash=odd[1] < odd[0] or (odd[1] == odd[0] and by_name))
+            malformed = [
+                _malformed_records(form, dialect._replace(backslash=backslash), lines) for backslash in (False, True)
+            ]
+            named = named._replace(backslash=malformed[1] < malformed[0] or (malformed[1] == malformed[0] and by_name))
         else:
             named = named._replace(backslash=by_name and not _doubles_quotes(lines, dialect.separator))
     if dialect.separator == "\t":
         plain = dialect._replace(quoted=False)
-        if _odd(form, plain, lines) < _odd(form, named._replace(either=False), lines):
+        if _malformed_records(form, plain, lines) < _malformed_records(form, named._replace(either=False), lines):
             return plain
     return named
 
 
-def _tells_quotes(lines: Sequence[str], before: int) -> bool:
-    """Whether the first lines of a TSV file are such as pandas and R write: with quotes around fields."""
+def _uses_quotes(lines: Sequence[str], before: int) -> bool:
+    """Whether a TSV file has quotes around fields, as pandas and R write them."""
     forms = []
     for quoted in (True, False):
         dialect = Dialect("\t", quoted)
         head, end = _first_record(lines, before, dialect)
         forms.append(Form(dialect, tuple(head), end))
-    odd_quoted, odd_plain = (_odd(form, form.dialect, lines) for form in forms)
-    if odd_quoted != odd_plain or odd_quoted:
-        return odd_quoted < odd_plain
+    malformed_quoted, malformed_plain = (_malformed_records(form, form.dialect, lines) for form in forms)
+    if malformed_quoted != malformed_plain or malformed_quoted:
+        return malformed_quoted < malformed_plain
     names = forms[1].header
     return _doubles_quotes(lines, "\t") or all(re.fullmatch('".+"', name) for name in names if name)
 
@@ -151,12 +152,12 @@ def _doubles_quotes(lines: Sequence[str], separator: str) -> bool:
     return any(map(re.compile(_DOUBLED.format(re.escape(separator))).search, lines))
 
 
-def _odd(form: Form, dialect: Dialect, lines: Sequence[str]) -> int:
+def _malformed_records(form: Form, dialect: Dialect, lines: Sequence[str]) -> int:
     parser = RecordParser(dialect, len(form.header))
-    bad = sum(isinstance(record, Bad) for record in parser.records([lines[form.before :]]))
-    return parser.odd + bad
+    bad = sum(isinstance(record, BadRecord) for record in parser.records([lines[form.skipped_lines :]]))
+    return parser.malformed + bad
 
 
 def _fits(form: Form, lines: Sequence[str]) -> bool:
-    records = RecordParser(form.dialect, len(form.header)).records([lines[form.before :]])
-    return any(not isinstance(record, Bad) for record in itertools.islice(records, 1000))
+    records = RecordParser(form.dialect, len(form.header)).records([lines[form.skipped_lines :]])
+    return any(not isinstance(record, BadRecord) for record in itertools.islice(records, 1000))

@@ -1,4 +1,4 @@
-"""What is declared of a format: the endings of its files, how they are cut, and the functions that read them."""
+"""The declaration of a format: the endings of its files, how they are cut, and the functions that read them."""
 
 from __future__ import annotations
 
@@ -19,59 +19,60 @@ class Cut(enum.Enum):
     """How several tasks can share a file."""
 
     ANYWHERE = enum.auto()
-    """Each gets a range of bytes, and finds by itself the first record that begins in it."""
+    """Each task gets a range of bytes, and finds the first record that begins in it."""
     BLOCKS = enum.auto()
-    """Each gets every n-th of the file's own blocks, and reads no others."""
-    TURNS = enum.auto()
-    """Records are found only by reading from the beginning: each keeps every n-th block and drops the others'."""
+    """Each task reads every n-th of the file's own blocks, and only these."""
+    SEQUENTIAL = enum.auto()
+    """Records can only be found from the beginning: each task reads all, and keeps every n-th block."""
 
 
 class ColumnNames(NamedTuple):
-    """The names of a file's columns, or of the fields of its records, as far as its beginning tells them.
+    """The names of a file's columns, or of its records' fields, as far as the beginning of the file shows them.
 
     Attributes
     ----------
     names : set of str
-    told : bool
-        Whether it tells any, or the file is empty. One that does not is read all the same, and then says what is wrong.
-    whole : bool
-        Whether the file has no others.
+    known : bool
+        Whether the names could be determined. If not, reading the file will report what is wrong with it.
+    complete : bool
+        Whether the file has no other columns.
     """
 
     names: set[str]
-    told: bool = True
-    whole: bool = True
+    known: bool = True
+    complete: bool = True
 
 
 Check: TypeAlias = Callable[[Piece, Fields, Layout], None]
 
 
 def nothing_to_check(piece: Piece, fields: Fields, layout: Layout) -> None:
-    """The check of a format whose files are checked by reading their columns' names."""
+    """The check of formats for which reading the column names is check enough."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format of review files. All functions take a piece of a file, the wanted fields and the layout of text files.
+    """A format of review files. Its functions take a piece of a file, the wanted fields and the layout of text files.
 
     Attributes
     ----------
     endings : tuple of str
-        What the names of its files end with, without the dot, in lower case.
+        The endings of file names, without the dot, in lower case.
     rows : callable
-        Gives the records of a piece, as `read_piece` documents them. May raise whatever reading a damaged file raises.
+        Yields the records of a piece, as `read_piece` returns them. May raise whatever reading a damaged file raises.
     names : callable
-        Gives the `ColumnNames` of the whole file.
+        Returns the `ColumnNames` of the file.
     cut : Cut
         How several tasks share a file.
     work : int
-        How many bytes of JSON lines a byte of the file stands for, roughly. Pieces are made equal by it, nothing else.
+        The work of reading a byte, relative to a byte of JSON lines; used only to balance the work of tasks.
     is_text : bool
-        Whether files are text: of some encoding, and maybe compressed as a whole, in which case they are read in turns.
+        Whether files are text of some encoding, and possibly compressed as a whole, in which case they are read
+        sequentially.
     has_header : bool
-        Whether a file tells its columns apart from its records. If not, only the first files are asked for them.
+        Whether a file stores its column names. If not, only the first files are searched for the wanted fields.
     check : callable
-        Raises an error, on the driver and before the work starts, if the beginning of a file tells that it cannot be
+        Raises an error, on the driver and before the work starts, if the beginning of a file shows that it cannot be
         read. Only the first files of the format are checked.
     """
 

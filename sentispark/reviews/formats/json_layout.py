@@ -1,4 +1,4 @@
-"""How a file of JSON is laid out: one object a line, or objects that go over lines or share one. Pure."""
+"""How a JSON file is laid out: one object per line, or objects that span or share lines. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["HEAD_BYTES", "PYTHON_DICTIONARY", "is_one_a_line", "json_objects", "no_records"]
+__all__ = ["HEAD_BYTES", "PYTHON_DICTIONARY", "is_json_lines", "json_objects", "layout_problem"]
 
-# What of a file's beginning tells how it is laid out.
+# The layout is detected from this number of bytes at the beginning of a file.
 HEAD_BYTES = 64 << 10
-# Of an object of which no more than its beginning is whole after so many characters, nothing is read.
+# Characters. An object that is longer is broken.
 LONGEST_OBJECT = 16 << 20
 
-# Between two objects there are no more characters than that, where one is found after a broken one.
+# Characters: the most between a broken object and the next one.
 _EDGE = 64
 
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
@@ -25,14 +25,19 @@ _COLUMNS = re.compile(r'\{\s*"[^"\\]*"\s*:\s*\{\s*"0"\s*:')
 
 _DECODER = json.JSONDecoder()
 
-# A Python dictionary, as Python 3 and 2 print it, at the beginning of a line.
+# The beginning of a line with a Python dictionary, as Python 3 or 2 prints it.
 PYTHON_DICTIONARY = re.compile(r"""\s*\{\s*(?:'|[uU]['"])""")
 
 
-def is_one_a_line(head: str) -> bool:
-    """Whether a file holds one object a line, going by its beginning.
+def is_json_lines(head: str) -> bool:
+    """Whether a file has one object per line, judging by its beginning.
 
-    What is no JSON at all counts as lines too: each is then judged by itself.
+    A file that is not JSON counts as lines, each of which is then a broken record.
+
+    Examples
+    --------
+    >>> is_json_lines('{"stars": 5}\\n{"stars": 1}\\n'), is_json_lines('[{"stars": 5}, {"stars": 1}]')
+    (True, False)
     """
     head = _from_first(head)
     if head.startswith("["):
@@ -43,81 +48,86 @@ def is_one_a_line(head: str) -> bool:
     try:
         _, end = _DECODER.raw_decode(head)
     except (ValueError, RecursionError):
-        return not (_OPEN_LINE.match(first_line.rstrip()) and _goes_on(more))
+        return not (_OPEN_LINE.match(first_line.rstrip()) and _continues(more))
     rest = head[end:].lstrip()
     return end <= len(first_line) and bool(line_end) and not rest.startswith(",")
 
 
-def no_records(head: str, names: Sequence[str]) -> str | None:
-    """What a file holds in place of one object a review, and what to do; None if nothing speaks against it."""
+def layout_problem(head: str, names: Sequence[str]) -> str | None:
+    """What a file holds instead of one object per review, and what to do; None if the layout may be right."""
     head = _from_first(head)
     try:
         first, end = _DECODER.raw_decode(head)
     except (ValueError, RecursionError):
-        # It does not end here: what it begins with must do.
+        # The object is longer than the head: only its first characters can be matched.
         if _COLUMNS.match(head):
-            return _of_columns()
+            return _columns_problem()
         under = _LIST_UNDER_KEY.match(head)
-        return _under_key(under[1]) if under and under[1] not in names else None
+        return _nested_problem(under[1]) if under and under[1] not in names else None
     if not isinstance(first, dict):
         return None
-    if there := [first[name] for name in names if name in first]:
-        of_dicts = all(isinstance(one, dict) and "0" in one for one in there)
-        of_lists = all(isinstance(one, list) for one in there) and not head[end:].strip()
-        return _of_columns() if of_dicts or of_lists else None
+    if present := [first[name] for name in names if name in first]:
+        of_dicts = all(isinstance(one, dict) and "0" in one for one in present)
+        of_lists = all(isinstance(one, list) for one in present) and not head[end:].strip()
+        return _columns_problem() if of_dicts or of_lists else None
     for key, value in first.items():
         inside = value[0] if isinstance(value, list) and value else value
         if isinstance(inside, dict) and any(name in inside for name in names):
-            return _under_key(key if isinstance(value, list) else None)
+            return _nested_problem(key if isinstance(value, list) else None)
     return None
 
 
-def _of_columns() -> str:
+def _columns_problem() -> str:
     return (
-        "It holds one object of whole columns, as pandas writes by itself. "
-        "Write it by to_json(FILE, orient='records', lines=True)."
+        "It holds one object of whole columns, the default of pandas. "
+        "Write it with to_json(FILE, orient='records', lines=True)."
     )
 
 
-def _under_key(key: str | None) -> str:
-    where, path = (f"in a list under '{key}'", f'."{key}"[]') if key else ("under keys of their own", ".[]")
+def _nested_problem(key: str | None) -> str:
+    where, path = (f"in a list under '{key}'", f'."{key}"[]') if key else ("under one key each", ".[]")
     return f"It holds one object with the records {where}. Write them line by line: jq -c '{path}' FILE > FILE.jsonl."
 
 
 def json_objects(blocks: Iterable[str]) -> Iterator[tuple[Any, str]]:
-    """The values of a text in their order, in whatever arrays and lines they stand, each with what it was spelled as.
+    """The values of a text in order, whatever arrays and lines they are in, each with its spelling.
 
-    What cannot be parsed is a None, and ends where the next object may begin.
+    Text that cannot be parsed is a None, and ends where the next object may begin.
 
     Parameters
     ----------
     blocks : iterable of str
-        The text. No more of it is held than a block and one object.
+        The text. No more than a block and one object are kept in memory.
+
+    Examples
+    --------
+    >>> list(json_objects(['[{"a": 1},', ' {"a": 2}]']))
+    [({'a': 1}, '{"a": 1}'), ({'a': 2}, '{"a": 2}')]
     """
-    waiting, goes_on = iter(blocks), True
-    held, at = "", 0
+    remaining, has_more = iter(blocks), True
+    buffer, at = "", 0
     while True:
-        at = _next_value(held, at)
-        found, end = _object_at(held, at)
-        if found is None and goes_on and len(held) - at < LONGEST_OBJECT:
-            block = next(waiting, None)
-            goes_on = block is not None
-            held, at = held[at:] + (block or ""), 0
+        at = _next_value(buffer, at)
+        found, end = _object_at(buffer, at)
+        if found is None and has_more and len(buffer) - at < LONGEST_OBJECT:
+            block = next(remaining, None)
+            has_more = block is not None
+            buffer, at = buffer[at:] + (block or ""), 0
             continue
-        if at == len(held):
+        if at == len(buffer):
             return
         if found is not None:
-            yield found, held[at:end]
+            yield found, buffer[at:end]
             at = end
             continue
-        following = _NEXT_OBJECT.search(held, at)
-        yield None, held[at : following.end() if following else None]
-        while following is None:  # the rest of what is broken is passed over
-            block = next(waiting, None)
+        following = _NEXT_OBJECT.search(buffer, at)
+        yield None, buffer[at : following.end() if following else None]
+        while following is None:  # skip the rest of the broken object
+            block = next(remaining, None)
             if block is None:
                 return
-            held = held[-_EDGE:] + block
-            following = _NEXT_OBJECT.search(held)
+            buffer = buffer[-_EDGE:] + block
+            following = _NEXT_OBJECT.search(buffer)
         at = following.end()
 
 
@@ -127,15 +137,15 @@ def _next_value(text: str, at: int) -> int:
 
 
 def _object_at(text: str, at: int) -> tuple[Any, int]:
-    """The value that begins there and where it ends; None if none is whole."""
+    """The value that begins at an index, and where it ends; None if it is not complete."""
     try:
         return _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError):
         return None, at
 
 
-def _goes_on(text: str) -> bool:
-    """Whether a text can be the rest of an object, and does not begin with one that has a line for itself."""
+def _continues(text: str) -> bool:
+    """Whether a text may be the rest of an object, and does not begin with an object on a line of its own."""
     line = text.lstrip().partition("\n")[0]
     is_record = PYTHON_DICTIONARY.match(line) or isinstance(_decoded(line), dict)
     return line.startswith(tuple('"{}]')) and not is_record

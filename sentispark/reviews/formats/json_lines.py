@@ -1,4 +1,4 @@
-"""Blocks of JSON lines to the columns of some fields, as text; lines that are no JSON to what they are. Pure."""
+"""Blocks of JSON lines to columns of the wanted fields as text; broken lines are kept as they are. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sentispark.reviews.formats.json_layout import PYTHON_DICTIONARY
 __all__ = ["LineDecoder", "lenient_json", "spelled"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Random, so that no file can have a field of this name.
-_NOBODYS_NAME = f"a field of nobody's, {uuid.uuid4().hex}"
-# What `spelled` raises for what no JSON is, or none that Python writes: sets, numbers of thousands of digits, depths.
+# Random, so that no file has a field of this name.
+_UNUSED_NAME = f"unused {uuid.uuid4().hex}"
+# What `spelled` raises for values that cannot be written as JSON: sets, huge numbers, deep nesting.
 _UNSPELLABLE = (RecursionError, ValueError, TypeError, OverflowError)
 
 
 class LineDecoder:
-    """Decodes some fields of JSON lines, and no others.
+    """Decodes the wanted fields of JSON lines, and no others.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class LineDecoder:
     rating : str or None
         The field that should be a number.
     names : sequence of str
-        All fields that are wanted, these and others.
+        All wanted fields, including these two.
     """
 
     def __init__(self, text: str, rating: str | None, names: Sequence[str]) -> None:
@@ -43,13 +43,13 @@ class LineDecoder:
         slots = [f"field_{number}" for number in range(len(names))]
         types = dict.fromkeys(names, Any) | {text: str | None, rating: bool | int | float | str | None}
         attributes = [(slot, types[name], None) for slot, name in zip(slots, names, strict=True)]
-        # A name that msgspec cannot take (it may not hold a quote) is never found: such lines go the slow way, too.
+        # msgspec does not support quotes in names: if there are any, all lines are decoded by `json`.
         plain = [name if re.fullmatch(r'[^\\"\x00-\x1f]+', name) else None for name in names]
         self._Line = msgspec.defstruct(
             "Line",
             [*attributes, ("broken", str | None, None), ("replaced", int, 0)],
             rename={
-                slot: name or f"{_NOBODYS_NAME} ({slot})"
+                slot: name or f"{_UNUSED_NAME} ({slot})"
                 for slot, name in zip([*slots, "broken", "replaced"], [*plain, None, None], strict=True)
             },
             forbid_unknown_fields=None in plain,
@@ -60,35 +60,35 @@ class LineDecoder:
         self._getters = [attrgetter(slot) for slot in slots]
 
     def lines(self, block: bytes) -> list[Any]:
-        """The lines of a block, blank ones left out, for `columns`."""
+        """The non-blank lines of a block, decoded, for `columns`."""
         found: list[Any] = []
-        blocks_lines, more = block.splitlines(), 0
-        waiting = iter(blocks_lines)
+        raw_lines, skipped = block.splitlines(), 0
+        remaining = iter(raw_lines)
         while True:
             try:
-                found.extend(map(self._decode, waiting))
+                found.extend(map(self._decode, remaining))
                 return found
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                # `found` has the lines before the one that is odd.
-                odd = self._odd(blocks_lines[len(found) + more])
-            found.extend(odd)
-            more += 1 - len(odd)
+                # `found` has the lines before the one that failed.
+                decoded = self._leniently(raw_lines[len(found) + skipped])
+            found.extend(decoded)
+            skipped += 1 - len(decoded)
 
     def columns(self, lines: Sequence[Any]) -> list[pa.StringArray]:
-        """The fields, string arrays of shape (n,), null where a line has none; last, the lines that are no JSON."""
+        """The fields, string arrays of shape (n,), null where a line has none; last, the broken lines."""
         try:
             return self._columns(lines)
         except _UNSPELLABLE:
             return self._columns([self._spellable(line) for line in lines])
 
     def replaced(self, lines: Sequence[Any]) -> dict[int, int]:
-        """How many characters of a line stand for bytes that are no text, by the line's place, where there are any."""
+        """The number of characters that replace undecodable bytes, by the index of the line, where there are any."""
         if not self._any_replaced:
             return {}
-        return {place: line.replaced for place, line in enumerate(lines) if line.replaced}
+        return {index: line.replaced for index, line in enumerate(lines) if line.replaced}
 
     def record(self, value: Any, text: str, replaced: int = 0) -> Any:
-        """A value that stood in a file as a text, of which some characters were replaced, for `columns`."""
+        """A parsed value, its spelling in the file and its number of replaced characters, for `columns`."""
         self._any_replaced |= replaced > 0
         try:
             if isinstance(value, dict):
@@ -106,8 +106,8 @@ class LineDecoder:
         self._any_broken = True
         return self._Line(broken=text, replaced=replaced)
 
-    def _odd(self, raw: bytes) -> list[Any]:
-        """The records of a line that is not as it should be, by way of `json`; none if it is blank."""
+    def _leniently(self, raw: bytes) -> list[Any]:
+        """The records of a line that msgspec does not accept; none if the line is blank."""
         text, replaced = replaced_marks(marked(raw.removeprefix(_BYTE_ORDER_MARK), "utf-8"))
         if not text.strip():
             return []
@@ -124,20 +124,24 @@ class LineDecoder:
 
 
 def lenient_json(text: str) -> list[Any]:
-    """What Python's own parsers make of a line: one value, or several objects side by side; None if it is no JSON.
+    """The values of a line by Python's own parsers: one value, or several adjacent objects; [None] if it is not JSON.
 
-    They take NaN for a number too. Amazon's full 2014 files hold Python dictionaries, quoted with apostrophes: they are
-    taken as well.
+    These also accept NaN, and Python dictionaries with single quotes, as in Amazon's full 2014 files.
+
+    Examples
+    --------
+    >>> lenient_json("{'stars': 5}"), lenient_json('{"stars": 5}{"stars": 1}'), lenient_json("{")
+    ([{'stars': 5}], [{'stars': 5}, {'stars': 1}], [None])
     """
     try:
         return [ast.literal_eval(text) if PYTHON_DICTIONARY.match(text) else json.loads(text)]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        found: list[Any] = _side_by_side(text) or []
+        found: list[Any] = _adjacent_objects(text) or []
         return found or [None]
 
 
-def _side_by_side(text: str) -> list[dict[str, Any]] | None:
-    """The objects of a line that holds nothing else and has lost the ends of lines between them."""
+def _adjacent_objects(text: str) -> list[dict[str, Any]] | None:
+    """The objects of a line that lost the line breaks between them; None if there is anything else in it."""
     objects, at = [], 0
     while at < len(text):
         try:
@@ -152,7 +156,7 @@ def _side_by_side(text: str) -> list[dict[str, Any]] | None:
 
 
 def spelled(value: Any) -> str | None:
-    """A field as text: strings as they are, anything else as JSON spells it."""
+    """A field as text: strings as they are, other values as JSON."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -161,7 +165,7 @@ def spelled(value: Any) -> str | None:
 
 
 def _as_text(values: list[Any]) -> pa.StringArray:
-    """The values, spelled."""
+    """The values as text."""
     kinds = set(map(type, values))
     if len(kinds) == 1 and kinds <= set(_SPELLED):
         values = [*map(_SPELLED[kinds.pop()].__getitem__, values)]
@@ -171,13 +175,13 @@ def _as_text(values: list[Any]) -> pa.StringArray:
 
 
 class _Spelled(dict[float, str]):
-    """Numbers, of which ratings are few, seen again and again, to how they are spelled."""
+    """A cache of the spellings of numbers: ratings have few distinct values."""
 
     def __missing__(self, number: float) -> str:
-        if number and len(self) < 1000:  # 0.0 and -0.0 are one key
+        if number and len(self) < 1000:  # 0.0 and -0.0 are the same key
             self[number] = json.dumps(number)
         return json.dumps(number)
 
 
-# Type by type, as 1 and 1.0 are one key.
+# By type, because 1 and 1.0 are the same key.
 _SPELLED = {int: _Spelled(), float: _Spelled()}

@@ -1,4 +1,4 @@
-"""The formats that are read, by their names. A new format is a file that declares it, and a line here."""
+"""The supported formats by name. A new format is a module that declares it, and a line here."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(path: str) -> str:
-    """The name of the format that a file's name tells. Raises `InputError` if it tells none."""
+    """The format of a file according to its name. Raises `InputError` if the ending is unknown.
+
+    Examples
+    --------
+    >>> format_of("reviews/part-0.JSONL.gz")
+    'json'
+    """
     for name, format in FORMATS.items():
         if re.search(rf"\.(?:{'|'.join(format.endings)})(?:\.(?:{'|'.join(COMPRESSIONS)}))?$", path, re.IGNORECASE):
             return name
     *names, last = FORMATS
     raise InputError(
-        f"The format of '{path}' cannot be told from its name. Name the format: {', '.join(names)} or {last}."
+        f"The format of '{path}' is not known from its name. Name the format: {', '.join(names)} or {last}."
     )

@@ -1,4 +1,4 @@
-"""Reviews made from a grammar, for demos and tests without a download."""
+"""Synthetic reviews from a grammar, for demos and tests without a download."""
 
 from sentispark.reviews.generate.reviews import generate_reviews, write_reviews
 

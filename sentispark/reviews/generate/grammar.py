@@ -1,8 +1,9 @@
 """A stream of random numbers in, one review's stars, summary and text out.
 
-A review is a row of sentences: claims about aspects of the product, filler, and one verdict about the whole. The stars
-decide the verdict's side and how many claims take the other side. Claims and verdicts come in three shapes: in "plain"
-ones the words agree with the side, in "turned" ones they are denied, in "contrast" ones words of both sides appear.
+A review is a sequence of sentences: claims about aspects of the product, filler, and one verdict. The stars decide the
+sentiment of the verdict and the share of claims with the other sentiment. Claims and verdicts have three shapes: in
+"plain" ones the words agree with the sentiment, in "turned" ones they are negated, in "contrast" ones words of both
+sentiments appear.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sentispark.reviews.generate import lexicon, phrases
 __all__ = ["Draft", "Draw", "draw_draft", "draw_stars", "pick"]
 
 Draw = Callable[[], float]
-"""Gives the next number of a stream, uniform in [0, 1)."""
+"""Returns the next number of a stream, uniform in [0, 1)."""
 
 T = TypeVar("T")
 _Templates = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
@@ -33,8 +34,8 @@ STARS = (5, 4, 3, 2, 1)
 STARS_UP_TO = (0.59, 0.78, 0.87, 0.92)  # cumulative shares; the last star takes the rest
 HAPPY_CLAIM_SHARES = {5: 0.97, 4: 0.8, 3: 0.35, 2: 0.15, 1: 0.03}
 SHAPES = ("plain", "turned", "contrast")
-# With these shares about as many words speak for a review's side as against it: unigrams gain some 5 points over the
-# majority (0.78), an LSTM some 16.
+# With these shares, words for and against a review's sentiment are about equally frequent: a unigram model gains about
+# 5 points of accuracy over the majority baseline (0.78), an LSTM about 16.
 SHAPES_UP_TO = (0.4, 0.7)
 FILLER_SHARE = 0.45
 IDIOM_SHARE = 0.12
@@ -43,7 +44,7 @@ VERDICT_FIRST_SHARE = 0.2
 
 ENDS = (". ", "! ", "... ", ", ", "!! ", " ")
 EMOJI = ("😀", "👍", "🎸", "📦", "🙂", "☕", "🤷", "⭐")
-# What happens to one word: two letters swapped, a vowel held down, shouted.
+# Changes to a word: two letters swapped, a vowel repeated, all capitals.
 SLIPS = (
     lambda word: word[:1] + word[2:3] + word[1:2] + word[3:],
     lambda word: re.sub(r"([aeiou])", r"\1\1\1\1", word, count=1),
@@ -53,7 +54,7 @@ SLIPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A review as its writer meant it: stars (1 to 5), the product's number, a headline and a text."""
+    """A review: the stars (1 to 5) that its text expresses, the product's number, a headline and a text."""
 
     stars: int
     product: int
@@ -63,10 +64,10 @@ class Draft:
 
 @dataclasses.dataclass(frozen=True)
 class _Voice:
-    """How one side speaks about one category: templates with the word tables for their slots."""
+    """The sentences of one sentiment about one category: templates with the word tables for their slots."""
 
-    claims: tuple[_Templates, ...]  # one entry a shape
-    verdicts: tuple[_Templates, ...]  # one entry a shape
+    claims: tuple[_Templates, ...]  # by shape
+    verdicts: tuple[_Templates, ...]  # by shape
     idioms: _Templates
     shrugs: _Templates
     fillers: _Templates
@@ -74,12 +75,12 @@ class _Voice:
 
 
 def pick(table: tuple[T, ...], draw: Draw) -> T:
-    """An entry of `table` by Zipf's law: the n-th comes about n times less often than the first."""
+    """An entry of `table` by Zipf's law: the n-th is about n times less frequent than the first."""
     return table[int((len(table) + 1) ** draw()) - 1]
 
 
 def draw_stars(draw: Draw) -> int:
-    """1 to 5 stars, as uneven as Amazon's: 78 % are 4 or 5."""
+    """1 to 5 stars, distributed as in Amazon's reviews: 78 % are 4 or 5."""
     return STARS[bisect.bisect(STARS_UP_TO, draw())]
 
 
@@ -94,12 +95,12 @@ def draw_draft(draw: Draw) -> Draft:
     sentences = _opinions(number, stars, draw)
     sentences.insert(0 if draw() < VERDICT_FIRST_SHARE else len(sentences), _verdict(voice, stars, draw))
     summary = _say(voice.summaries, draw).strip().capitalize().replace("{item}", item)
-    return Draft(stars, product, summary, _typed([said.replace("{item}", item) for said in sentences], draw))
+    return Draft(stars, product, summary, _typed([sentence.replace("{item}", item) for sentence in sentences], draw))
 
 
 def _opinions(category: int, stars: int, draw: Draw) -> list[str]:
     odds = draw()
-    # A log-logistic length: half of the reviews stay under the median, one in twenty passes four times as much.
+    # A log-logistic length: one review in twenty is longer than four times the median.
     count = min(int(MEDIAN_SENTENCES * (odds / (1 - odds)) ** 0.5), MOST_SENTENCES)
     sentences = []
     for _ in range(count):
@@ -123,7 +124,7 @@ def _say(templates: _Templates, draw: Draw) -> str:
 
 
 def _typed(sentences: list[str], draw: Draw) -> str:
-    """The sentences as people type them: with odd ends, capitals, slips, mark-up and emoji."""
+    """The sentences as people type them, with unusual punctuation, capitals, typos, markup and emoji."""
     typed = []
     for sentence in map(str.strip, sentences):
         cased = sentence.upper() if draw() < 0.02 else sentence[:1].upper() + sentence[1:]
@@ -165,19 +166,19 @@ def _voice(category: int, happy: bool) -> _Voice:
 
 
 def _compile(template: str, tables: dict[str, tuple[str, ...]]) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    # {item} stays: one review is about one item, which is filled in when its sentences stand.
+    # {item} is filled in later, because all sentences of a review are about the same item.
     slots = re.findall(r"{(?!item})(\w+)}", template)
     return re.sub(r"{(?!item})\w+}", "%s", template), tuple(tables[slot] for slot in slots)
 
 
 @functools.cache
 def _long_tail() -> dict[str, tuple[str, ...]]:
-    """Tables of words that stand in no list: made-up nouns, names, models, and numbers."""
+    """Tables of rare words: made-up nouns, names and models, and numbers."""
     onsets = ("b", "br", "c", "d", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v")
     syllables = [onset + vowel for onset in onsets for vowel in "aeiou"]
-    # The step shares no factor with the million triples of syllables: no triple comes twice, no order shows.
+    # The step is coprime to the million triples of syllables, so no triple occurs twice and the order looks random.
     numbers = [rank * 61_637 % 100**3 for rank in range(1, RARE_WORDS + 1)]
-    words = ["".join(syllables[n // place % 100] for place in (100**2, 100, 1)) for n in numbers]
+    words = ["".join(syllables[n // power % 100] for power in (100**2, 100, 1)) for n in numbers]
     return {
         "rare": tuple(words),
         "rare_name": tuple(word[:-1].capitalize() for word in reversed(words)),

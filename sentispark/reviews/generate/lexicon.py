@@ -1,6 +1,6 @@
-"""Word tables for the generated reviews: what each slot of a sentence template may hold.
+"""Word tables for the generated reviews: the possible values of the slots of sentence templates.
 
-Tables are drawn by Zipf's law, so the first words of each are the frequent ones; a blank entry means "nothing here".
+Words are drawn by Zipf's law, so the first words of a table are the frequent ones. A blank entry leaves the slot empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split("|"))
 
 
-# Slots that swap when the reviewer is unhappy. Both tables of a pair have the same grammar, so either fits.
+# Slots that are swapped in negative sentences. Both tables of a pair have the same grammar, so either fits.
 OPPOSITES = {
     "good": "bad",
     "great": "awful",

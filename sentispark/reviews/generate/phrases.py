@@ -1,8 +1,8 @@
 """Sentence templates for the generated reviews; `sentispark.reviews.generate.lexicon` holds the words for their slots.
 
-A template is written from the side of a happy reviewer. For an unhappy one the slots of `lexicon.OPPOSITES` change
-places, so a sentence's shape says nothing about its side, and in the shapes "turned" and "contrast" neither do its
-words: only their order does.
+The templates express a positive opinion. For a negative one the slots of `lexicon.OPPOSITES` are swapped, so the shape
+of a sentence does not reveal its sentiment, and in the shapes "turned" and "contrast" neither do its words, only their
+order does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.strip().splitlines())
 
 
-# What is said of one aspect. PLAIN: the words agree with the claim. TURNED: they are denied. CONTRAST: both appear.
+# Claims about one aspect. Plain: the words agree with the claim. Turned: they are negated. Contrast: both appear.
 CLAIMS = {
     "plain": _lines("""
         the {aspect} is {very} {good}

@@ -2,7 +2,7 @@
 
 For demos and tests without a download. The reviews come from a grammar in which the order of words matters: "not bad",
 "I expected it to be terrible but it turned out great", "this one is superb, my old one was awful". What a model
-scores on them says whether it reads words in order; it says nothing about real reviews.
+scores on them shows whether it uses the order of words; it does not show how well it does on real reviews.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ LAST_DAY_OF_2014_RELEASE = (date(2014, 7, 23) - EPOCH).days
 NAME_ENDS = ("", " B.", " S.", " M.", ' "reads a lot"', " J. K.", "123")
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-# How a near duplicate differs from its origin.
+# How a near-duplicate differs from the original.
 CHANGES = (str.lower, lambda text: f"{text} !!", lambda text: text.replace(",", ""), lambda text: f"Update: {text}")
-# The ways in which a record cannot be used.
+# The ways in which a record is unusable.
 BREAKS = (
     lambda record: json.dumps(record)[: -len(record["summary"]) - 60],
     lambda record: json.dumps({key: value for key, value in record.items() if key != "reviewText"}),
@@ -58,26 +58,26 @@ def generate_reviews(
 ) -> Iterator[str]:
     """Reviews as JSON lines, without line ends.
 
-    Line i is a function of `seed`, i and the shares, so a longer run begins with the shorter one. The shares change
-    only the lines they concern: with all three at 0 the same reviews come with the stars that their writers meant.
+    Line i is a function of `seed`, i and the shares, so a longer run begins with the lines of a shorter one. A share
+    changes only the lines that it affects: with all three at 0, every review has the stars that its text expresses.
 
     Parameters
     ----------
     rows : int
         Number of lines, at least 0, broken ones included.
     first : int, default=0
-        Line to begin with, at least 0.
+        Index of the first line, at least 0.
     seed : int, default=0
         At least 0.
     broken_share : float, default=0.01
-        Share of lines, 0 to 1, that cannot be used: cut off, without text, with blank text, without rating, or with
-        a rating ("NA", 0, 7) that is no number of stars.
+        Share of unusable lines, 0 to 1: cut off, without text, with a blank text, without a rating, or with an
+        invalid rating ("NA", 0, 7).
     duplicate_share : float, default=0.03
-        Share of lines, 0 to 1, that repeat an earlier row's text, half of them slightly changed, a third with stars
-        drawn anew.
+        Share of lines, 0 to 1, that repeat an earlier row's text, half of them slightly changed, a third with newly
+        drawn stars.
     careless_share : float, default=0.09
-        Share of lines, 0 to 1, whose stars are drawn without regard to the text. A third of them land on the wrong
-        side of "4 stars or more", so the default makes 3 % of the labels wrong.
+        Share of lines, 0 to 1, whose stars are drawn independently of the text. A third of them get the wrong label
+        (4 stars or more is positive), so the default makes 3 % of the labels wrong.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def generate_reviews(
     Raises
     ------
     OptionError
-        When an argument is outside its range.
+        If an argument is out of range.
 
     Examples
     --------
@@ -104,17 +104,17 @@ def generate_reviews(
 
 
 def write_reviews(path: str | Path, rows: int, *, files: int = 1, **options: Any) -> list[Path]:
-    """Write generated reviews to files whose bytes depend on the arguments alone.
+    """Write generated reviews to files whose bytes depend only on the arguments.
 
     Parameters
     ----------
     path : str or Path
-        Ends in ``.jsonl`` or ``.jsonl.gz``. Missing directories are made.
+        Ends in ``.jsonl`` or ``.jsonl.gz``. Missing folders are created.
     rows : int
         Number of lines in all files together, at least 0.
     files : int, default=1
         At least 1. With more, ``reviews.jsonl.gz`` becomes ``reviews-000.jsonl.gz``, ``reviews-001.jsonl.gz``, …,
-        which in this order hold what the one file would.
+        which hold the same lines in this order.
     **options
         Seed and shares, passed to `generate_reviews`.
 
@@ -126,7 +126,7 @@ def write_reviews(path: str | Path, rows: int, *, files: int = 1, **options: Any
     Raises
     ------
     OptionError
-        When an argument is outside its range or the path has another ending. Nothing is written then.
+        If an argument is out of range or the path has another ending. Nothing is written then.
     """
     path = Path(path)
     stem, dot, ending = path.name.rpartition(".jsonl")
@@ -150,7 +150,7 @@ def _write(path: Path, lines: Iterable[str], *, compress: bool) -> None:
         if not compress:
             file.writelines(encoded)
             return
-        # Without these two arguments the header would hold the file's name and the time.
+        # Without these two arguments the header would contain the file's name and the time.
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
             packed.writelines(encoded)
 
@@ -158,7 +158,7 @@ def _write(path: Path, lines: Iterable[str], *, compress: bool) -> None:
 def _line(seed: int, row: int, *, broken_share: float, duplicate_share: float, careless_share: float) -> str:
     draw = _stream(seed, row)
     draft = draw_draft(draw)
-    # Drawn for every row, used or not, so that no share moves what another does.
+    # Drawn for every row, used or not, so that no share affects the draws of another.
     repeats, origin, change, disagrees, careless, breaks, how = (draw() for _ in range(7))
     other_stars = draw_stars(draw)
     repeated = row > 0 and repeats < duplicate_share
@@ -174,19 +174,19 @@ def _line(seed: int, row: int, *, broken_share: float, duplicate_share: float, c
 
 
 def _stream(seed: int, row: int) -> Draw:
-    # `random` is the one method whose numbers Python keeps the same from version to version.
+    # `random` is the only method whose numbers Python guarantees to be the same in every version.
     return Random((seed << 40) + row).random
 
 
 def _record(draft: Draft, draw: Draw) -> dict[str, Any]:
-    """The fields of the 2014 release for reviews that it could hold, and of the 2018 release for later ones."""
+    """The fields of the 2014 release for reviews up to its last day, and of the 2018 release for later ones."""
     record: dict[str, Any] = {
         "reviewerID": "A" + _code(int(REVIEWERS ** draw()), 13),
         "asin": "B0" + _code(draft.product, 8),
     }
     if draw() < 0.9:
         record["reviewerName"] = pick(lexicon.WORDS["first_name"], draw) + pick(NAME_ENDS, draw)
-    # The root makes later days likelier: there were ever more reviews.
+    # The root makes later days more likely, as the number of reviews grew over the years.
     day = FIRST_DAY + int((LAST_DAY - FIRST_DAY) * draw() ** 0.5)
     if day <= LAST_DAY_OF_2014_RELEASE:
         votes = int(30 ** draw()) - 1
@@ -210,6 +210,6 @@ def _written(day: int) -> str:
 
 @functools.lru_cache(65_536)
 def _code(number: int, width: int) -> str:
-    """`width` digits and capitals; the factor, coprime to 36, keeps codes distinct and tells neighbours apart."""
+    """`width` digits and capitals. The factor, coprime to 36, keeps codes distinct and scatters consecutive numbers."""
     number = number * 105_436_211_940_577_123_451 % 36**width
-    return "".join(DIGITS[number // 36**place % 36] for place in range(width))
+    return "".join(DIGITS[number // 36**digit % 36] for digit in range(width))

@@ -1,4 +1,4 @@
-"""Splits by the draw of a text; `merged_reviews` itself is held against a plain loop in prepare/test_prepare.py."""
+"""Splits by the draw of a text. prepare/test_prepare.py compares `merged_reviews` with a plain loop."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,6 @@ TRAIN, VALIDATION, TEST = range(3)
         (0.5, 0, [VALIDATION] * 3 + [TRAIN] * 2),
     ],
 )
-def test_the_draw_decides_the_split_and_a_larger_test_share_takes_no_text_out_of_the_test(
-    validation_share, test_share, splits
-):
+def test_the_draw_decides_the_split_and_a_larger_test_share_keeps_all_test_texts(validation_share, test_share, splits):
     options = ReviewOptions(validation_share=validation_share, test_share=test_share)
     assert split_codes(np.array([0.0, 0.1, 0.29, 0.5, 0.9]), options).tolist() == splits

@@ -1,4 +1,4 @@
-"""Avro files of all kinds of fields, codecs and damage, against the records that were written."""
+"""Avro files with all types of fields, codecs and damage, compared with the records that were written."""
 
 import decimal
 import io
@@ -48,7 +48,7 @@ def cut(piece, *edges):
     return [piece._replace(start=a, stop=b) for a, b in itertools.pairwise([0, *edges, piece.stop])]
 
 
-# What Python and fastavro lack a library for, packed as the specification has it.
+# Codecs for which Python and fastavro lack a library, by the specification.
 def snappy(data):
     return pa.compress(data, codec="snappy", asbytes=True) + zlib.crc32(data).to_bytes(4, "big")
 
@@ -117,14 +117,14 @@ def test_every_codec_of_the_specification_is_read(tmp_path, codec):
     assert rows_of(*cut(piece, piece.stop // 3, piece.stop // 2)) == whole
 
 
-def test_another_codec_is_refused_by_name(tmp_path):
+def test_an_unsupported_codec_is_an_error_that_names_it(tmp_path):
     piece = repacked(reviews(tmp_path / "a.avro", 3), b"lz4", bytes)
     for read in (lambda: check_file(piece.path, "avro", FIELDS), lambda: rows_of(piece)):
         with pytest.raises(InputError) as caught:
             read()
         assert str(caught.value) == (
-            f"'{piece.path}' must be compressed by one of null, deflate, snappy, zstandard, bzip2, xz. It is by lz4: "
-            "write it with another."
+            f"'{piece.path}' must use one of the codecs null, deflate, snappy, zstandard, bzip2, xz. It uses lz4. "
+            "Write it with another codec."
         )
 
 
@@ -152,8 +152,8 @@ def test_a_large_file_is_cut_by_its_bytes():
     assert edges[-1][1] == 100 << 20
 
 
-def test_fields_that_are_not_wanted_may_mean_what_python_has_not(tmp_path):
-    date = {"type": "long", "logicalType": "timestamp-micros"}  # years that Python has not
+def test_unwanted_fields_may_have_values_that_python_cannot_represent(tmp_path):
+    date = {"type": "long", "logicalType": "timestamp-micros"}  # years that Python cannot represent
     inner = record_of("Inner", at=date, stars="long")
     record = {"at": 10**18, "inner": {"at": 10**18, "stars": 1}, "again": None, "text": "good", "stars": 5}
     types = {"at": date, "inner": inner, "again": ["null", "Inner"], "text": "string", "stars": "int"}
@@ -161,7 +161,7 @@ def test_fields_that_are_not_wanted_may_mean_what_python_has_not(tmp_path):
     assert rows_of(piece) == [("good", "5")]
 
 
-def test_a_type_may_be_defined_in_a_field_that_is_not_wanted(tmp_path):
+def test_a_type_may_be_defined_in_an_unwanted_field(tmp_path):
     inner = record_of("Inner", more=["null", "Inner"], word={"type": "enum", "name": "Word", "symbols": ["GOOD"]})
     record = {"other": {"more": None, "word": "GOOD"}, "text": "GOOD", "stars": {"more": None, "word": "GOOD"}}
     piece = written(tmp_path / "a.avro", [record], other=inner, text="Word", stars=["null", "Inner"])
@@ -174,13 +174,13 @@ def test_a_file_that_lacks_the_fields_lacks_them_in_every_record(tmp_path):
     assert column_names(piece.path, "avro", FIELDS).names == {"other"}
 
 
-def test_a_file_without_blocks_has_fields_and_no_records(tmp_path):
+def test_a_file_without_blocks_has_fields_but_no_records(tmp_path):
     piece = reviews(tmp_path / "a.avro", 0)
     assert rows_of(piece) == []
     assert column_names(piece.path, "avro", FIELDS).names == {"text", "stars"}
 
 
-def test_bytes_that_are_no_text_are_counted(tmp_path):
+def test_undecodable_bytes_are_counted(tmp_path):
     piece = written(tmp_path / "a.avro", [{"text": "cafe"}, {"text": "fine"}], text="string")
     content = (tmp_path / "a.avro").read_bytes()
     (tmp_path / "a.avro").write_bytes(content.replace(b"cafe", b"caf\xe9"))
@@ -194,7 +194,7 @@ HEADER = (
     (lambda content: content[:20], "it was cut off"),
     (lambda content: content[:4] + b"\xff" * 20, "a length in it is damaged"),
     (lambda content: content.replace(b'"record"', b'"record!', 1), "its schema is damaged"),
-    (lambda content: content.replace(b'"fields"', b'"fieldz"', 1), "its schema is damaged, or is not that of a record"),
+    (lambda content: content.replace(b'"fields"', b'"fieldz"', 1), "its schema is damaged or is not a record"),
 )
 BLOCKS = (
     (lambda content: content[:-1], "it was cut off"),
@@ -208,7 +208,7 @@ def test_a_damaged_header_is_an_error(tmp_path, damage, problem):
     path = tmp_path / "a.avro"
     reviews(path, 100)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=rf"a\.avro' cannot be read to its end: .*{problem}.*Mend or leave out the"):
+    with pytest.raises(InputError, match=rf"a\.avro' cannot be read to its end: .*{problem}.*Repair or leave out the"):
         rows_of(Piece(str(path), "avro", 0, 1))
     for read in (column_names, check_file):
         with pytest.raises(InputError, match=rf"a\.avro' cannot be read: .*{problem}"):
@@ -221,13 +221,13 @@ def test_a_damaged_block_is_an_error_of_the_piece_that_reads_it(tmp_path, codec,
     path = tmp_path / "a.avro"
     piece = reviews(path, 100, codec)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=rf"a\.avro' cannot be read to its end: {problem}\. Mend or leave out the"):
+    with pytest.raises(InputError, match=rf"a\.avro' cannot be read to its end: {problem}\. Repair or leave out the"):
         rows_of(piece._replace(stop=path.stat().st_size))
 
 
 @settings(max_examples=200)
 @given(st.data(), st.sampled_from(["null", "deflate", "xz"]))
-def test_damage_is_an_error_that_names_the_file_or_changes_what_is_read(tmp_path_factory, data, codec):
+def test_damage_is_an_error_that_names_the_file_or_changes_records(tmp_path_factory, data, codec):
     path = tmp_path_factory.mktemp("damaged") / "a.avro"
     piece = reviews(path, 30, codec)
     content = bytearray(path.read_bytes())
@@ -242,25 +242,27 @@ def test_damage_is_an_error_that_names_the_file_or_changes_what_is_read(tmp_path
 
 def test_a_file_that_became_shorter_is_an_error(tmp_path):
     piece = reviews(tmp_path / "a.avro", 3)
-    with pytest.raises(InputError, match=r"must stay as it is while it is read\. It has become shorter\."):
+    with pytest.raises(InputError, match=r"must not change while it is read\. It became shorter\."):
         rows_of(piece._replace(stop=piece.stop + 1000))
 
 
-def test_a_missing_fastavro_is_told_before_the_work(tmp_path, monkeypatch):
+def test_a_missing_fastavro_is_an_error_before_the_work(tmp_path, monkeypatch):
     piece = reviews(tmp_path / "reviews.avro", 3)
     monkeypatch.setitem(sys.modules, "fastavro", None)
     for read in (lambda: check_file(piece.path, "avro", FIELDS), lambda: rows_of(piece)):
         with pytest.raises(SetupError) as caught:
             read()
-        assert str(caught.value) == (f"'{piece.path}' needs fastavro. Install it with pip install 'sentispark[avro]'.")
+        assert str(caught.value) == (
+            f"'{piece.path}' needs fastavro, which is not installed. Install it: pip install 'sentispark[avro]'."
+        )
 
 
 @pytest.mark.modern
-def test_files_are_checked_before_the_work_if_they_are_not_empty(spark, tmp_path, monkeypatch):
+def test_only_non_empty_files_are_checked_before_the_work(spark, tmp_path, monkeypatch):
     (tmp_path / "empty.avro").touch()
     (tmp_path / "a.jsonl").write_text('{"text": "good", "stars": 5}\n')
     monkeypatch.setitem(sys.modules, "fastavro", None)
     assert read_reviews(spark, str(tmp_path), *FIELDS.names).usable.count() == 1
     reviews(tmp_path / "b.avro", 3)
-    with pytest.raises(SetupError, match=r"b\.avro' needs fastavro\. Install it with pip install"):
+    with pytest.raises(SetupError, match=r"b\.avro' needs fastavro, which is not installed\. Install it: pip install"):
         read_reviews(spark, str(tmp_path), *FIELDS.names)

@@ -1,4 +1,4 @@
-"""CSV and TSV files as programs write them, read by what their first lines tell."""
+"""CSV and TSV files as programs write them, whose form is detected from their first lines."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ texts = st.text(st.sampled_from('ab ,"\n\\é\r;|\t'), max_size=8)
 
 @settings(max_examples=60)
 @given(st.lists(texts.map("x{}y".format), min_size=1, max_size=6), st.sampled_from([",", ";", "|", "\t"]))
-def test_what_pandas_writes_is_read_as_it_was(tmp_path_factory, fields, separator):
+def test_what_pandas_writes_is_read_back(tmp_path_factory, fields, separator):
     stream = io.StringIO()
     frame = pd.DataFrame({"id": range(len(fields)), "text": fields, "stars": 5})
     frame.to_csv(stream, index=False, sep=separator, quoting=csv.QUOTE_NONNUMERIC)
@@ -45,7 +45,7 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path_factory, fields, separato
 
 
 @pytest.mark.parametrize("text", ['"', '""', '"so "so""', '"yes" and "no"', '"great"', 'a ""b""'])
-def test_quotes_in_tsv_that_mean_nothing_stay(tmp_path, text):
+def test_ordinary_quotes_in_tsv_stay(tmp_path, text):
     content = f"stars\ttext\n5\t{text}\n4\tplain\n"
     assert pairs(tmp_path, content, name="a.tsv", format="tsv") == [(text, "5"), ("plain", "4")]
 
@@ -56,24 +56,24 @@ TSV_ROWS = [('"Great product', "5"), ("fine", "4"), ('so "so"', "3"), ('""', "2"
 
 @pytest.mark.parametrize(("name", "format"), [("a.tsv", "tsv"), ("a.csv", "tsv"), ("a.csv", "csv")])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_tabs_and_quotes_that_mean_nothing(tmp_path, name, format, end):
+def test_tabs_and_ordinary_quotes(tmp_path, name, format, end):
     assert pairs(tmp_path, TSV.replace("\n", end), name=name, format=format) == TSV_ROWS
 
 
 @pytest.mark.parametrize("text", ['He said "x"', "tab\there", "two\nlines"])
-def test_quotes_in_tsv_that_pandas_wrote_mean_something(tmp_path, text):
+def test_quotes_around_tsv_fields_by_pandas_are_removed(tmp_path, text):
     content = pd.DataFrame({"stars": [5, 4], "text": [text, "plain"]}).to_csv(sep="\t", index=False)
     assert pairs(tmp_path, content, name="a.tsv", format="tsv") == [(text, "5"), ("plain", "4")]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
-def test_the_separator_is_the_one_with_which_the_header_has_the_names(tmp_path, separator):
+def test_the_separator_is_the_one_that_finds_the_names_in_the_header(tmp_path, separator):
     content = f'id{separator} stars {separator}text\n1{separator}5{separator}"a, b; c | d"\n'
     assert pairs(tmp_path, content) == [("a, b; c | d", "5")]
     assert pairs(tmp_path, content.split("\n", 1)[1], columns=("id", "stars", "text")) == [("a, b; c | d", "5")]
 
 
-def test_a_line_that_names_the_separator_and_blank_lines_stand_before_the_header(tmp_path):
+def test_blank_lines_and_a_separator_line_before_the_header_are_skipped(tmp_path):
     assert pairs(tmp_path, "\r\nsep=;\r\ntext;stars\r\na,b;5\r\n") == [("a,b", "5")]
 
 
@@ -89,13 +89,13 @@ def test_a_file_without_a_header_has_the_columns_that_are_named(tmp_path):
         read(tmp_path, polarity, fields=fields, columns=("label", "text"))
 
 
-def test_a_wanted_column_that_stands_there_twice_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a\.csv' must have one column 'text'\. It has 2: rename the others\.$"):
+def test_a_duplicate_wanted_column_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"a\.csv' must have one column 'text'\. It has 2\. Rename the others\.$"):
         read(tmp_path, "text,stars, text\na,5,b\n")
     assert pairs(tmp_path, "id,text,stars,id\n1,a,5,2\n") == [("a", "5")]
 
 
-def test_a_header_that_is_repeated_is_no_review(tmp_path):
+def test_a_repeated_header_is_a_bad_record(tmp_path):
     rows = read(tmp_path, "text,stars\na,5\ntext,stars\nb,4\n")
     assert [(row["text"], row["broken"], row["why"]) for row in rows] == [
         ("a", None, None),
@@ -116,7 +116,7 @@ def test_the_shares_of_a_file_give_each_record_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "\n", "text,stars", "text,stars\n"])
-def test_a_file_may_hold_no_record(tmp_path, content):
+def test_a_file_may_have_no_records(tmp_path, content):
     assert read(tmp_path, content) == []
 
 
@@ -135,15 +135,15 @@ DOUBLED_ROWS = [('He said "great", and left', "5"), ("C:\\", "4"), ('back\\\\sla
         (DOUBLED, "double", DOUBLED_ROWS),
     ],
 )
-def test_both_ways_to_spell_a_quote(tmp_path, content, escape, rows):
+def test_both_ways_to_escape_a_quote(tmp_path, content, escape, rows):
     assert pairs(tmp_path, content, csv_escape=escape) == rows
 
 
-def test_spark_s_own_files_are_known_by_name_where_no_quote_tells(tmp_path):
+def test_files_by_spark_are_recognized_by_name_if_no_quote_shows_the_escape(tmp_path):
     content = 'text,stars\n"C:\\\\, D",5\n'
     assert pairs(tmp_path, content, name="part-00000-1b2c-c000.csv") == [("C:\\, D", "5")]
     assert pairs(tmp_path, content) == [("C:\\\\, D", "5")]
-    # Told to double quotes (escape='"'), it leaves backslashes alone.
+    # With doubled quotes (escape='"'), Spark leaves backslashes alone.
     content = 'text,stars\n"a ""b"" C:\\\\, D",5\n"",4\n'
     assert pairs(tmp_path, content, name="part-00000-1b2c-c000.csv")[0] == ('a "b" C:\\\\, D', "5")
 
@@ -152,7 +152,7 @@ def test_replaced_characters_are_counted_in_their_record(tmp_path):
     content = 'text,stars\ncafé,5\nplain,4\n"déjà ""vu",3\n'.encode("cp1252")
     assert [row["replaced"] for row in read(tmp_path, content)] == [1, 0, 2]
     assert pairs(tmp_path, content, encoding="cp1252")[0] == ("café", "5")
-    with pytest.raises(InputError, match="It is utf-16: give --encoding utf-16"):
+    with pytest.raises(InputError, match=r"It looks like utf-16\. Use --encoding utf-16"):
         read(tmp_path, "text,stars\n".encode("utf-16"))
-    with pytest.raises(InputError, match="It is utf-16: give --encoding utf-16"):
+    with pytest.raises(InputError, match=r"It looks like utf-16\. Use --encoding utf-16"):
         column_names(str(tmp_path / "a.csv"), "csv", FIELDS)

@@ -1,4 +1,4 @@
-"""Lines of CSV to records: what `csv` reads where all is well, and at most one record lost to a damaged quote."""
+"""Lines of CSV to records: as `csv` reads well-formed files; a damaged quote costs at most one record."""
 
 import csv
 import io
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentispark.reviews.formats.csv_records import LARGEST_RECORD, UNCLOSED, Bad, Dialect, RecordParser
+from sentispark.reviews.formats.csv_records import LARGEST_RECORD, UNCLOSED, BadRecord, Dialect, RecordParser
 
 HEADER = ("id", "text", "stars")
 
-# Texts with all that a field is quoted for, and lines that look like records.
+# Texts with all characters that need quotes, and lines that look like records.
 characters = st.sampled_from(["a", "b", " ", ",", '"', "\n", "\\", "5", "é", "\r\n", '"\n', "great, ", "\na"])
 texts = st.lists(characters, max_size=8).map("".join)
 rows_of_texts = st.lists(st.tuples(texts, st.integers(1, 5)), min_size=1, max_size=8)
@@ -38,12 +38,12 @@ def read(text, *, dialect=PLAIN, width=3, rating=2, block=10_000):
 
 
 def good(records):
-    return [record for record in records if not isinstance(record, Bad)]
+    return [record for record in records if not isinstance(record, BadRecord)]
 
 
 @settings(max_examples=300)
 @given(rows_of_texts, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]), st.integers(1, 5))
-def test_what_csv_writes_is_read_as_it_was(rows, quoting, block):
+def test_what_csv_writes_is_read_back(rows, quoting, block):
     rows = [[f"r{number}", text, str(stars)] for number, (text, stars) in enumerate(rows)]
     assert read(written(rows, quoting=quoting), block=block) == rows
 
@@ -52,7 +52,7 @@ def test_what_csv_writes_is_read_as_it_was(rows, quoting, block):
 @example([("a", 5), ("\nb", 4), ("c", 3)], 0, 1, False)
 @example([("a", 5), ('",b', 4), ("c", 3)], 0, 1, False)
 @given(
-    # Before a text that begins with a line break an open field is closed by the letter: rarely can that be told.
+    # Before a text that begins with a line break, the open field is closed correctly, which can rarely be detected.
     st.lists(st.tuples(texts.map("a{}b".format), st.integers(1, 5)), min_size=1, max_size=8),
     st.integers(0, 7),
     st.sampled_from([0, 1, 2]),
@@ -73,21 +73,21 @@ def test_a_damaged_quote_costs_the_record_that_it_is_in(rows, damaged, text_plac
 
 @pytest.mark.parametrize("last", ['3,"so ""so""",4\n', '3,so "so",4\n', '3,a pan of 12",4\n', '3,"two\nlines",4\n', ""])
 @pytest.mark.parametrize("block", [1, 2, 100])
-def test_a_quote_that_is_never_closed_costs_its_line(last, block):
+def test_an_unclosed_quote_costs_its_own_line(last, block):
     records = read('1,"Great product,5\n2,fine,4\n7,"good, too",4\n' + last, block=block)
-    assert records[:3] == [Bad('1,"Great product,5', UNCLOSED), ["2", "fine", "4"], ["7", "good, too", "4"]]
+    assert records[:3] == [BadRecord('1,"Great product,5', UNCLOSED), ["2", "fine", "4"], ["7", "good, too", "4"]]
     assert records[3:] == read(last)
 
 
 @given(st.lists(st.booleans(), max_size=8), st.sampled_from([("1", "{}", "5"), ("{}", "5", "1"), ("5", "1", "{}")]))
-def test_quotes_that_are_never_closed_cost_their_lines_however_many_there_are(opened, row):
+def test_any_number_of_unclosed_quotes_cost_their_own_lines(opened, row):
     place = row.index("{}")
     rows = [[field.format(f"text {number}") for field in row] for number in range(len(opened))]
     lines = [
         ",".join([*row[:place], '"' * opened[number] + row[place], *row[place + 1 :]])
         for number, row in enumerate(rows)
     ]
-    expected = [Bad(lines[number], UNCLOSED) if opened[number] else row for number, row in enumerate(rows)]
+    expected = [BadRecord(lines[number], UNCLOSED) if opened[number] else row for number, row in enumerate(rows)]
     for rating in (row.index("5"), None):
         assert read("".join(map("{}\n".format, lines)), rating=rating) == expected
 
@@ -104,7 +104,7 @@ def test_quotes_that_are_never_closed_cost_their_lines_however_many_there_are(op
     ],
 )
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_legal_field_over_several_lines_stays_whole(text, place):
+def test_a_well_formed_field_over_several_lines_is_one_field(text, place):
     rows = [[text, "4"], ["between", "3"], [text, "5"]]
     rows = [row[::-1] if place else row for row in rows]
     assert read(written(rows), width=2, rating=1 - place) == rows
@@ -112,17 +112,17 @@ def test_a_legal_field_over_several_lines_stays_whole(text, place):
 
 
 def test_a_ragged_record_over_several_lines_is_one_bad_record():
-    assert read('1,"Good\nreally",5,more\n2,fine,4\n') == [Bad('1,"Good\nreally",5,more'), ["2", "fine", "4"]]
+    assert read('1,"Good\nreally",5,more\n2,fine,4\n') == [BadRecord('1,"Good\nreally",5,more'), ["2", "fine", "4"]]
 
 
-def test_text_behind_a_closing_quote_belongs_to_its_field():
+def test_text_after_a_closing_quote_belongs_to_its_field():
     assert read('1,"Great" product,5\n2,"He said\n"great" stuff",4\n') == [
         ["1", "Great product", "5"],
         ["2", 'He said\ngreat" stuff"', "4"],
     ]
 
 
-def test_a_field_that_stays_open_is_given_up_when_it_is_larger_than_any_review():
+def test_an_open_field_is_given_up_at_the_largest_record_size():
     line = "2," + "x" * 999_997 + ",4\n"
     blocks = [lines_of('1,"open,5\n'), *([line] for _ in range(LARGEST_RECORD // 1_000_000 + 4))]
     held = []
@@ -162,13 +162,13 @@ def test_a_record_of_the_other_dialect_is_read_in_it():
 
 
 @pytest.mark.parametrize("odd", ["1,a\rb,5\n", '1,"a\rb",5\n', "1,a\0b,5\n"])
-def test_line_breaks_of_another_kind_and_zero_bytes_are_within_fields(odd):
+def test_other_line_breaks_and_zero_bytes_are_part_of_fields(odd):
     records = read(odd + "2,fine,4\n")
     assert [len(record) for record in records] == [3, 3]
     assert records[1] == ["2", "fine", "4"]
 
 
 @pytest.mark.parametrize("line", ['1,"x,5\n', "1,ragged\n", '1,"x" y",5,"\n', '2,"",4\n', '1,"x\n'])
-def test_many_bad_lines_take_a_time_that_grows_as_they_do(line):
+def test_many_bad_lines_take_linear_time(line):
     records = read(line * 20_000)
     assert sum(len(record) > 0 for record in records) >= 10_000

@@ -1,4 +1,4 @@
-"""What `df.write.csv` writes, `read_reviews` reads: the same texts, with a header and without."""
+"""`read_reviews` reads what `df.write.csv` writes, with a header and without."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,11 +46,11 @@ def written(spark, folder, texts, *, header):
 def found(spark, path, **named):
     reviews = read_reviews(spark, path, "text", "stars", markup="keep", keep_cols=["id"], **named)
     rows = reviews.records.collect()
-    return {row.kept[0]: row.text for row in rows}
+    return {row.extra[0]: row.text for row in rows}
 
 
 def what_is_left(text):
-    """Spark leaves out blanks around a text, and reads the empty one back as none."""
+    """Spark strips spaces around a text, and reads an empty text as null."""
     stripped = (text or "").strip("".join(map(chr, range(33))))
     return stripped or None
 

@@ -1,4 +1,4 @@
-"""Objects found in a text, however they stand in it, against the objects that were written."""
+"""Objects are found in every layout, compared with the objects that were written."""
 
 import itertools
 import json
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentispark.reviews.formats import json_layout
-from sentispark.reviews.formats.json_layout import is_one_a_line, json_objects, no_records
+from sentispark.reviews.formats.json_layout import is_json_lines, json_objects, layout_problem
 
 NAMES = ("reviewText", "overall")
 
@@ -22,7 +22,7 @@ objects = st.fixed_dictionaries(
 
 
 def written(found, layout):
-    """The objects as a file of a layout has them."""
+    """The objects as a file of some layout."""
     indent = 2 if layout.startswith("indented") else None
     each = [json.dumps(one, indent=indent, ensure_ascii=len(layout) % 2 == 0) for one in found]
     match layout:
@@ -50,17 +50,17 @@ LAYOUTS = [
 
 
 @given(st.lists(objects, min_size=2, max_size=6), st.sampled_from(LAYOUTS), st.integers(1, 50), st.booleans())
-def test_every_layout_is_told_and_gives_every_object_in_order(found, layout, block, mark):
+def test_every_layout_is_detected_and_gives_every_object_in_order(found, layout, block, mark):
     text = "\ufeff" * mark + written(found, layout)
-    assert is_one_a_line(text) == (layout == "lines")
-    assert no_records(text, NAMES) is None
+    assert is_json_lines(text) == (layout == "lines")
+    assert layout_problem(text, NAMES) is None
     blocks = (text[start : start + block] for start in itertools.count(0, block)) if block else ()
     blocks = itertools.takewhile(bool, blocks)
     assert [value for value, _ in json_objects(blocks)] == found
 
 
 @given(st.lists(st.one_of(objects, st.none()), min_size=1, max_size=6))
-def test_what_is_broken_between_objects_does_not_take_them_along(found):
+def test_broken_text_between_objects_does_not_lose_objects(found):
     text = (
         "["
         + ",\n".join('{"reviewText": oops}' if one is None else json.dumps({**one, "style": 1}) for one in found)
@@ -70,7 +70,7 @@ def test_what_is_broken_between_objects_does_not_take_them_along(found):
     assert values == [one if one is None else {**one, "style": 1} for one in found]
 
 
-def test_of_an_object_without_an_end_the_beginning_is_given_and_what_follows_it_is_found(monkeypatch):
+def test_after_an_object_without_an_end_the_next_one_is_found(monkeypatch):
     monkeypatch.setattr(json_layout, "LONGEST_OBJECT", 100)
     good = '{"a": 1}'
     blocks = ['{"open": "', *["y" * 50] * 10, '"', "}", f",\n{good}", good]
@@ -95,14 +95,14 @@ def test_of_an_object_without_an_end_the_beginning_is_given_and_what_follows_it_
         '{"a": 1} x\n',
     ],
 )
-def test_what_is_no_json_is_judged_line_by_line(head):
-    assert is_one_a_line(head)
-    assert no_records(head, NAMES) is None
+def test_a_file_that_is_not_json_counts_as_lines(head):
+    assert is_json_lines(head)
+    assert layout_problem(head, NAMES) is None
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_list_under_a_key_is_told_by_its_beginning_alone(indent):
+def test_a_list_under_a_key_is_detected_from_its_beginning(indent):
     text = json.dumps({"reviews": [{"reviewText": "x" * 50, "overall": 5}] * 3000}, indent=indent)
-    assert "in a list under 'reviews'" in no_records(text[: json_layout.HEAD_BYTES], NAMES)
+    assert "in a list under 'reviews'" in layout_problem(text[: json_layout.HEAD_BYTES], NAMES)
     text = json.dumps({"style": [{"a": 1}], "reviewText": "x" * 50, "overall": 5}, indent=indent)
-    assert no_records(text, NAMES) is None
+    assert layout_problem(text, NAMES) is None

@@ -1,4 +1,4 @@
-"""ORC files of odd types and damaged ones, against the values that were written."""
+"""ORC files of many types and damaged ones, compared with the values that were written."""
 
 import datetime
 import decimal
@@ -63,7 +63,7 @@ def test_the_shares_of_a_file_give_each_row_once(tmp_path, compression, shares):
     assert sorted(row for some in found for row in some) == sorted(rows)
 
 
-def test_columns_that_are_not_wanted_are_not_read(tmp_path, monkeypatch):
+def test_unwanted_columns_are_not_read(tmp_path, monkeypatch):
     others = {
         "at": pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("us")),
         "price": pa.array([decimal.Decimal("1." + "0" * 30)]),
@@ -82,7 +82,7 @@ def test_columns_that_are_not_wanted_are_not_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("others", [{}, {"review": pa.array([{"text": "inner"}])}], ids=["alone", "beside a struct"])
-def test_a_name_with_a_point_is_a_column_and_not_a_field_of_a_struct(tmp_path, others):
+def test_a_name_with_a_dot_is_a_column_not_a_struct_field(tmp_path, others):
     piece = written(tmp_path, pa.table({**others, "review.text": ["outer"], "stars": [5]}))
     assert rows_of(piece, fields=Fields("review.text", "stars")) == [("outer", "5")]
 
@@ -93,7 +93,7 @@ def test_a_file_that_lacks_the_columns_lacks_them_in_every_row(tmp_path):
     assert column_names(piece.path, "orc", FIELDS).names == {"other"}
 
 
-def test_a_file_without_rows_has_columns_and_no_records(tmp_path):
+def test_a_file_without_rows_has_columns_but_no_records(tmp_path):
     piece = written(tmp_path, pa.table({"text": pa.array([], pa.string()), "stars": pa.array([], pa.int8())}))
     assert rows_of(piece) == []
     assert column_names(piece.path, "orc", FIELDS).names == {"text", "stars"}
@@ -108,7 +108,7 @@ def test_a_file_without_rows_has_columns_and_no_records(tmp_path):
         (lambda content: b"ORC", "File size too small"),
         (lambda content: b"", "File size too small"),
         (lambda content: b"reviewText,overall\n" * 5, "Not an ORC file"),
-        (lambda content: content.replace(b"stars", b"st\xffrs"), "the names of its columns are no text"),
+        (lambda content: content.replace(b"stars", b"st\xffrs"), "its column names are not valid UTF-8"),
     ],
 )
 def test_a_damaged_file_is_an_error(tmp_path, damage, problem):
@@ -118,27 +118,27 @@ def test_a_damaged_file_is_an_error(tmp_path, damage, problem):
         file.seek(0)
         file.truncate()
         file.write(content)
-    with pytest.raises(InputError, match=rf"a\.orc' cannot be read to its end: .*{problem}.*Mend or leave out the"):
+    with pytest.raises(InputError, match=rf"a\.orc' cannot be read to its end: .*{problem}.*Repair or leave out the"):
         rows_of(piece)
     with pytest.raises(InputError, match=rf"a\.orc' cannot be read: .*{problem}"):
         column_names(piece.path, "orc", FIELDS)
 
 
-def test_bytes_that_are_no_text_are_counted(tmp_path):
+def test_undecodable_bytes_are_counted(tmp_path):
     piece = written(tmp_path, pa.table({"text": pa.array([b"caf\xe9", b"fine"]), "stars": [5, 4]}))
     rows = [row for batch in read_piece(piece, FIELDS) for row in batch.to_pylist()]
     assert [(row["text"], row["replaced"]) for row in rows] == [("caf\ufffd", 1), ("fine", 0)]
 
 
-def test_a_wanted_column_that_stands_there_twice_is_refused(tmp_path):
+def test_a_duplicate_wanted_column_is_an_error(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array([5]), pa.array(["b"])], names=["text", "stars", "text"])
     piece = written(tmp_path, table)
     for read in (lambda: column_names(piece.path, "orc", FIELDS), lambda: rows_of(piece)):
-        with pytest.raises(InputError, match=r"a\.orc' must have one column 'text'\. It has 2: rename"):
+        with pytest.raises(InputError, match=r"a\.orc' must have one column 'text'\. It has 2\. Rename"):
             read()
 
 
-def test_a_system_without_time_zones_is_told_before_the_work_and_in_it(tmp_path, monkeypatch):
+def test_missing_time_zones_are_an_error_before_and_during_the_work(tmp_path, monkeypatch):
     piece = written(tmp_path, pa.table({"text": ["a"], "stars": [5]}))
     monkeypatch.setenv("TZDIR", str(tmp_path))
     for read in (lambda: check_file(piece.path, "orc", FIELDS), lambda: rows_of(piece)):
@@ -146,15 +146,15 @@ def test_a_system_without_time_zones_is_told_before_the_work_and_in_it(tmp_path,
             read()
         assert str(caught.value) == (
             f"'{piece.path}' needs the time zones of the operating system, as all ORC files do. '{tmp_path}' has none. "
-            "Install the system's package tzdata, or set TZDIR to a folder of time zones."
+            "Install the system package tzdata, or set TZDIR to a folder of time zones."
         )
 
 
-def test_a_pyarrow_without_orc_is_told(tmp_path, monkeypatch):
+def test_a_pyarrow_without_orc_is_an_error(tmp_path, monkeypatch):
     piece = written(tmp_path, pa.table({"text": ["a"], "stars": [5]}))
     monkeypatch.setitem(sys.modules, "pyarrow.orc", None)
     for read in (lambda: column_names(piece.path, "orc", FIELDS), lambda: rows_of(piece)):
-        with pytest.raises(SetupError, match=r"a\.orc' needs a pyarrow that reads ORC\. This one was built without it"):
+        with pytest.raises(SetupError, match=r"a\.orc' needs a pyarrow that reads ORC\. The installed one does not"):
             read()
 
 

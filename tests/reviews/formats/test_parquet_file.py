@@ -1,4 +1,4 @@
-"""Parquet files of odd types and damaged ones, against the values that were written."""
+"""Parquet files of many types and damaged ones, compared with the values that were written."""
 
 import datetime
 import decimal
@@ -44,7 +44,7 @@ def test_columns_of_any_type_are_read_as_text(tmp_path, column, texts):
     assert rows_of(tmp_path / "a.parquet") == [(text, text) for text in texts]
 
 
-def test_a_file_without_row_groups_has_columns_and_no_records(tmp_path):
+def test_a_file_without_row_groups_has_columns_but_no_records(tmp_path):
     pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("text", pa.string()), ("stars", pa.int8())])).close()
     assert rows_of(tmp_path / "a.parquet") == []
     assert column_names(str(tmp_path / "a.parquet"), "parquet", FIELDS).names == {"text", "stars"}
@@ -64,7 +64,9 @@ def test_a_damaged_file_is_an_error(tmp_path, damage, problem):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a"], "stars": [5]}), path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=rf"a\.parquet' cannot be read to its end: .*{problem}.*Mend or leave out the"):
+    with pytest.raises(
+        InputError, match=rf"a\.parquet' cannot be read to its end: .*{problem}.*Repair or leave out the"
+    ):
         rows_of(path)
     with pytest.raises(InputError, match=rf"a\.parquet' cannot be read: .*{problem}"):
         column_names(str(path), "parquet", FIELDS)
@@ -77,17 +79,17 @@ def written(folder, table):
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(4)], ids=str)
-def test_bytes_that_are_no_text_are_counted(tmp_path, kind):
+def test_undecodable_bytes_are_counted(tmp_path, kind):
     texts = pa.array([b"caf\xe9", b"fine"], kind)
     piece = written(tmp_path, pa.table({"text": texts, "stars": [5, 4]}))
     rows = [row for batch in read_piece(piece, FIELDS) for row in batch.to_pylist()]
     assert [(row["text"], row["replaced"]) for row in rows] == [("caf\ufffd", 1), ("fine", 0)]
 
 
-def test_a_wanted_column_that_stands_there_twice_is_refused(tmp_path):
+def test_a_duplicate_wanted_column_is_an_error(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array([5]), pa.array(["b"])], names=["text", "stars", "text"])
     piece = written(tmp_path, table)
     for read in (lambda: column_names(piece.path, "parquet", FIELDS), lambda: [*read_piece(piece, FIELDS)]):
-        with pytest.raises(InputError, match=r"a\.parquet' must have one column 'text'\. It has 2: rename"):
+        with pytest.raises(InputError, match=r"a\.parquet' must have one column 'text'\. It has 2\. Rename"):
             read()
     assert column_names(piece.path, "parquet", Fields("stars", None)).names == {"text", "stars"}

@@ -61,7 +61,7 @@ WRITERS = {
     "avro": write_avro,
 }
 
-# What CSV can hold without a doubt: no empty text, which is none there, and no characters that end lines.
+# Texts that CSV can represent: not empty, which means null there, and without line breaks.
 texts = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"], include_characters=" "), min_size=1)
 rows_of_reviews = st.lists(st.tuples(st.none() | texts, st.none() | st.integers(0, 9), texts), min_size=1, max_size=30)
 

@@ -1,4 +1,4 @@
-"""The table of formats: what names of files tell, and that a format's declaration agrees with itself."""
+"""The table of formats: the formats of file names, and consistent declarations."""
 
 import itertools
 
@@ -10,13 +10,13 @@ from sentispark.reviews.pieces import COMPRESSIONS
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_each_ending_tells_its_format_compressed_or_not(name):
+def test_each_ending_has_its_format_compressed_or_not(name):
     for ending in FORMATS[name].endings:
         for path in (f"a.{ending}", f"a.{ending.upper()}", *(f"a.{ending}.{packed}" for packed in COMPRESSIONS)):
             assert format_of(path) == name
 
 
-def test_no_two_formats_share_an_ending_and_none_is_a_compression():
+def test_endings_are_unique_and_none_is_a_compression():
     endings = list(itertools.chain(COMPRESSIONS, *(format.endings for format in FORMATS.values())))
     assert len(endings) == len(set(endings))
 

@@ -61,17 +61,17 @@ def accuracy(distinct, *, words):
     return model.score(vectorizer.transform(texts[cut:]), labels[cut:])
 
 
-def test_same_seed_gives_the_same_lines_and_another_seed_others():
+def test_the_same_seed_gives_the_same_lines_and_another_seed_others():
     assert list(generate_reviews(50, seed=3)) == list(generate_reviews(50, seed=3))
     assert not set(generate_reviews(50, seed=3)) & set(generate_reviews(50, seed=4))
 
 
-def test_a_longer_run_begins_with_the_shorter_one(lines):
+def test_a_longer_run_begins_with_the_lines_of_a_shorter_one(lines):
     assert list(generate_reviews(500, seed=7)) == lines[:500]
     assert list(generate_reviews(0, seed=7)) == []
 
 
-def test_shares_change_only_the_lines_they_concern(lines):
+def test_shares_change_only_the_lines_that_they_affect(lines):
     whole = list(generate_reviews(2_000, seed=7, broken_share=0))
     assert [line for line in lines[:2_000] if not fault(line)] == [
         line for line, given in zip(whole, lines, strict=False) if not fault(given)
@@ -87,7 +87,7 @@ def test_fields_are_those_of_the_amazon_data(usable):
         assert re.fullmatch(r"A[0-9A-Z]{13} B0[0-9A-Z]{8}", f"{record['reviewerID']} {record['asin']}")
 
 
-def test_78_percent_are_positive_and_5_stars_lead(usable):
+def test_78_percent_are_positive_and_5_stars_are_the_most_frequent(usable):
     assert share(lambda record: record["overall"] >= 4, usable) == pytest.approx(0.78, abs=0.015)
     stars = Counter(record["overall"] for record in usable)
     assert stars.most_common(2)[0][0] == 5
@@ -125,7 +125,7 @@ def test_no_slot_of_a_template_stays_empty(usable):
     assert not [record for record in usable if re.search("[{}%]", record["reviewText"] + record["summary"])]
 
 
-def test_lengths_pass_100_words_now_and_then(usable):
+def test_some_texts_have_more_than_100_words(usable):
     lengths = sorted(len(record["reviewText"].split()) for record in usable)
     assert 35 <= lengths[len(lengths) // 2] <= 50
     assert 150 <= lengths[len(lengths) * 95 // 100] <= 200
@@ -159,13 +159,13 @@ def test_words_alone_do_worse_than_words_in_order(distinct):
 
 
 @pytest.mark.parametrize("name", ["reviews.jsonl", "reviews.jsonl.gz"])
-def test_files_have_the_same_bytes_wherever_they_are_written(tmp_path, name):
+def test_the_bytes_of_files_do_not_depend_on_their_path(tmp_path, name):
     (one,) = write_reviews(tmp_path / "a" / name, 40, seed=5)
     (two,) = write_reviews(tmp_path / "b" / name, 40, seed=5)
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_files_in_order_hold_the_lines(tmp_path):
+def test_files_in_order_have_the_same_lines(tmp_path):
     paths = write_reviews(tmp_path / "reviews.jsonl.gz", 10, files=3, seed=5)
     assert [path.name for path in paths] == ["reviews-000.jsonl.gz", "reviews-001.jsonl.gz", "reviews-002.jsonl.gz"]
     parts = [gzip.decompress(path.read_bytes()).decode().splitlines() for path in paths]

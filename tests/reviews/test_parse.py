@@ -1,4 +1,4 @@
-"""Files read piece by piece: each record once, against a plain loop over the whole file."""
+"""Files are read piece by piece: each record once, compared with a plain loop over the whole file."""
 
 import bz2
 import gzip
@@ -16,42 +16,40 @@ from hypothesis import strategies as st
 
 from sentispark.errors import InputError
 from sentispark.reviews.formats import json_file
-from sentispark.reviews.formats.json_layout import is_one_a_line, no_records
-from sentispark.reviews.judge import judge
+from sentispark.reviews.formats.json_layout import is_json_lines, layout_problem
 from sentispark.reviews.parse import read_piece
 from sentispark.reviews.pieces import Piece
 from sentispark.reviews.records import Fields
-from sentispark.reviews.scale import parse_scale
 
 FIELDS = Fields("reviewText", "overall", ("asin",))
 
 
-def packed_by_arrow(content, compression):
+def compressed_by_arrow(content, compression):
     sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, compression) as packed:
-        packed.write(content)
+    with pa.CompressedOutputStream(sink, compression) as stream:
+        stream.write(content)
     return sink.getvalue().to_pybytes()
 
 
-PACKED = {
+COMPRESS = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "zst": partial(packed_by_arrow, compression="zstd"),
-    "lz4": partial(packed_by_arrow, compression="lz4"),
+    "zst": partial(compressed_by_arrow, compression="zstd"),
+    "lz4": partial(compressed_by_arrow, compression="lz4"),
 }
 
 
 def rows_of(pieces, fields=FIELDS):
     batches = [batch for piece in pieces for batch in read_piece(piece, fields)]
-    names = ["text", "stars", "broken", *(["kept"] if fields.kept else [])]
+    names = ["text", "stars", "broken", *(["extra"] if fields.extra else [])]
     return [tuple(row.values()) for batch in batches for row in batch.select(names).to_pylist()]
 
 
-# Lines of every kind: objects with odd texts and ratings, and whatever else stands in files.
-odd_texts = st.text(st.characters(codec="utf-8"), max_size=20)
+# Lines of every kind: objects with unusual texts and ratings, and whatever else occurs in files.
+unusual_texts = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(-9, 9), st.floats(), odd_texts, st.lists(st.integers(), max_size=2)
+    st.none(), st.booleans(), st.integers(-9, 9), st.floats(), unusual_texts, st.lists(st.integers(), max_size=2)
 )
 records = st.fixed_dictionaries({}, optional={"reviewText": values, "overall": values, "asin": values, "x": values})
 lines = st.one_of(
@@ -61,20 +59,20 @@ lines = st.one_of(
     records.map(lambda record: "{ " + repr(record)[1:]),
     records.map(lambda record: "{U" + repr({"x": 1, **record})[1:]),
     records.map(lambda record: json.dumps(record)[:-2]),
-    # Not the beginning of an array, which may go over lines.
-    odd_texts.map(lambda text: " ".join(text.splitlines())).filter(lambda text: not text.lstrip().startswith("[")),
+    # Not the beginning of an array, which may span lines.
+    unusual_texts.map(lambda text: " ".join(text.splitlines())).filter(lambda text: not text.lstrip().startswith("[")),
 )
 
 
 def spelled(value):
-    """A field as text, as the module's documentation has it."""
+    """A field as text: strings as they are, other values as JSON."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)
 
 
 def plainly_read(content):
-    """Every line of the file in a plain loop: (text, stars, broken, kept)."""
+    """Every line of the file in a plain loop: (text, stars, broken, extra)."""
     found = []
     for line in content.splitlines():
         text = line.decode("utf-8", "replace")
@@ -110,9 +108,9 @@ def plainly_read(content):
     st.sampled_from(["\n", "\r\n", "\n\n"]),
     st.sampled_from([8, 64, 4 << 20]),
 )
-def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factory, rows, cuts, end, block):
+def test_pieces_give_each_line_once_as_a_plain_loop_reads_it(tmp_path_factory, rows, cuts, end, block):
     content = end.join(row.replace("nan", "0").replace("inf", "0") for row in rows).encode()
-    assume(no_records(content.decode(), FIELDS.names) is None and is_one_a_line(content.decode()))
+    assume(layout_problem(content.decode(), FIELDS.names) is None and is_json_lines(content.decode()))
     path = tmp_path_factory.mktemp("piece") / "a.jsonl"
     path.write_bytes(content)
     edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
@@ -124,29 +122,29 @@ def test_pieces_give_each_line_once_and_as_a_plain_loop_reads_it(tmp_path_factor
     assert found == plainly_read(content)
 
 
-@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("ending", COMPRESS)
 @pytest.mark.parametrize("shares", [1, 3])
-def test_the_shares_of_a_packed_file_give_each_line_once(tmp_path, monkeypatch, ending, shares):
+def test_the_shares_of_a_compressed_file_give_each_line_once(tmp_path, monkeypatch, ending, shares):
     monkeypatch.setattr(json_file, "BLOCK_BYTES", 100)
     content = b"".join(
         json.dumps({"reviewText": f"text {number}", "overall": 5}).encode() + b"\n" for number in range(50)
     )
     path = tmp_path / f"a.jsonl.{ending}"
-    path.write_bytes(PACKED[ending](content))
+    path.write_bytes(COMPRESS[ending](content))
     found = rows_of([Piece(str(path), "json", 0, 1, share, shares) for share in range(shares)])
     assert sorted(found) == sorted(plainly_read(content))
 
 
-@pytest.mark.parametrize("ending", PACKED)
-def test_a_packed_file_that_was_cut_off_is_an_error_and_not_the_end(tmp_path, ending):
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_a_truncated_compressed_file_is_an_error(tmp_path, ending):
     content = b"".join(json.dumps({"reviewText": os.urandom(50).hex()}).encode() + b"\n" for _ in range(200))
     path = tmp_path / f"a.jsonl.{ending}"
-    path.write_bytes(PACKED[ending](content)[:-100])
-    with pytest.raises(InputError, match=r"a\.jsonl\..* cannot be read to its end: .*Mend or leave out the file\.$"):
+    path.write_bytes(COMPRESS[ending](content)[:-100])
+    with pytest.raises(InputError, match=r"a\.jsonl\..* cannot be read to its end: .*Repair or leave out the file\.$"):
         rows_of([Piece(str(path), "json", 0, 1)])
 
 
-def test_members_packed_one_after_the_other_are_one_file(tmp_path):
+def test_concatenated_gzip_members_are_one_file(tmp_path):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(b"".join(gzip.compress(b'{"reviewText": "%d"}\n' % number) for number in range(3)))
     assert [row[0] for row in rows_of([Piece(str(path), "json", 0, 1)])] == ["0", "1", "2"]
@@ -155,11 +153,11 @@ def test_members_packed_one_after_the_other_are_one_file(tmp_path):
 def test_a_file_that_became_shorter_is_an_error(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"reviewText": "good"}\n')
-    with pytest.raises(InputError, match=r"must stay as it is while it is read\. It has become shorter\."):
+    with pytest.raises(InputError, match=r"must not change while it is read\. It became shorter\."):
         rows_of([Piece(str(path), "json", 0, 1000)])
 
 
-def test_a_field_whose_name_no_decoder_takes_is_read_all_the_same(tmp_path):
+def test_field_names_with_quotes_and_backslashes_are_read(tmp_path):
     path = tmp_path / "a.jsonl"
     names = ['the "text"', "back\\slash"]
     path.write_text(json.dumps(dict(zip(names, ["good", 5.0], strict=True))) + '\n{"field_0": "not it"}\n')
@@ -167,44 +165,3 @@ def test_a_field_whose_name_no_decoder_takes_is_read_all_the_same(tmp_path):
         ("good", "5.0", None),
         (None, None, None),
     ]
-
-
-# What becomes of a record.
-
-
-@given(st.lists(st.tuples(values, values), max_size=8))
-def test_every_record_is_a_review_or_has_its_reason(pairs):
-    batch = pa.RecordBatch.from_pylist(
-        [
-            {"text": spelled(text), "stars": spelled(stars), "broken": None, "why": None, "replaced": 0}
-            for text, stars in pairs
-        ],
-        schema=pa.schema(
-            [
-                ("text", pa.string()),
-                ("stars", pa.string()),
-                ("broken", pa.string()),
-                ("why", pa.string()),
-                ("replaced", pa.int32()),
-            ]
-        ),
-    )
-    judged = judge(batch, file="a", scale=parse_scale("1-5")).to_pylist()
-    assert len(judged) == len(pairs)
-    for row in judged:
-        if row["reason"] is None:
-            assert row["text"].strip()
-            assert 1 <= row["rating"] <= 5
-            assert row["record"] is row["file"] is None
-        else:
-            assert row["text"] is row["rating"] is None
-            assert row["file"] == "a"
-            assert row["record"]
-
-
-@pytest.mark.parametrize(("spelling", "stars"), [("positive", 5.0), ("Negative", 1.0), ("neutral", None)])
-def test_sentiment_in_words_is_five_stars_or_one(spelling, stars):
-    nothing = pa.nulls(1, pa.string())
-    columns = {"text": ["x"], "stars": [spelling], "broken": nothing, "why": nothing, "replaced": [0]}
-    batch = pa.RecordBatch.from_pydict(columns)
-    assert judge(batch, file="a", scale=parse_scale("1-5")).column("rating").to_pylist() == [stars]

@@ -1,9 +1,7 @@
-"""What a first pass over the reviews keeps for the second: their words, as numbers, in Arrow files of many tasks.
+"""Arrow files to which tasks spill the words of reviews in the first pass, for the second pass to read.
 
-Each task has a folder of its own, so whoever reads what it kept lists that alone.
-
-No text is parsed, cleaned or cut into words twice. A *place* is a number that says in which file, and in which of its
-rows, a review stands.
+So no text is parsed, cleaned or tokenized twice. Each task has a folder of its own, which its reader lists without the
+files of other tasks. The *row id* of a review encodes its task, its file and its row in the file.
 """
 
 from __future__ import annotations
@@ -17,26 +15,32 @@ import pyarrow as pa
 from sentispark.files import Folder
 from sentispark.text.kernels import WORDS
 
-__all__ = ["KEPT", "KeptWriter", "read_kept", "task_of"]
+__all__ = ["SPILL_SCHEMA", "SpillWriter", "read_spilled", "task_of"]
 
-# `order` and `split` (0 train, 1 validation, 2 test) are functions of the text; `rating` is this record's own.
-KEPT = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa.float64()), ("split", pa.int32())])
+# `order` and `split` (0 train, 1 validation, 2 test) are functions of the text; `rating` is the record's own.
+SPILL_SCHEMA = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa.float64()), ("split", pa.int32())])
 
-# A file is written and read in one go: of a size that a task can hold.
+# A file is written and read as a whole, so it must fit into a task's memory.
 ROWS_PER_FILE = 32_768
 BYTES_PER_FILE = 32 << 20
 
-# place = task · 2^40 + file of the task · 2^20 + row of the file
+# row id = task · 2^40 + file of the task · 2^20 + row of the file
 _FILE_BITS, _ROW_BITS = 20, 20
 
 
-def task_of(places: np.ndarray) -> np.ndarray:
-    """The task that kept the review at each place."""
-    return places >> (_FILE_BITS + _ROW_BITS)
+def task_of(row_ids: np.ndarray) -> np.ndarray:
+    """The task that spilled each row.
+
+    Examples
+    --------
+    >>> task_of(np.array([5, 2**40, 3 * 2**40 + 7])).tolist()
+    [0, 1, 3]
+    """
+    return row_ids >> (_FILE_BITS + _ROW_BITS)
 
 
-class KeptWriter:
-    """Writes what one task has to keep; a task that is run again writes the same files once more.
+class SpillWriter:
+    """Writes the rows of one task. A task that is retried writes the same files.
 
     Parameters
     ----------
@@ -50,28 +54,28 @@ class KeptWriter:
         self._begin()
 
     def append(self, rows: pa.RecordBatch) -> np.ndarray:
-        """Keep some rows, as `KEPT` has them; returns their places, int64 of shape (n,)."""
-        places = np.arange(len(rows), dtype=np.int64) + (_first_place(self._task, self._file) + self._rows)
+        """Spill n rows of the schema `SPILL_SCHEMA`. Returns their ids, int64 of shape (n,)."""
+        row_ids = np.arange(len(rows), dtype=np.int64) + (_first_row_id(self._task, self._file) + self._rows)
         self._writer.write_batch(rows)
         self._rows += len(rows)
         if self._rows >= ROWS_PER_FILE or self._stream.tell() >= BYTES_PER_FILE:
             self.close()
             self._file += 1
             self._begin()
-        return places
+        return row_ids
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rows that are still in memory."""
         self._writer.close()
         if self._rows:
             self._folder.write(f"{self._file:07d}.arrow", self._stream.getvalue())
 
     def _begin(self) -> None:
         self._rows, self._stream = 0, io.BytesIO()
-        self._writer = pa.ipc.new_stream(self._stream, KEPT)
+        self._writer = pa.ipc.new_stream(self._stream, SPILL_SCHEMA)
 
 
-def _first_place(task: int, file: int) -> int:
+def _first_row_id(task: int, file: int) -> int:
     return (task << (_FILE_BITS + _ROW_BITS)) + (file << _ROW_BITS)
 
 
@@ -79,21 +83,23 @@ def _folder_of(folder: Folder, task: int) -> Folder:
     return folder.child(f"{task:07d}")
 
 
-def read_kept(folder: Folder, task: int, dropped: np.ndarray, *, split: int | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows that a task kept, as `KEPT` has them, without those at some places.
+def read_spilled(
+    folder: Folder, task: int, dropped: np.ndarray, *, split: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows that a task spilled, of the schema `SPILL_SCHEMA`, without the dropped ones.
 
     Parameters
     ----------
     folder : Folder
     task : int
     dropped : ndarray of shape (k,), dtype=int64
-        The places, ascending.
+        Row ids, ascending.
     split : int, optional
-        The only split whose rows are wanted; all by default.
+        The split to read; all splits by default.
     """
     own = _folder_of(folder, task)
     for name in own.names():
-        first = _first_place(task, int(name.removesuffix(".arrow")))
+        first = _first_row_id(task, int(name.removesuffix(".arrow")))
         with pa.ipc.open_stream(own.read(name)) as stream:
             for batch in stream:
                 stays = np.ones(batch.num_rows, bool) if split is None else batch.column("split").to_numpy() == split
