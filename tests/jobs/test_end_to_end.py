@@ -140,10 +140,10 @@ def test_extra_fields_are_copied_next_to_their_predictions(spark, trained, tmp_p
         (["Probability"], r"must not name a column that the output already has .* Got 'Probability'\."),
         (["id", "ID"], r"must name each field once, ignoring case\. Got 'id' and 'ID'\."),
         (["id", "id"], r"must name each field once"),
-        (["id", ""], r"One of its names is empty\."),
+        (["id", ""], r"must not contain an empty name\."),
         (
             ["nobody"],
-            r"At least one file must have a column 'nobody'\. Found id, length, reviewText\. Name the columns ",
+            r"At least one file must have a column 'nobody'\. Found id, length, reviewText\. Correct .keep_cols.",
         ),
     ],
 )

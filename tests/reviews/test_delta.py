@@ -267,7 +267,7 @@ class TestLogsMadeByHand:
             find_files(str(tmp_path / "*.parquet"))
 
 
-def plainly(present):
+def expected_of(present):
     """The newest version and whether the log is complete, going backwards from the newest version."""
     complete = {version for version, parts in present["checkpoints"].items() if parts == {1, 2}}
     newest = max([*present["commits"], *(version for version, parts in present["checkpoints"].items() if parts)])
@@ -292,7 +292,7 @@ def test_a_log_is_complete_if_commits_lead_from_a_checkpoint_or_the_beginning_to
         for version, parts in present["checkpoints"].items()
         for part in parts
     ]
-    newest, is_complete = plainly(present)
+    newest, is_complete = expected_of(present)
     names += ["_last_checkpoint", f"{newest:020d}.crc", f"{0:020d}.{newest:020d}.compacted.json"]
     if is_complete:
         checkpoint, commits, version = log_files(names, "t")

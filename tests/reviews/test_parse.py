@@ -114,11 +114,11 @@ def test_pieces_give_each_line_once_as_a_plain_loop_reads_it(tmp_path_factory, r
     path = tmp_path_factory.mktemp("piece") / "a.jsonl"
     path.write_bytes(content)
     edges = sorted({0, len(content), *(int(cut * len(content)) for cut in cuts)})
-    held, json_file.BLOCK_BYTES = json_file.BLOCK_BYTES, block
+    before, json_file.BLOCK_BYTES = json_file.BLOCK_BYTES, block
     try:
         found = rows_of([Piece(str(path), "json", start, stop) for start, stop in itertools.pairwise(edges)])
     finally:
-        json_file.BLOCK_BYTES = held
+        json_file.BLOCK_BYTES = before
     assert found == plainly_read(content)
 
 

@@ -24,9 +24,9 @@ def test_numbers_in_the_range_are_ratings(low, high, number):
 def test_the_rating_of_a_word_is_its_position(words):
     scale = parse_scale(",".join(words))
     assert [scale.rating(word.upper()) for word in words] == [*range(1, len(words) + 1)]
-    assert [scale.spelled(place + 1) for place in range(len(words))] == words
+    assert [scale.spelled(index + 1) for index in range(len(words))] == words
     assert scale.rating("none of them") is None
-    above = [place for place in range(1, len(words) + 1) if place > (len(words) + 1) / 2]
+    above = [index for index in range(1, len(words) + 1) if index > (len(words) + 1) / 2]
     assert scale.positive_from == above[0]
 
 

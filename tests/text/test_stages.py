@@ -239,7 +239,7 @@ def test_columns_may_have_any_name(spark, column):
     assert [tuple(row) for row in encoder.fit(frame).transform(frame).collect()] == [("good good bad", [2, 2, 3], 3)]
 
 
-@pytest.mark.parametrize("column", ["with blank", "with.dot", "a`b"])
+@pytest.mark.parametrize("column", ["with space", "with.dot", "a`b"])
 def test_other_columns_may_have_any_name(spark, encoder_model, column):
     schema = T.StructType([T.StructField("text", T.StringType()), T.StructField(column, T.IntegerType())])
     encoded = encoder_model.transform(spark.createDataFrame([("good", 7)], schema))

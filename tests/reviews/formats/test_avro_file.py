@@ -35,7 +35,7 @@ def written(path, records, codec="null", **types):
 
 
 def reviews(path, number, codec="null"):
-    records = [{"text": f"text {place}", "stars": place % 5} for place in range(number)]
+    records = [{"text": f"text {row}", "stars": row % 5} for row in range(number)]
     return written(path, records, codec, text=MAYBE_TEXT, stars=MAYBE_LONG)
 
 
@@ -112,7 +112,7 @@ def test_every_codec_of_the_specification_is_read(tmp_path, codec):
     pack = {"snappy": snappy, "zstandard": zstandard}.get(codec)
     piece = reviews(tmp_path / "a.avro", 500, "null" if pack else codec)
     piece = repacked(piece, codec.encode(), pack) if pack else piece
-    whole = [(f"text {place}", str(place % 5)) for place in range(500)]
+    whole = [(f"text {row}", str(row % 5)) for row in range(500)]
     assert rows_of(piece) == whole
     assert rows_of(*cut(piece, piece.stop // 3, piece.stop // 2)) == whole
 
@@ -133,7 +133,7 @@ def test_an_unsupported_codec_is_an_error_that_names_it(tmp_path):
 def test_pieces_give_each_record_once(tmp_path_factory, cuts, number):
     piece = reviews(tmp_path_factory.mktemp("piece") / "a.avro", number)
     edges = sorted(int(one * piece.stop) for one in cuts)
-    assert rows_of(*cut(piece, *edges)) == [(f"text {place}", str(place % 5)) for place in range(number)]
+    assert rows_of(*cut(piece, *edges)) == [(f"text {row}", str(row % 5)) for row in range(number)]
 
 
 def test_pieces_that_begin_or_end_at_the_edge_of_a_block_give_each_record_once(tmp_path):
@@ -231,8 +231,8 @@ def test_damage_is_an_error_that_names_the_file_or_changes_records(tmp_path_fact
     path = tmp_path_factory.mktemp("damaged") / "a.avro"
     piece = reviews(path, 30, codec)
     content = bytearray(path.read_bytes())
-    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
-        content[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        content[index] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
         rows_of(piece)

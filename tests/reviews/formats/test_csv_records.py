@@ -81,10 +81,10 @@ def test_an_unclosed_quote_costs_its_own_line(last, block):
 
 @given(st.lists(st.booleans(), max_size=8), st.sampled_from([("1", "{}", "5"), ("{}", "5", "1"), ("5", "1", "{}")]))
 def test_any_number_of_unclosed_quotes_cost_their_own_lines(opened, row):
-    place = row.index("{}")
+    index = row.index("{}")
     rows = [[field.format(f"text {number}") for field in row] for number in range(len(opened))]
     lines = [
-        ",".join([*row[:place], '"' * opened[number] + row[place], *row[place + 1 :]])
+        ",".join([*row[:index], '"' * opened[number] + row[index], *row[index + 1 :]])
         for number, row in enumerate(rows)
     ]
     expected = [BadRecord(lines[number], UNCLOSED) if opened[number] else row for number, row in enumerate(rows)]
@@ -103,11 +103,11 @@ def test_any_number_of_unclosed_quotes_cost_their_own_lines(opened, row):
         'ends with a quote "\n"',
     ],
 )
-@pytest.mark.parametrize("place", [0, 1])
-def test_a_well_formed_field_over_several_lines_is_one_field(text, place):
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_well_formed_field_over_several_lines_is_one_field(text, index):
     rows = [[text, "4"], ["between", "3"], [text, "5"]]
-    rows = [row[::-1] if place else row for row in rows]
-    assert read(written(rows), width=2, rating=1 - place) == rows
+    rows = [row[::-1] if index else row for row in rows]
+    assert read(written(rows), width=2, rating=1 - index) == rows
     assert read(written(rows), width=2, rating=None) == rows
 
 
@@ -125,12 +125,12 @@ def test_text_after_a_closing_quote_belongs_to_its_field():
 def test_an_open_field_is_given_up_at_the_largest_record_size():
     line = "2," + "x" * 999_997 + ",4\n"
     blocks = [lines_of('1,"open,5\n'), *([line] for _ in range(LARGEST_RECORD // 1_000_000 + 4))]
-    held = []
+    found = []
     parser = RecordParser(Dialect(), 3, 2)
     for number, record in enumerate(parser.records(iter(blocks))):
-        held.append(record[0][:8])
+        found.append(record[0][:8])
         assert number < len(blocks)
-    assert held == ['1,"open,', *(["2"] * (len(blocks) - 1))]
+    assert found == ['1,"open,', *(["2"] * (len(blocks) - 1))]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n\t", codec="utf-8"), max_size=9), min_size=1, max_size=9))

@@ -81,7 +81,7 @@ def test_unwanted_columns_are_not_read(tmp_path, monkeypatch):
     assert read == [["text", "stars"]]
 
 
-@pytest.mark.parametrize("others", [{}, {"review": pa.array([{"text": "inner"}])}], ids=["alone", "beside a struct"])
+@pytest.mark.parametrize("others", [{}, {"review": pa.array([{"text": "inner"}])}], ids=["alone", "next to a struct"])
 def test_a_name_with_a_dot_is_a_column_not_a_struct_field(tmp_path, others):
     piece = written(tmp_path, pa.table({**others, "review.text": ["outer"], "stars": [5]}))
     assert rows_of(piece, fields=Fields("review.text", "stars")) == [("outer", "5")]

@@ -87,11 +87,11 @@ def test_records_do_not_depend_on_the_format(tmp_path_factory, rows):
 def some_reviews(number):
     draw = random.Random(0)
     words = ["good", "bad", "not", "a", '"great"', "it's", "<br />", "été", "日本", "👍", "one, two"]
-    for place in range(number):
+    for index in range(number):
         text = draw.choice([None, " ", *(" ".join(draw.choices(words, k=draw.randrange(1, 40))) for _ in range(20))])
-        yield text, draw.choice([None, 0, *range(1, 6), *range(1, 6)]), f"id {place:04d} {draw.getrandbits(800):x}"
-        if text and place % 10 == 0:
-            yield text, 5, f"copy {place:04d}"
+        yield text, draw.choice([None, 0, *range(1, 6), *range(1, 6)]), f"id {index:04d} {draw.getrandbits(800):x}"
+        if text and index % 10 == 0:
+            yield text, 5, f"copy {index:04d}"
 
 
 @pytest.mark.modern
