@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark import BarrierTaskContext, TaskContext
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from sentispark.cluster.preflight import require_slots
 from sentispark.cluster.progress import Address, listening, sending
 from sentispark.errors import TrainingError, sentence_of
 from sentispark.spark.causes import is_of_spark, told_by
-from sentispark.spark.session import is_far, local_cores
+from sentispark.spark.session import is_far, local_cores, setting
 
 if TYPE_CHECKING:
     from sentispark.train.config import TrainConfig
@@ -51,18 +51,18 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
         If a rank failed; its text names the rank and its host.
     """
     require_slots(spark, workers)
-    host = spark.conf.get("spark.driver.host", "127.0.0.1")
-    with listening(emit, host=host, bind=spark.conf.get("spark.driver.bindAddress", host)) as address:
-        text, target, cores = config.to_json(), address and tuple(address), _local_cores(spark)
+    host = setting(spark, "spark.driver.host", "127.0.0.1")
+    with listening(emit, host=host, bind=setting(spark, "spark.driver.bindAddress", host)) as address:
+        text, cores = config.to_json(), _local_cores(spark)
         job = spark.range(0, workers, 1, workers).mapInArrow(
-            lambda batches: _rank_task(batches, text, target, cores), _SCHEMA, barrier=True
+            lambda batches: _rank_task(batches, text, address, cores), _SCHEMA, barrier=True
         )
         rows = _collected(job)
     return _unpacked(rows)
 
 
 def _rank_task(
-    batches: Iterator[pa.RecordBatch], config_text: str, target: tuple[str, int, str] | None, local_cores: int | None
+    batches: Iterable[pa.RecordBatch], config_text: str, driver: Address | None, local_cores: int | None
 ) -> Iterator[pa.RecordBatch]:
     """Runs on an executor: one rank from start to end. The first one's net goes back to the driver."""
     from sentispark.train.config import TrainConfig
@@ -74,7 +74,7 @@ def _rank_task(
     try:
         config = TrainConfig.from_json(config_text)
         world = _meet(context, config.train.device, local_cores)
-        with sending(Address(*target) if target and world.is_first else None) as send:
+        with sending(driver if world.is_first else None) as send:
             trained = run_rank(config, world, send)
     except TrainingError:
         raise
@@ -89,7 +89,7 @@ def _rank_task(
 
 def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | None) -> World:
     """The world of this barrier stage: tasks tell each other where and what they are; the first one opens the store."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch exports it and does not say so
 
     from sentispark.train.gathering import RankInfo, agreed_gpus
     from sentispark.train.network import open_store
@@ -109,11 +109,13 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
     infos = [RankInfo.from_json(message) for message in context.allGather(own.to_json())]
     gpus = agreed_gpus(infos, wanted_device)
     if rank:
-        store = TCPStore(infos[0].address or hosts[0], infos[0].port, is_master=False, timeout=PATIENCE)
+        first = infos[0]
+        assert first.port is not None, "the first rank has opened the store"
+        store = TCPStore(first.address or hosts[0], first.port, is_master=False, timeout=PATIENCE)
     return World(
         rank=rank,
         size=len(hosts),
-        device=device_of(gpus and gpus[rank]),
+        device=device_of(gpus[rank] if gpus else None),
         backend="nccl" if gpus else "gloo",
         threads=rank_threads(os.environ, ranks=hosts.count(hosts[rank]), cores=local_cores, asked=local_cores is None),
         store=store,
@@ -140,10 +142,10 @@ def _local_cores(spark: SparkSession) -> int | None:
 
     In local mode Spark tells every Python process to take one thread. A single rank would leave the other cores idle.
     """
-    master = spark.conf.get("spark.master")
+    master = setting(spark, "spark.master")
     if not master.startswith("local") or master.startswith("local-cluster") or is_far():
         return None
-    if spark.conf.get("spark.executorEnv.OMP_NUM_THREADS", None):
+    if setting(spark, "spark.executorEnv.OMP_NUM_THREADS"):
         return None
     return local_cores(master, os.cpu_count() or 1)
 
@@ -155,7 +157,7 @@ def _packed(trained: TrainedNet) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pydict(row)
 
 
-def _unpacked(rows: list[Any]) -> TrainedNet:
+def _unpacked(rows: list[Row]) -> TrainedNet:
     from sentispark.train.result import TrainedNet
 
     def read(name: str) -> bytes:
@@ -164,7 +166,7 @@ def _unpacked(rows: list[Any]) -> TrainedNet:
     return TrainedNet.from_files(read, source="what the first rank sent")
 
 
-def _collected(job: Any) -> list[Any]:
+def _collected(job: DataFrame) -> list[Row]:
     """The job's rows; a rank's failure as one sentence with Spark's own error chained."""
     try:
         return job.collect()

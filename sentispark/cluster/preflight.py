@@ -6,7 +6,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +42,7 @@ def barrier_obstacle(*, workers: int, slots: int, dynamic_allocation: bool) -> s
 def task_slots(spark: SparkSession) -> int:
     """The tasks that the cluster can run at once, with the executors it has now."""
     context = spark.sparkContext._jsc.sc()
-    return context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile())
+    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
 
 def require_slots(
@@ -64,7 +64,8 @@ def require_slots(
     if is_remote():
         return
     dynamic = spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true"
-    local = spark.sparkContext.master.startswith("local[") or spark.sparkContext.master == "local"
+    master = spark.sparkContext.master or ""
+    local = master.startswith("local[") or master == "local"
     last = clock() + (0 if local else SECONDS_FOR_EXECUTORS)
     while obstacle := barrier_obstacle(workers=workers, slots=task_slots(spark), dynamic_allocation=dynamic):
         if dynamic or clock() >= last:
@@ -109,7 +110,7 @@ def require_shared(spark: SparkSession, folder: Folder, *, workers: int, file: s
 def hosts_without(spark: SparkSession, path: str, tasks: int) -> list[str]:
     """The hosts of so many tasks of a barrier stage on which there is no such path."""
 
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
         if not os.path.exists(path):

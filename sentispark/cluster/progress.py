@@ -74,7 +74,6 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
         yield None
         return
     with listener as server:
-        server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, name="sentispark-progress", daemon=True)
         thread.start()
         try:
@@ -109,18 +108,20 @@ def sending(address: Address | None) -> Iterator[Emit]:
         yield send
 
 
-def _server(bind: str, handler: type[socketserver.BaseRequestHandler]) -> socketserver.TCPServer:
+def _server(bind: str, handler: type[socketserver.BaseRequestHandler]) -> socketserver.ThreadingTCPServer:
     family = socket.getaddrinfo(bind, None, type=socket.SOCK_STREAM)[0][0]
 
     class Server(socketserver.ThreadingTCPServer):
         address_family = family
+        daemon_threads = True
 
     return Server((bind, 0), handler)
 
 
 def _event(line: bytes) -> Event | None:
     try:
-        return json.loads(line)
+        event: Event = json.loads(line)
+        return event
     except ValueError:  # a rank that was killed leaves half a line
         return None
 

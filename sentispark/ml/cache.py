@@ -104,5 +104,6 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
 def _last_change(fs: AbstractFileSystem, path: str) -> datetime:
     """When the newest file of an entry was written; of one that has none yet, when it was made."""
     with contextlib.suppress(FileNotFoundError):
-        return max(fs.modified(file) for file in fs.find(path) or [path])
+        newest: datetime = max(fs.modified(file) for file in fs.find(path) or [path])
+        return newest
     return datetime.max.replace(tzinfo=timezone.utc)  # it changes while we look

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyspark
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
     from sentispark.ml.model import LSTMClassificationModel
-    from sentispark.train.events import Event
+    from sentispark.train.events import EpochEntry, Event
 
 __all__ = ["Audience", "Callback", "MLflow", "TensorBoard", "metrics_of"]
 
@@ -35,7 +35,7 @@ class Callback:
     def on_start(self, params: Mapping[str, Any]) -> Callback | None:
         """Before the ranks start: the estimator's Params by name. Returns whom to tell of the rest, None for self."""
 
-    def on_epoch(self, epoch: Mapping[str, Any]) -> None:
+    def on_epoch(self, epoch: EpochEntry) -> None:
         """After each epoch, in order: its entry in the model's `summary.history`. Not in the thread of the fit."""
 
     def on_end(self, model: LSTMClassificationModel) -> None:
@@ -45,7 +45,7 @@ class Callback:
         """When the training has failed."""
 
 
-def metrics_of(epoch: Mapping[str, Any]) -> dict[str, float]:
+def metrics_of(epoch: EpochEntry) -> dict[str, float]:
     """The numbers of an epoch's entry by name, those of the validation as `validation_log_loss` and so on."""
     validation = {f"validation_{name}": value for name, value in (epoch["validation"] or {}).items()}
     return {
@@ -82,7 +82,7 @@ class _Board(Callback):
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer = writer
 
-    def on_epoch(self, epoch: Mapping[str, Any]) -> None:
+    def on_epoch(self, epoch: EpochEntry) -> None:
         for name, value in metrics_of(epoch).items():
             self._writer.add_scalar(name, value, epoch["epoch"])
         self._writer.flush()
@@ -124,7 +124,7 @@ class _MLflowRun(Callback):
     def __init__(self, run_id: str, *, log_model: bool) -> None:
         self._run_id, self._log_model = run_id, log_model
 
-    def on_epoch(self, epoch: Mapping[str, Any]) -> None:
+    def on_epoch(self, epoch: EpochEntry) -> None:
         import mlflow
 
         # By the run's id: an active run is one of a thread, and this is not the thread that started it.
@@ -167,7 +167,8 @@ class Audience:
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self._callbacks, self._listeners = callbacks, []
+        self._callbacks = callbacks
+        self._listeners: list[Callback] = []
         # Epochs come from the thread that hears of progress, and may still be under way when the training has ended.
         self._lock, self._last_epoch, self._closed = threading.Lock(), 0, False
 
@@ -180,7 +181,7 @@ class Audience:
         """An event of the training: of the epochs' ends the callbacks are told, of each once."""
         if event["kind"] == "epoch":
             with self._lock:
-                self._epoch({name: value for name, value in event.items() if name != "kind"})
+                self._epoch(cast("EpochEntry", {name: value for name, value in event.items() if name != "kind"}))
 
     def end(self, model: LSTMClassificationModel) -> None:
         """The training has ended well. A driver that ranks could not reach hears of the epochs only now."""
@@ -194,7 +195,7 @@ class Audience:
         with self._lock:
             self._close("on_error", error)
 
-    def _epoch(self, epoch: Mapping[str, Any]) -> None:
+    def _epoch(self, epoch: EpochEntry) -> None:
         if not self._closed and epoch["epoch"] > self._last_epoch:
             self._last_epoch = epoch["epoch"]
             self._tell("on_epoch", epoch)

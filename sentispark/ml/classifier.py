@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from pyspark.ml import Estimator
 from pyspark.ml.param import Param
@@ -37,10 +37,15 @@ from sentispark.train.config import TrainConfig, check_batch_size, check_trainab
 from sentispark.train.options import TrainOptions
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sentispark.train.events import Event
     from sentispark.train.result import TrainedNet
 
 __all__ = ["LSTMClassifier"]
+
+ParamMap = dict[Param[Any], Any]
+TrainingRows = DataFrame | Dataset | str | os.PathLike[str]
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +57,8 @@ class LSTMClassifier(
     ClassifierColumns,
     HasWeightCol,
     HasValidationIndicatorCol,
-    Estimator,
-    DefaultParamsReadable,
+    Estimator[LSTMClassificationModel],
+    DefaultParamsReadable["LSTMClassifier"],
     DefaultParamsWritable,
 ):
     """Trains an LSTM on sequences of token ids with one torch rank in each of `numWorkers` Spark tasks.
@@ -73,28 +78,46 @@ class LSTMClassifier(
         """The Param of that name, or of the one that it had in an earlier version, where stages were saved."""
         return super().getParam(_FORMER_NAMES.get(paramName, paramName))
 
-    def _setDefault(self, **params: Any) -> LSTMClassifier:
+    def _setDefault(self, **params: Any) -> Self:
         return super()._setDefault(**{_FORMER_NAMES.get(name, name): value for name, value in params.items()})
 
-    def setWeightCol(self, value: str) -> LSTMClassifier:
+    def setWeightCol(self, value: str) -> Self:
         """Name the column of weights; only their ratios matter."""
         return self._set(weightCol=value)
 
-    def setValidationIndicatorCol(self, value: str) -> LSTMClassifier:
+    def setValidationIndicatorCol(self, value: str) -> Self:
         """Name the boolean column that is true for rows that validate."""
         return self._set(validationIndicatorCol=value)
 
-    def setCallbacks(self, *callbacks: Callback) -> LSTMClassifier:
+    def setCallbacks(self, *callbacks: Callback) -> Self:
         """Whom to tell on the driver how a training goes on; copies tell the same ones. Not saved with the stage."""
         self._callbacks = callbacks
         return self
 
-    def fitDataset(self, path: str | os.PathLike | Dataset) -> LSTMClassificationModel:
+    @overload
+    def fit(self, dataset: TrainingRows, params: ParamMap | None = None) -> LSTMClassificationModel: ...
+
+    @overload
+    def fit(self, dataset: TrainingRows, params: list[ParamMap] | tuple[ParamMap]) -> list[LSTMClassificationModel]: ...
+
+    def fit(self, dataset: TrainingRows, params: ParamMap | list[ParamMap] | tuple[ParamMap] | None = None) -> Any:
+        """Fit to rows, with the Params that a param map changes; with several maps, a model each.
+
+        Parameters
+        ----------
+        dataset : DataFrame, Dataset, str or path
+            Encoded rows, or a dataset that `sentispark prepare` wrote: opened, or its path.
+        params : param map, or list or tuple of param maps, optional
+        """
+        # Spark hands whatever it is given to `_fit`.
+        return super().fit(dataset, params)  # type: ignore[arg-type]
+
+    def fitDataset(self, path: str | os.PathLike[str] | Dataset) -> LSTMClassificationModel:
         """Fit to a dataset that `sentispark prepare` wrote; `fit` does the same when it is given one."""
         return self.fit(path)
 
     def fitMultiple(
-        self, dataset: DataFrame | Dataset | str | os.PathLike, paramMaps: Sequence[Mapping[Param, Any]]
+        self, dataset: TrainingRows, paramMaps: Sequence[Mapping[Param[Any], Any]]
     ) -> Iterator[tuple[int, LSTMClassificationModel]]:
         """Fit with each of the param maps, from one written dataset wherever they encode the rows alike.
 
@@ -104,7 +127,8 @@ class LSTMClassifier(
             The place of a param map and its model, in any order; `next` may be called from several threads.
         """
         stages = [self.copy(dict(changes)) for changes in paramMaps]
-        lock, written = threading.Lock(), {}
+        lock = threading.Lock()
+        written: dict[str, Dataset] = {}
 
         def fit(place: int) -> LSTMClassificationModel:
             stage, rows = stages[place], dataset
@@ -119,7 +143,7 @@ class LSTMClassifier(
 
         return _Models(fit, len(stages))
 
-    def _fit(self, dataset: DataFrame | Dataset | str | os.PathLike) -> LSTMClassificationModel:
+    def _fit(self, dataset: TrainingRows) -> LSTMClassificationModel:
         self._check()
         audience = Audience(self._callbacks)
         try:
@@ -127,7 +151,7 @@ class LSTMClassifier(
             if isinstance(dataset, (str, os.PathLike)):
                 dataset = open_dataset(spark_folder(os.fspath(dataset)))
             if isinstance(dataset, Dataset):
-                require_shared(get_spark(), dataset.folder, workers=self.getNumWorkers(), file=manifest_file.FILE_NAME)
+                require_shared(get_spark(), dataset.folder, workers=self._workers, file=manifest_file.FILE_NAME)
             written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
             model = self._model(self._train(written, audience))
         except BaseException as error:
@@ -139,9 +163,13 @@ class LSTMClassifier(
     def _check(self) -> None:
         """Raise for Params that no rows could be trained with, before there is any work."""
         options = self._options()
-        check_batch_size(options, self.getNumWorkers())
+        check_batch_size(options, self._workers)
         choose_reader(options.reader)
-        require_slots(get_spark(), self.getNumWorkers())
+        require_slots(get_spark(), self._workers)
+
+    @property
+    def _workers(self) -> int:
+        return options_from(self, FitOptions).num_workers
 
     def _options(self) -> TrainOptions:
         options = options_from(self, TrainOptions)
@@ -154,7 +182,7 @@ class LSTMClassifier(
         return self._fitted(LSTMClassificationModel.from_trained(trained))
 
     def _train(self, dataset: Dataset, audience: Audience) -> TrainedNet:
-        workers = self.getNumWorkers()
+        workers = self._workers
         config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
         check_trainable(dataset, config, workers)
         if sentence := one_class_sentence(dataset):
@@ -169,14 +197,15 @@ class LSTMClassifier(
 
     def _rows(self) -> dict[str, Any]:
         """All that decides how rows are written."""
+        options = options_from(self, FitOptions)
         return {
             "features_col": self.getFeaturesCol(),
             "label_col": self.getLabelCol(),
             "weight_col": self.getWeightCol() if self.isDefined(self.weightCol) else None,
             "validation_col": self.getValidationIndicatorCol() if self.isDefined(self.validationIndicatorCol) else None,
-            "validation_fraction": self.getValidationFraction(),
-            "seed": self.getSeed(),
-            "max_sequence_length": options_from(self, FitOptions).max_sequence_length,
+            "validation_fraction": options.validation_fraction,
+            "seed": options_from(self, TrainOptions).seed,
+            "max_sequence_length": options.max_sequence_length,
         }
 
     def _written(self, dataset: DataFrame) -> Dataset:
@@ -189,7 +218,7 @@ class LSTMClassifier(
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         cache_dir = options_from(self, FitOptions).cache_dir
         cache = cache_folder(cache_dir)
-        require_shared(get_spark(), cache, workers=self.getNumWorkers())
+        require_shared(get_spark(), cache, workers=self._workers)
         require_writable(cache, name=cache.url)
         clean_cache(cache_dir, days=KEPT_DAYS)
         return materialize(dataset, cache, **rows)

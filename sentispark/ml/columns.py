@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyspark.ml.param.shared import (
     HasFeaturesCol,
     HasLabelCol,
@@ -14,6 +16,9 @@ from pyspark.sql import DataFrame
 from sentispark.ml.thresholds import BinaryThreshold
 from sentispark.spark.params import KeywordParams
 from sentispark.spark.schema import IDS, require_column
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["COLUMN_DEFAULTS", "OUTPUT_PARAMS", "ClassifierColumns", "require_sequences"]
 
@@ -35,23 +40,23 @@ class ClassifierColumns(
 ):
     """Sequences and labels in; raw predictions, probabilities and predictions out. An empty name leaves one out."""
 
-    def setFeaturesCol(self, value: str) -> ClassifierColumns:
+    def setFeaturesCol(self, value: str) -> Self:
         """Name the column of sequences."""
         return self._set(featuresCol=value)
 
-    def setLabelCol(self, value: str) -> ClassifierColumns:
+    def setLabelCol(self, value: str) -> Self:
         """Name the column of labels."""
         return self._set(labelCol=value)
 
-    def setPredictionCol(self, value: str) -> ClassifierColumns:
+    def setPredictionCol(self, value: str) -> Self:
         """Name the column of predictions, 0.0 or 1.0."""
         return self._set(predictionCol=value)
 
-    def setProbabilityCol(self, value: str) -> ClassifierColumns:
+    def setProbabilityCol(self, value: str) -> Self:
         """Name the column of probabilities, a vector of both classes'."""
         return self._set(probabilityCol=value)
 
-    def setRawPredictionCol(self, value: str) -> ClassifierColumns:
+    def setRawPredictionCol(self, value: str) -> Self:
         """Name the column of raw predictions, the vector (-logit, logit)."""
         return self._set(rawPredictionCol=value)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sentispark.errors import SetupError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sentispark.train.result import TrainedNet
 
@@ -42,9 +42,9 @@ def onnx_of(trained: TrainedNet) -> bytes:
         # Each index that the net takes from an array is at least 0, which is what one of the warnings is about.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            trained.module(),
+            _module(trained),
             _example(trained.sequence_length),
-            file,
+            file,  # type: ignore[arg-type]  # a file will do, which torch's annotation leaves out
             input_names=["sequence", "length"],
             output_names=["logit"],
             dynamic_axes={"sequence": {0: "n", 1: "T"}, "length": {0: "n"}, "logit": {0: "n"}},
@@ -62,12 +62,20 @@ def torch_program_of(trained: TrainedNet) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an LSTM's weights, which it also holds in a list
         program = torch.export.export(
-            trained.module(),
+            _module(trained),
             _example(trained.sequence_length),
             dynamic_shapes={"sequence": {0: rows}, "length": {0: rows}},
         )
     torch.export.save(program, file)
     return file.getvalue()
+
+
+def _module(trained: TrainedNet) -> nn.Module:
+    from torch import nn
+
+    net = trained.module()
+    assert isinstance(net, nn.Module), "every net is one: see Net"
+    return net
 
 
 def _example(steps: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +64,7 @@ class TextPredictor:
         self._trained, self._net = trained, trained.module()
 
     @classmethod
-    def load(cls, path: str | os.PathLike | Folder) -> TextPredictor:
+    def load(cls, path: str | os.PathLike[str] | Folder) -> TextPredictor:
         """The predictor of a folder that `sentispark train`, a pipeline's `save` or torchrun's training wrote.
 
         Raises
@@ -140,7 +141,8 @@ class TextPredictor:
         """
         ids = [self._ids_of(words) for words in self._read(texts)]
         logits = logits_of(self._net, self._trained, pa.array(ids, pa.list_(pa.int32())))
-        return np.exp(-np.logaddexp(0, -logits))
+        probability: np.ndarray = np.exp(-np.logaddexp(0, -logits))
+        return probability
 
     def predict(self, texts: Sequence[str | None]) -> np.ndarray:
         """1.0 for each text that is positive and 0.0 for the others, shape (n,), dtype=float64; see `probability`."""
@@ -154,7 +156,8 @@ class TextPredictor:
         """The words of each text that the net reads."""
         options = self._options
         words = words_of(pa.array(_as_texts(texts), pa.string()), options)
-        return truncate_lists(words, options.sequence_length, truncate=options.truncate).to_pylist()
+        read: list[list[str]] = truncate_lists(words, options.sequence_length, truncate=options.truncate).to_pylist()
+        return read
 
     def _ids_of(self, words: list[str]) -> list[int]:
         # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call, 3 ms.
@@ -182,7 +185,7 @@ def _require_chained(encoding: Sequence[tuple[str, str]], features: str) -> None
 
 def _options_of(tokenizer: ReviewTokenizer, words: VocabularyModel, padder: SequencePadder) -> TextOptions:
     """The options that the three stages spell together."""
-    values = {}
+    values: dict[str, Any] = {}
     for stage in (tokenizer, words, padder):
         names = [field.name for field in options_of(TextOptions) if stage.hasParam(camel_case(field.name))]
         values |= {name: stage.getOrDefault(camel_case(name)) for name in names}

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField
 
 from sentispark.errors import InputError
-from sentispark.evaluate.metrics import Tally, measures, tally
+from sentispark.evaluate.metrics import Measures, Tally, measures, tally
 from sentispark.files import Folder
 from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.export import onnx_of, torch_program_of
@@ -31,12 +31,14 @@ from sentispark.spark.arrow import map_batches, plainly_named
 from sentispark.spark.causes import collected
 from sentispark.spark.columns import keep_recipes, with_columns
 from sentispark.spark.folders import spark_folder
-from sentispark.spark.params import params_from, quoted, require_new_columns
+from sentispark.spark.params import options_from, params_from, quoted, require_new_columns
 from sentispark.spark.persistence import FilesReadable, FilesWritable
 from sentispark.spark.schema import LABELS, require_column
 from sentispark.text.token_ids import FIRST_WORD
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sentispark.nn.net import Net
     from sentispark.train.result import TrainedNet
 
@@ -54,20 +56,26 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
     A row's prediction depends on its own sequence alone. Saved as Spark ML's metadata, safetensors and JSON.
     """
 
-    trained: TrainedNet | None = None
+    _trained: TrainedNet | None = None
 
     @classmethod
-    def from_trained(cls, trained: TrainedNet, **params: Any) -> LSTMClassificationModel:
+    def from_trained(cls, trained: TrainedNet, **params: Any) -> Self:
         """A model of a trained net; its Params by name."""
         model = cls(**params)
-        model.trained = trained
+        model._trained = trained
         return model
+
+    @property
+    def trained(self) -> TrainedNet:
+        """The net. Raises `InputError` if the model holds none."""
+        if self._trained is None:
+            raise InputError("This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved.")
+        return self._trained
 
     @property
     def summary(self) -> TrainingSummary:
         """How the model was trained; saved with it."""
-        net = self._net()
-        return TrainingSummary(net.history, net.run)
+        return TrainingSummary(self.trained.history, self.trained.run)
 
     @property
     def numClasses(self) -> int:
@@ -76,7 +84,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def toTorch(self) -> Net:
         """The net as a torch module on the CPU, in evaluation mode."""
-        return self._net().module()
+        return self.trained.module()
 
     def exportOnnx(self, path: str) -> None:
         """Write the net as an ONNX file; see `sentispark.ml.export` for what it takes and gives.
@@ -93,14 +101,14 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         SetupError
             If nothing can be written there, or the package 'onnx' is not installed.
         """
-        _write(path, lambda: onnx_of(self._net()))
+        _write(path, lambda: onnx_of(self.trained))
 
     def exportTorch(self, path: str) -> None:
         """Write the net as a file for `torch.export.load`; see `exportOnnx` for the path."""
-        _write(path, lambda: torch_program_of(self._net()))
+        _write(path, lambda: torch_program_of(self.trained))
 
     def _repr_html_(self) -> str:
-        net = self.trained
+        net = self._trained
         if net is None:
             return f"<div>{html.escape(self.uid)}: no trained net</div>"
         shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size})"
@@ -126,9 +134,9 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         return Vectors.dense(_sigmoid(-logit), _sigmoid(logit))
 
     def _logit(self, sequence: Sequence[int]) -> float:
-        return float(Predictor(self._net())(pa.array([sequence], pa.list_(pa.int64())))[0])
+        return float(Predictor(self.trained)(pa.array([sequence], pa.list_(pa.int64())))[0])
 
-    def evaluate(self, dataset: DataFrame) -> dict[str, Any]:
+    def evaluate(self, dataset: DataFrame) -> Measures:
         """The measures of the model on labelled sequences; see `sentispark.evaluate.metrics.measures`.
 
         Predictions are those of `threshold`. Rows are counted where they stand, so what comes back does not grow with
@@ -190,25 +198,20 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
     def _predictor(self, dataset: DataFrame) -> Predictor:
         require_sequences(dataset, self.getFeaturesCol(), stage=self)
-        return Predictor(self._net(), self.getPredictionBatchSize())
-
-    def _net(self) -> TrainedNet:
-        if self.trained is None:
-            raise InputError("This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved.")
-        return self.trained
+        return Predictor(self.trained, options_from(self, PredictOptions).prediction_batch_size)
 
     def write(self) -> MLWriter:
         """A writer: `.overwrite().save(path)`. Raises `InputError` if the model holds no trained net."""
-        self._net()
+        _ = self.trained
         return super().write()
 
     def _save_files(self, folder: Folder) -> None:
-        self._net().save(folder)
+        self.trained.save(folder)
 
     def _load_files(self, folder: Folder) -> None:
         from sentispark.train.result import TrainedNet
 
-        self.trained = TrainedNet.load(folder)
+        self._trained = TrainedNet.load(folder)
 
 
 def _write(path: str, content: Callable[[], bytes]) -> None:

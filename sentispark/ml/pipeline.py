@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pyspark.ml import PipelineModel
 
 from sentispark.dataset.dataset import Dataset
-from sentispark.errors import DatasetError
+from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.options import camel_case
@@ -66,11 +66,11 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
     if not folder.exists("metadata"):
         raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
     # Not by PipelineModel.load: Spark takes the stages' folders and classes from the metadata, wherever those lead.
-    encoder, classifier = require_our_stages(folder, saved_stages(folder))
-    model = LSTMClassificationModel.load(classifier.folder.absolute)
-    encoding = ReviewEncoderModel.load(encoder.folder.absolute)
-    encoding.setMarkup(saved_markup(encoder, model.trained))
-    return PipelineModel([encoding, model])._resetUid(read_metadata(folder)["uid"])
+    saved_encoder, saved_model = require_our_stages(folder, saved_stages(folder))
+    model = LSTMClassificationModel.load(saved_model.folder.absolute)
+    encoder = ReviewEncoderModel.load(saved_encoder.folder.absolute)
+    encoder.setParams(markup=saved_markup(saved_encoder, model.trained))
+    return PipelineModel([encoder, model])._resetUid(read_metadata(folder)["uid"])
 
 
 def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
@@ -83,7 +83,9 @@ def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
     trained : TrainedNet
     """
     # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
-    return encoder.params.get("markup", "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"])
+    before = "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"]
+    markup: str = encoder.params.get("markup", before)
+    return markup
 
 
 def from_text(pipeline: PipelineModel) -> PipelineModel:
@@ -96,7 +98,7 @@ def from_text(pipeline: PipelineModel) -> PipelineModel:
     DatasetError
         If its classifier does not read what its encoder makes.
     """
-    encoder, model = pipeline.stages
+    encoder, model = _stages_of(pipeline)
     if encoder.getOutputCol() != model.getFeaturesCol():
         raise DatasetError(
             f"The classifier must read what the encoder makes, '{encoder.getOutputCol()}'. It reads "
@@ -109,6 +111,17 @@ def from_text(pipeline: PipelineModel) -> PipelineModel:
             encoder.copy({encoder.inputCol: "text", **between}),
             model.copy({model.featuresCol: "_sentispark_sequence", **outputs}),
         ]
+    )
+
+
+def _stages_of(pipeline: PipelineModel) -> tuple[ReviewEncoderModel, LSTMClassificationModel]:
+    match pipeline.stages:
+        case [ReviewEncoderModel() as encoder, LSTMClassificationModel() as model]:
+            return encoder, model
+    found = ", ".join(type(stage).__name__ for stage in pipeline.stages)
+    raise InputError(
+        "'pipeline' must hold a ReviewEncoderModel and an LSTMClassificationModel, nothing else. "
+        f"It holds {found or 'no stage'}."
     )
 
 
@@ -173,7 +186,7 @@ def require_our_stages(
 
 def require_same_vocabulary(pipeline: PipelineModel, dataset: Dataset) -> None:
     """Raise `DatasetError` if the dataset was encoded in another way than the pipeline's encoder does it."""
-    encoder = pipeline.stages[0]
+    encoder, _ = _stages_of(pipeline)
     theirs, ours = saved_text_options(dataset.manifest.text_options), encoder.options
     same_words = encoder.word_list.fingerprint == dataset.manifest.vocabulary_fingerprint
     names = {"markup", *dataset.manifest.text_options}

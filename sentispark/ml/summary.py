@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sentispark.train.events import EpochEntry
+    from sentispark.train.result import RunRecord
 
 __all__ = ["TrainingSummary"]
 
-_COLUMNS = {
+_COLUMNS: Mapping[str, Callable[[EpochEntry], str]] = {
     "epoch": lambda epoch: str(epoch["epoch"]),
     "loss": lambda epoch: f"{epoch['train_loss']:.4f}",
     "validation loss": lambda epoch: _measure(epoch, "log_loss"),
@@ -26,16 +30,16 @@ class TrainingSummary:
 
     Attributes
     ----------
-    history : list of dict
+    history : list of EpochEntry
         One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
         batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
         on batch sizes.
-    run : dict
+    run : RunRecord
         `workers`, `reader`, `backend`, `device`, `kept_epoch` and the training's `options`.
     """
 
-    history: list[dict[str, Any]]
-    run: dict[str, Any]
+    history: list[EpochEntry]
+    run: RunRecord
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
@@ -43,11 +47,12 @@ class TrainingSummary:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _row(epoch: Mapping[str, Any], *, kept: bool) -> str:
+def _row(epoch: EpochEntry, *, kept: bool) -> str:
     style = ' style="font-weight: bold"' if kept else ""
     return f"<tr{style}>" + "".join(f"<td>{html.escape(show(epoch))}</td>" for show in _COLUMNS.values()) + "</tr>"
 
 
-def _measure(epoch: Mapping[str, Any], name: str) -> str:
-    value = (epoch["validation"] or {}).get(name)
+def _measure(epoch: EpochEntry, name: Literal["log_loss", "accuracy", "roc_auc"]) -> str:
+    validation = epoch["validation"]
+    value = None if validation is None else validation[name]
     return "" if value is None else f"{value:.4f}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.ml.param import Param, Params
 
 from sentispark.errors import OptionError
 from sentispark.options import Rule, between, list_of
 from sentispark.spark.params import KeywordParams, converter
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["BinaryThreshold", "amount"]
 
@@ -35,27 +39,27 @@ class BinaryThreshold(KeywordParams):
     is predicted, which for two classes is a threshold of t₁ / (t₀ + t₁).
     """
 
-    _defaults = {"threshold": 0.5}  # noqa: RUF012 - see KeywordParams
+    _defaults: ClassVar[Mapping[str, Any]] = {"threshold": 0.5}
 
-    threshold = Param(
+    threshold: Param[float] = Param(
         Params._dummy(),
         "threshold",
         "probability above which a row is predicted positive",
         converter("threshold", between(0, 1), default=0.5),
     )
-    thresholds = Param(
+    thresholds: Param[list[float]] = Param(
         Params._dummy(),
         "thresholds",
         "two numbers: the class with the largest probability over its number is predicted",
         converter("thresholds", _THRESHOLDS_RULE),
     )
 
-    def setThreshold(self, value: float) -> BinaryThreshold:
+    def setThreshold(self, value: float) -> Self:
         """Predict positive above this probability, in [0, 1]; clears `thresholds`."""
         self.clear(self.thresholds)
         return self._set(threshold=value)
 
-    def setThresholds(self, value: list[float]) -> BinaryThreshold:
+    def setThresholds(self, value: list[float]) -> Self:
         """Predict the class with the largest p / t for these two t; clears `threshold`."""
         self.clear(self.threshold)
         return self._set(thresholds=value)
@@ -64,7 +68,8 @@ class BinaryThreshold(KeywordParams):
         """The threshold, or what `thresholds` amount to. Raises `OptionError` if both are set and do not match."""
         if not self.isSet(self.thresholds):
             return self.getOrDefault(self.threshold)
-        threshold = amount(self.getOrDefault(self.thresholds))
+        thresholds = self.getOrDefault(self.thresholds)
+        threshold = amount(thresholds)
         if self.isSet(self.threshold) and abs(self.getOrDefault(self.threshold) - threshold) > _TOLERANCE:
             raise OptionError(
                 f"'threshold' must match 'thresholds', which amount to {threshold:g}. "

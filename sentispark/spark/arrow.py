@@ -20,9 +20,9 @@ BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 def map_batches(dataset: DataFrame, function: BatchFunction, schema: str | StructType) -> DataFrame:
     """`dataset.mapInArrow(function, schema)`, without 0.15 seconds that each task of a used worker costs else."""
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         tidy_worker()
-        return function(batches)
+        return function(iter(batches))
 
     return dataset.mapInArrow(run, schema)
 

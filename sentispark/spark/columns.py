@@ -129,9 +129,10 @@ class _Batch:
         """The array of the last step."""
         if not _same(self._of, values):
             self._of, self._made = values, {}
-        array, way = self._once((), lambda: as_array(values, kind)), ()
+        way: tuple[str | int, ...] = ()
+        array = self._once(way, functools.partial(as_array, values, kind))
         for step in steps:
-            arrays = self._once((*way, step.key), lambda step=step, array=array: step.kernel(array))
+            arrays = self._once((*way, step.key), functools.partial(step.kernel, array))
             array, way = arrays[step.place], (*way, step.key, step.place)
         return array
 

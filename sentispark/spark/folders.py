@@ -12,7 +12,7 @@ from pyspark.sql.utils import is_remote
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder, is_url
-from sentispark.spark.session import get_spark, is_far
+from sentispark.spark.session import get_spark, is_far, jvm_of
 
 __all__ = ["literally", "spark_folder", "spark_folders", "spark_path"]
 
@@ -43,7 +43,7 @@ def spark_folders(paths: Iterable[str]) -> list[Folder]:
     if is_remote():
         return [_client_folder(folder) for folder in given]
     # Asked for once: each name in between is a question to the JVM, and there may be hundreds of paths.
-    path_class, configuration = get_spark().sparkContext._jvm.org.apache.hadoop.fs.Path, _configuration()
+    path_class, configuration = jvm_of(get_spark()).org.apache.hadoop.fs.Path, _configuration()
     current = _current_folder(configuration) if any(not is_url(folder.url) for folder in given) else ""
     return [_driver_folder(folder, current, path_class, configuration) for folder in given]
 
@@ -59,7 +59,7 @@ def _client_folder(folder: Folder) -> Folder:
 
 def _current_folder(configuration: JavaObject) -> str:
     """The folder that Spark's paths without a scheme begin in, as a URL."""
-    file_system = get_spark().sparkContext._jvm.org.apache.hadoop.fs.FileSystem
+    file_system = jvm_of(get_spark()).org.apache.hadoop.fs.FileSystem
     try:
         current = file_system.get(configuration).getWorkingDirectory().toString()
     except Py4JJavaError as error:
@@ -108,7 +108,7 @@ def spark_path(folder: Folder) -> str:
     problems = []
     for name in dict.fromkeys([scheme, *(_S3 if scheme in _S3 else ())]):
         try:
-            get_spark().sparkContext._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(name, _configuration())
+            jvm_of(get_spark()).org.apache.hadoop.fs.FileSystem.getFileSystemClass(name, _configuration())
             return f"{name}:{rest}"
         except Py4JJavaError as error:
             problems.append(_problem(error))
@@ -122,7 +122,7 @@ def _require_name_in_java(path: str) -> None:
     """Raise `SetupError` if Java would replace some of a path's characters by question marks."""
     if path.isascii() or is_remote():
         return
-    encoding = get_spark().sparkContext._jvm.java.lang.System.getProperty("sun.jnu.encoding")
+    encoding = jvm_of(get_spark()).java.lang.System.getProperty("sun.jnu.encoding")
     if not _can_spell(encoding, path):
         mend = "Start Spark with LC_ALL=C.UTF-8, or name another folder" if _can_spell("utf-8", path) else "Rename it"
         shown = path.encode("utf-8", "replace").decode()

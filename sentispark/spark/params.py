@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType
 
 from sentispark.errors import InputError, OptionError
 from sentispark.options import NONE, Rule, camel_case, options_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "ColumnStage",
@@ -29,21 +33,24 @@ __all__ = [
     "type_of",
 ]
 
-Stage = TypeVar("Stage", bound=type)
+Stage = TypeVar("Stage", bound="KeywordParams")
 Model = TypeVar("Model", bound=Params)
+Options = TypeVar("Options")
 
 
 class KeywordParams(Params):
     """A stage whose constructor and `setParams` take its Params by name; unknown names get a hint."""
 
-    _defaults: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed, by the decorator below
+    # Both are replaced by the decorator below.
+    _defaults: ClassVar[Mapping[str, Any]] = {}
+    __signature__: ClassVar[inspect.Signature]
 
     def __init__(self, **params: Any) -> None:
         super().__init__()
         self._setDefault(**self._defaults)
         self.setParams(**params)
 
-    def setParams(self, **params: Any) -> KeywordParams:
+    def setParams(self, **params: Any) -> Self:
         """Set several Params by name."""
         for name in params:
             if not self.hasParam(name):
@@ -60,16 +67,18 @@ class KeywordParams(Params):
 class ColumnStage(KeywordParams, HasInputCol, HasOutputCol):
     """A stage that reads one column and adds another."""
 
-    def setInputCol(self, value: str) -> ColumnStage:
+    def setInputCol(self, value: str) -> Self:
         """Name the column that is read."""
         return self._set(inputCol=value)
 
-    def setOutputCol(self, value: str) -> ColumnStage:
+    def setOutputCol(self, value: str) -> Self:
         """Name the column that is added."""
         return self._set(outputCol=value)
 
 
-def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: Any) -> Callable[[Stage], Stage]:
+def params_from(
+    *options_classes: type, only: Sequence[str] = (), **defaults: Any
+) -> Callable[[type[Stage]], type[Stage]]:
     """A class decorator: each option becomes a Param with getter and setter, camelCase, with rule and default.
 
     Parameters
@@ -82,7 +91,7 @@ def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: An
         Defaults of Params that the class has from elsewhere, such as `inputCol`.
     """
 
-    def decorate(stage_class: Stage) -> Stage:
+    def decorate(stage_class: type[Stage]) -> type[Stage]:
         stage_defaults = {**stage_class._defaults, **defaults}
         for field in (field for options_class in options_classes for field in options_of(options_class)):
             if not only or field.name in only:
@@ -96,7 +105,7 @@ def params_from(*options_classes: type, only: Sequence[str] = (), **defaults: An
     return decorate
 
 
-def options_from(stage: Params, options_class: type, **others: Any) -> Any:
+def options_from(stage: Params, options_class: type[Options], **others: Any) -> Options:
     """The options object that a stage's Params spell, with the given values for options that are no Params of it."""
     values = {
         field.name: _option_value(field, stage.getOrDefault(camel_case(field.name)))
@@ -111,18 +120,18 @@ def quoted(column: str) -> str:
     return "`" + column.replace("`", "``") + "`"
 
 
-def names_of(dataset) -> list[str]:
+def names_of(dataset: DataFrame) -> list[str]:
     """The names of the columns, of whatever types: PySpark 3.5 gives none where one is a calendar interval."""
     java = vars(dataset).get("_jdf")  # not over Spark Connect
     return dataset.columns if java is None else list(java.columns())
 
 
-def type_of(dataset, column: str) -> DataType:
+def type_of(dataset: DataFrame, column: str) -> DataType:
     """The type of a column that `require_columns` has found."""
     return dataset.select(quoted(column)).schema.fields[0].dataType
 
 
-def require_columns(dataset, *columns: str, stage: Params) -> None:
+def require_columns(dataset: DataFrame, *columns: str, stage: Params) -> None:
     """Raise `InputError` naming the first column that the DataFrame lacks, or has more than once."""
     names = names_of(dataset)
     for column in columns:
@@ -136,11 +145,11 @@ def require_columns(dataset, *columns: str, stage: Params) -> None:
             )
 
 
-def _case_counts(dataset) -> bool:
+def _case_counts(dataset: DataFrame) -> bool:
     return dataset.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
 
 
-def require_new_columns(dataset, *params: str, stage: Params, optional: bool = False) -> None:
+def require_new_columns(dataset: DataFrame, *params: str, stage: Params, optional: bool = False) -> None:
     """Raise `InputError` unless the columns that a stage adds are new to the DataFrame and of different names.
 
     Parameters
@@ -182,7 +191,7 @@ def converter(name: str, rule: Rule, *, default: Any = None) -> Callable[[Any], 
     return convert
 
 
-def _add_param(stage_class: type, field: Any, name: str) -> None:
+def _add_param(stage_class: type[KeywordParams], field: dataclasses.Field[Any], name: str) -> None:
     def get(self: Params) -> Any:
         return self.getOrDefault(name)
 
@@ -197,7 +206,7 @@ def _add_param(stage_class: type, field: Any, name: str) -> None:
     setattr(stage_class, f"set{capital}", set_)
 
 
-def _signature(stage_class: type) -> inspect.Signature:
+def _signature(stage_class: type[KeywordParams]) -> inspect.Signature:
     names = sorted(name for name in dir(stage_class) if isinstance(getattr(stage_class, name), Param))
     return inspect.Signature(
         [

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pyspark.ml.param import Params
 from pyspark.ml.pipeline import PipelineModel, PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
-from sentispark.errors import DatasetError
+from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.ownership import require_ours
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.session import get_spark
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["FilesReadable", "FilesWritable", "read_metadata", "save_pipeline", "save_stage"]
 
+Stage = TypeVar("Stage", bound="FilesReadable")
 
-class FilesWritable(MLWritable):
+
+class FilesWritable(Params, MLWritable):
     """A stage whose `_save_files(folder)` writes what its Params do not hold; never a pickle."""
 
     def write(self) -> MLWriter:
@@ -30,7 +36,7 @@ class FilesWritable(MLWritable):
         """Nothing, for a stage that Params are all of."""
 
 
-class FilesReadable(MLReadable):
+class FilesReadable(Params, MLReadable["FilesReadable"]):
     """A stage whose `_load_files(folder)` reads what `_save_files` wrote; its constructor needs no argument.
 
     Attributes
@@ -42,16 +48,27 @@ class FilesReadable(MLReadable):
     before: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
-    def read(cls) -> MLReader:
+    def read(cls) -> MLReader[FilesReadable]:
         """A reader: `.load(path)`."""
         return _FilesReader(cls)
+
+    @classmethod
+    def load(cls, path: str) -> Self:
+        """The stage that was saved under the path.
+
+        Raises
+        ------
+        DatasetError
+            If a stage of another class is there, or a damaged one.
+        """
+        return _FilesReader(cls).load(path)
 
     def _load_files(self, folder: Folder) -> None:
         """The counterpart of `_save_files`."""
 
 
 class _FilesWriter(MLWriter):
-    def __init__(self, stage: Any) -> None:
+    def __init__(self, stage: FilesWritable) -> None:
         super().__init__()
         self.stage = stage
 
@@ -71,7 +88,7 @@ class _FilesWriter(MLWriter):
         folder.remove()
 
 
-def save_stage(stage: Any, folder: Folder) -> None:
+def save_stage(stage: FilesWritable, folder: Folder) -> None:
     """Write a stage into a folder as Spark ML does, but by Python, which the stage's own files are written by too."""
     _save_metadata(stage, folder)
     stage._save_files(folder)
@@ -82,25 +99,32 @@ def save_pipeline(pipeline: PipelineModel, folder: Folder) -> None:
 
     Spark's own `save` goes through Hadoop, which may not know the file system that Python has written all else to.
     """
-    uids = [stage.uid for stage in pipeline.stages]
+    stages = [_ours(stage) for stage in pipeline.stages]
+    uids = [stage.uid for stage in stages]
     _save_metadata(pipeline, folder, paramMap={"stageUids": uids, "language": "Python"})
-    for place, stage in enumerate(pipeline.stages):
-        path = PipelineSharedReadWrite.getStagePath(stage.uid, place, len(uids), "stages")
+    for index, stage in enumerate(stages):
+        path = PipelineSharedReadWrite.getStagePath(stage.uid, index, len(uids), "stages")
         save_stage(stage, folder.child(path))
 
 
-def _save_metadata(stage: Any, folder: Folder, **more: Any) -> None:
+def _ours(stage: Params) -> FilesWritable:
+    if not isinstance(stage, FilesWritable):
+        raise InputError(f"A pipeline must hold stages of sentispark alone. It holds a {type(stage).__name__}.")
+    return stage
+
+
+def _save_metadata(stage: Params, folder: Folder, **more: Any) -> None:
     text = DefaultParamsWriter._get_metadata_to_save(stage, get_spark(), **more)
     folder.child("metadata").write("part-00000", f"{text}\n")
     folder.child("metadata").write("_SUCCESS", b"")
 
 
-class _FilesReader(MLReader):
-    def __init__(self, stage_class: type) -> None:
+class _FilesReader(MLReader[Stage], Generic[Stage]):
+    def __init__(self, stage_class: type[Stage]) -> None:
         super().__init__()
         self.stage_class = stage_class
 
-    def load(self, path: str) -> Any:
+    def load(self, path: str) -> Stage:
         folder, expected = spark_folder(path), f"{self.stage_class.__module__}.{self.stage_class.__name__}"
         metadata = read_metadata(folder)
         if metadata["class"] != expected:
@@ -122,7 +146,7 @@ def read_metadata(folder: Folder) -> dict[str, Any]:
     metadata = folder.child("metadata")
     lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
     try:
-        content = json.loads(b"".join(lines))
+        content: dict[str, Any] = json.loads(b"".join(lines))
         missing = {"class", "uid", "paramMap", "defaultParamMap"} - set(content)
     except (ValueError, TypeError) as error:
         raise DatasetError(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pyspark
+from py4j.java_gateway import JVMView
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
@@ -27,8 +28,10 @@ __all__ = [
     "driver_memory_mib",
     "get_spark",
     "is_local",
+    "jvm_of",
     "local_cores",
     "missing_defaults",
+    "setting",
     "task_cores",
     "utf8_locale",
     "worker_python",
@@ -145,7 +148,17 @@ def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
 
 def shares_this_machine(spark: SparkSession) -> bool:
     """Whether executors run on this machine; those of a Spark Connect server only if this process has started it."""
-    return is_local(spark.conf.get("spark.master")) and not is_far()
+    return is_local(setting(spark, "spark.master")) and not is_far()
+
+
+def setting(spark: SparkSession, name: str, default: str = "") -> str:
+    """The value of a Spark setting, `default` where it has none."""
+    return spark.conf.get(name, default) or default
+
+
+def jvm_of(spark: SparkSession) -> JVMView:
+    """The JVM of a session that is not one of Spark Connect, as py4j shows it."""
+    return _started_jvm(spark.sparkContext)
 
 
 def is_far() -> bool:
@@ -189,7 +202,7 @@ def _active_session() -> SparkSession | None:
 def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     """Start Spark's JVM, or connect to spark-submit's; returns the settings that somebody has made."""
     launched_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
-    conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))
+    conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))  # type: ignore[no-untyped-call]
     if SparkContext._gateway is None and not launched_by_submit:
         ensure_java(os.environ, pyspark.__version__)
         launch = {**_launch_defaults(asked, conf_dir, log_level), **utf8_locale(os.environ)}
@@ -257,8 +270,13 @@ def _machine_memory_mib() -> int:
     return min(total, int(limit) if limit.isdigit() else total) // 2**20
 
 
+def _started_jvm(context: SparkContext | type[SparkContext]) -> JVMView:
+    assert context._jvm is not None, "Spark's JVM has been started"
+    return context._jvm
+
+
 def _jvm_cores() -> int:
-    return SparkContext._jvm.java.lang.Runtime.getRuntime().availableProcessors()
+    return int(_started_jvm(SparkContext).java.lang.Runtime.getRuntime().availableProcessors())
 
 
 def task_cores(spark: SparkSession) -> int:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.utils import is_remote
 
 from sentispark.spark.exchange import Groups
+from sentispark.spark.session import jvm_of
 
 __all__ = ["spread", "spread_values"]
 
@@ -31,7 +32,7 @@ def spread(spark: SparkSession, values: Sequence[bytes]) -> DataFrame:
         return spark.createDataFrame(rows, "value binary, key int").repartition(partitions, "key").select("value")
     # Spark cuts local rows into as many partitions as it has cores; an RDD is cut into as many as it is told. This is
     # `parallelize`, but for the serializer: bytes stay as they are.
-    context, jvm = spark.sparkContext, spark.sparkContext._jvm
+    context, jvm = spark.sparkContext, jvm_of(spark)
     elements = context._serialize_to_jvm(
         numbered,
         NoOpSerializer(),

@@ -21,7 +21,9 @@ from sentispark.text.markup import as_strings
 __all__ = ["array_udf", "as_array", "taken_as"]
 
 
-def array_udf(function: Callable[[Any], pa.Array], returns: DataType, *, deterministic: bool = True) -> Callable:
+def array_udf(
+    function: Callable[[Any], pa.Array], returns: DataType, *, deterministic: bool = True
+) -> Callable[[Column], Column]:
     """A UDF, to be called with a column.
 
     Parameters
@@ -34,22 +36,28 @@ def array_udf(function: Callable[[Any], pa.Array], returns: DataType, *, determi
         Whether Spark may compute the column again, say once in a filter and once behind it. Of a column for which it
         must not, it computes nothing where nobody asks for it, and never before a filter that does not need it.
     """
-    if hasattr(F, "arrow_udf"):
+    arrow_udf = getattr(F, "arrow_udf", None)
+    udf = _pandas_udf(function, returns) if arrow_udf is None else arrow_udf(_hinted(function, pa.Array), returns)
+    column_of: Callable[[Column], Column] = udf if deterministic else udf.asNondeterministic()
+    return column_of
 
-        def run(values):
-            return function(values)
 
-        run.__annotations__ = {"values": pa.Array, "return": pa.Array}
-        udf = F.arrow_udf(run, returns)
-    else:
-        import pandas as pd
+def _pandas_udf(function: Callable[[Any], pa.Array], returns: DataType) -> Any:
+    import pandas as pd
+    from pyspark.sql.pandas.functions import pandas_udf
 
-        def run(values):
-            return _Handed(function(values))
+    run = _hinted(lambda values: _Handed(function(values)), pd.Series)
+    return pandas_udf(run, returns)  # type: ignore[call-overload]  # its stubs want a class in place of type hints
 
-        run.__annotations__ = {"values": pd.Series, "return": pd.Series}
-        udf = F.pandas_udf(run, returns)
-    return udf if deterministic else udf.asNondeterministic()
+
+def _hinted(function: Callable[[Any], Any], kind: type) -> Callable[[Any], Any]:
+    """The function with the type hints by which Spark knows what to hand over."""
+
+    def run(values: Any) -> Any:
+        return function(values)
+
+    run.__annotations__ = {"values": kind, "return": kind}
+    return run
 
 
 def taken_as(column: Column, kind: DataType) -> tuple[Column, DataType]:
@@ -94,7 +102,7 @@ class _Handed:
     def array(self) -> _Handed:
         return self
 
-    def apply(self, _: Callable) -> _Handed:
+    def apply(self, _: Callable[..., Any]) -> _Handed:
         return self
 
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
@@ -125,4 +133,4 @@ def _with_strings(array: pa.Array) -> pa.Array:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -13,7 +13,7 @@ from sentispark.errors import SentisparkError, SetupError, sentence_of
 from sentispark.files import Folder
 from sentispark.spark.causes import causes_told
 from sentispark.spark.folders import spark_path
-from sentispark.spark.session import shares_this_machine, task_cores
+from sentispark.spark.session import jvm_of, shares_this_machine, task_cores
 
 __all__ = ["require_spark_writes", "require_tasks_write"]
 
@@ -42,7 +42,7 @@ def require_tasks_write(spark: SparkSession, draft: Folder, *, output: str) -> N
         return  # the draft was tried by this process, and theirs are its children
     tried, tasks = draft.child(TRIED), min(task_cores(spark), _MOST_TASKS)
 
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 tried.write(f"part-{number}", b"")
@@ -57,7 +57,7 @@ def require_spark_writes(spark: SparkSession, draft: Folder, *, output: str) -> 
     tried, path = draft.child(TRIED), f"{spark_path(draft)}/{TRIED}"
     if draft.is_local and shares_this_machine(spark) and not is_remote():
         with _tried(tried, output, 1):  # a job would take longer
-            hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(f"{path}/part-0")
+            hadoop = jvm_of(spark).org.apache.hadoop.fs.Path(f"{path}/part-0")
             hadoop.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).create(hadoop).close()
     else:
         tasks = 1 if is_remote() else min(task_cores(spark), _MOST_TASKS)
