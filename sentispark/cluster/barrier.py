@@ -1,4 +1,4 @@
-"""A training config to a trained net: each task of a Spark barrier stage runs one rank."""
+"""A training config → a trained net: each task of a Spark barrier stage runs one rank."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from sentispark.cluster.preflight import require_slots
 from sentispark.cluster.progress import Address, listening, sending
 from sentispark.errors import TrainingError, sentence_of
-from sentispark.spark.causes import is_of_spark, told_by
-from sentispark.spark.session import is_far, local_cores, setting
+from sentispark.spark.causes import explained_error, is_spark_error
+from sentispark.spark.session import is_remote_client, local_cores, setting
 
 if TYPE_CHECKING:
     from sentispark.train.config import TrainConfig
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["given_gpu", "host_of", "train_on_cluster"]
 
-# The net comes back in rows of this many bytes: Spark's and Arrow's limits are far above, Connect's is 4 MiB.
+# Bytes of the net in each row of the result: Spark's and Arrow's limits are far higher, Connect's is 4 MiB.
 PIECE_BYTES = 1 << 20
 
 _SCHEMA = "name string, piece long, content binary"
@@ -41,14 +41,14 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
         Its dataset must be readable from every executor.
     workers : int
     emit : callable
-        Takes the first rank's events on the driver while the job runs.
+        Called on the driver with the first rank's events while the job runs.
 
     Raises
     ------
     SetupError
-        Before anything starts, if the cluster has no room for the ranks.
+        Before anything starts, if the cluster has too few task slots for the ranks.
     TrainingError
-        If a rank failed; its text names the rank and its host.
+        If a rank failed; the message names the rank and its host.
     """
     require_slots(spark, workers)
     host = setting(spark, "spark.driver.host", "127.0.0.1")
@@ -64,7 +64,7 @@ def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emi
 def _rank_task(
     batches: Iterable[pa.RecordBatch], config_text: str, driver: Address | None, local_cores: int | None
 ) -> Iterator[pa.RecordBatch]:
-    """Runs on an executor: one rank from start to end. The first one's net goes back to the driver."""
+    """Runs on an executor: one rank from start to end. The first rank sends the net back to the driver."""
     from sentispark.train.config import TrainConfig
     from sentispark.train.run import run_rank
 
@@ -88,7 +88,7 @@ def _rank_task(
 
 
 def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | None) -> World:
-    """The world of this barrier stage: tasks tell each other where and what they are; the first one opens the store."""
+    """The world of this barrier stage: tasks exchange their addresses and devices; the first one opens the store."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch exports it and does not say so
 
     from sentispark.train.gathering import RankInfo, agreed_gpus
@@ -124,26 +124,32 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
 
 
 def host_of(address: str) -> str:
-    """The host of Spark's `host:port`, where an address of IPv6 stands in brackets."""
+    """The host of Spark's `host:port`, in which an IPv6 address is in brackets.
+
+    Examples
+    --------
+    >>> host_of("node-1:7337"), host_of("[::1]:7337")
+    ('node-1', '::1')
+    """
     return address.rsplit(":", 1)[0].strip("[]")
 
 
 def given_gpu(context: TaskContext) -> str | None:
-    """The GPU that Spark gave a task: what the discovery script calls it, a number or a UUID.
+    """The GPU that Spark assigned to a task: a number or a UUID, as the discovery script returns it.
 
-    `CUDA_VISIBLE_DEVICES` is left alone: Spark reuses Python workers, so the next fit would inherit it.
+    `CUDA_VISIBLE_DEVICES` is not set, because Spark reuses Python workers and the next fit would inherit it.
     """
     gpu = context.resources().get("gpu")
     return gpu.addresses[0] if gpu else None
 
 
 def _local_cores(spark: SparkSession) -> int | None:
-    """The cores that all ranks share, where Spark runs on this machine alone; None where each task has its own.
+    """The cores that all ranks share in local mode; None if each task has cores of its own.
 
-    In local mode Spark tells every Python process to take one thread. A single rank would leave the other cores idle.
+    In local mode Spark limits every Python process to one thread, so a single rank would leave the other cores idle.
     """
     master = setting(spark, "spark.master")
-    if not master.startswith("local") or master.startswith("local-cluster") or is_far():
+    if not master.startswith("local") or master.startswith("local-cluster") or is_remote_client():
         return None
     if setting(spark, "spark.executorEnv.OMP_NUM_THREADS"):
         return None
@@ -163,7 +169,7 @@ def _unpacked(rows: list[Row]) -> TrainedNet:
     def read(name: str) -> bytes:
         return b"".join(row.content for row in sorted(rows) if row.name == name)
 
-    return TrainedNet.from_files(read, source="what the first rank sent")
+    return TrainedNet.from_files(read, source="the first rank's result")
 
 
 def _collected(job: DataFrame) -> list[Row]:
@@ -171,7 +177,7 @@ def _collected(job: DataFrame) -> list[Row]:
     try:
         return job.collect()
     except Exception as error:
-        cause = told_by(error) if is_of_spark(error) else error
+        cause = explained_error(error) if is_spark_error(error) else error
         if isinstance(cause, TrainingError):
             raise cause from error
         raise TrainingError(f"A rank failed: {sentence_of(cause)}") from error

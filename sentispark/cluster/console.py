@@ -1,4 +1,4 @@
-"""A run's events to people: a progress bar on a terminal, plain lines in a log."""
+"""A run's events for the user: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reporting() -> Iterator[Emit]:
-    """A function that shows events: a bar an epoch where standard error is a terminal, log lines elsewhere.
+    """A function that shows events: a bar for each epoch if standard error is a terminal, log lines otherwise.
 
-    Where only errors are logged, as with `--quiet`, there is no bar either.
+    If only errors are logged, as with `--quiet`, there is no bar either.
     """
     if not sys.stderr.isatty() or _log.getEffectiveLevel() > logging.WARNING:
         yield _log_event

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster for a barrier stage, found on the driver before any data is touched."""
+"""Why a cluster cannot run a barrier stage, found on the driver before any data is touched."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sentispark.spark.session import shares_this_machine
 
 __all__ = ["barrier_obstacle", "hosts_without", "require_shared", "require_slots", "task_slots"]
 
-# Executors of a cluster that has just started need a while to report.
+# Executors of a cluster that has just started need some time to register.
 SECONDS_FOR_EXECUTORS = 30.0
 
 
 def barrier_obstacle(*, workers: int, slots: int, dynamic_allocation: bool) -> str | None:
-    """Why a barrier stage of so many ranks cannot run, in one sentence; None if it can."""
+    """Why a barrier stage with `workers` ranks cannot run on `slots` task slots, in one sentence; None if it can."""
     if dynamic_allocation:
         return (
             "Barrier stages need 'spark.dynamicAllocation.enabled' to be false (SPARK-24942). It is true. "
@@ -40,7 +40,7 @@ def barrier_obstacle(*, workers: int, slots: int, dynamic_allocation: bool) -> s
 
 
 def task_slots(spark: SparkSession) -> int:
-    """The tasks that the cluster can run at once, with the executors it has now."""
+    """The number of tasks that the cluster can run at once with its current executors."""
     context = spark.sparkContext._jsc.sc()
     return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
@@ -52,14 +52,14 @@ def require_slots(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return once the cluster has room for all ranks at once; Spark itself would wait ten minutes without a word.
+    """Return once the cluster has slots for all ranks at once; Spark itself would wait ten minutes silently.
 
-    A client of Spark Connect cannot ask how much room there is; there Spark's own word has to do.
+    A client of Spark Connect cannot query the slots; there only Spark's own check applies.
 
     Raises
     ------
     SetupError
-        If it has not, or not within half a minute where executors may still be starting.
+        If it has too few; on a cluster, whose executors may still be starting, after half a minute.
     """
     if is_remote():
         return
@@ -74,21 +74,21 @@ def require_slots(
 
 
 def require_shared(spark: SparkSession, folder: Folder, *, workers: int, file: str = "") -> None:
-    """Return if ranks will see what the driver sees in a folder of its own file system.
+    """Raise unless ranks see what the driver sees in a local folder.
 
     Parameters
     ----------
     spark : SparkSession
     folder : Folder
     workers : int
-        The ranks; tasks look where those will be.
+        The number of ranks; one task for each of them looks.
     file : str
-        What they look for in the folder; by default a file that is written there and removed again.
+        The file in the folder that they look for; by default one that is written there and removed again.
 
     Raises
     ------
     SetupError
-        Naming the hosts that do not see it.
+        If some do not; the message names their hosts.
     """
     if not folder.is_local or shares_this_machine(spark):
         return
@@ -108,7 +108,7 @@ def require_shared(spark: SparkSession, folder: Folder, *, workers: int, file: s
 
 
 def hosts_without(spark: SparkSession, path: str, tasks: int) -> list[str]:
-    """The hosts of so many tasks of a barrier stage on which there is no such path."""
+    """The hosts, among those of a barrier stage with that number of tasks, on which the path does not exist."""
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:

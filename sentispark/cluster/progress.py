@@ -1,6 +1,6 @@
-"""Events of the first rank, brought to the driver while the job runs: one line of JSON each, over a socket.
+"""Events of the first rank, sent to the driver over a socket while the job runs, one line of JSON each.
 
-Only lines that begin with the run's secret are taken. A rank that cannot reach the driver trains on in silence.
+Only connections that begin with the run's secret are accepted. A rank that cannot reach the driver goes on training.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Address(NamedTuple):
-    """Where the driver listens."""
+    """The address at which the driver listens, and the secret that a connection must begin with."""
 
     host: str
     port: int
@@ -35,9 +35,9 @@ class Address(NamedTuple):
 
 @contextlib.contextmanager
 def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
-    """Hand every event that arrives to `emit`, in a thread of its own, until the block ends.
+    """Call `emit` with every event that arrives, in a thread of its own, until the block ends.
 
-    Gives where ranks are to send, or None where the driver cannot listen: training goes on without being heard.
+    Yields the address for the ranks, or None if the driver cannot listen; training then goes on without progress.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
     host : str
         The driver's address as executors know it.
     bind : str
-        The address of this machine that it leads to.
+        The address of this machine to listen on.
     """
     secret = secrets.token_hex(16)
     ranks: list[threading.Thread] = []
 
     class Lines(socketserver.StreamRequestHandler):
-        timeout = SECONDS_TO_CONNECT  # for the secret; whoever does not know it is not waited for
+        timeout = SECONDS_TO_CONNECT  # for the secret; a client without it is not waited for
 
         def handle(self) -> None:
             try:
-                told = self.rfile.readline(256).strip()
+                received = self.rfile.readline(256).strip()
             except OSError:
                 return
-            if not secrets.compare_digest(told, secret.encode()):
+            if not secrets.compare_digest(received, secret.encode()):
                 return
             self.connection.settimeout(None)
             ranks.append(threading.current_thread())
@@ -70,7 +70,7 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
     try:
         listener = _server(bind.strip("[]"), Lines)
     except OSError as error:
-        _log.info("The driver does not hear of progress: it cannot listen at '%s': %s.", bind, error)
+        _log.info("The driver cannot receive progress: it cannot listen at '%s': %s.", bind, error)
         yield None
         return
     with listener as server:
@@ -81,13 +81,13 @@ def listening(emit: Emit, *, host: str, bind: str) -> Iterator[Address | None]:
         finally:
             server.shutdown()
             thread.join()
-            for rank in ranks:  # a rank that is done may have events under way
+            for rank in ranks:  # the last events of a finished rank may still be on the way
                 rank.join(SECONDS_FOR_LAST_EVENTS)
 
 
 @contextlib.contextmanager
 def sending(address: Address | None) -> Iterator[Emit]:
-    """A function that sends an event to the driver, or drops it where the driver cannot be reached."""
+    """A function that sends an event to the driver, or drops it if the driver cannot be reached."""
     connection = None if address is None else _connected(address)
     if connection is None:
         yield lambda event: None
@@ -101,7 +101,7 @@ def sending(address: Address | None) -> Iterator[Emit]:
             return
         try:
             connection.sendall(json.dumps(event).encode() + b"\n")
-        except OSError:  # half a line may be under way, and each further one would be waited for
+        except OSError:  # part of a line may have been sent, and each further line could time out
             reached = False
 
     with connection:
@@ -122,7 +122,7 @@ def _event(line: bytes) -> Event | None:
     try:
         event: Event = json.loads(line)
         return event
-    except ValueError:  # a rank that was killed leaves half a line
+    except ValueError:  # a rank that was killed leaves part of a line
         return None
 
 
@@ -132,5 +132,5 @@ def _connected(address: Address) -> socket.socket | None:
         connection.sendall(address.secret.encode() + b"\n")
         return connection
     except OSError as error:
-        _log.info("The driver does not hear of progress: %s.", error)
+        _log.info("The driver cannot receive progress: %s.", error)
         return None

@@ -59,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _message(error: Exception) -> str:
     """The sentence that states an error's cause."""
-    from sentispark.spark.causes import is_of_spark, told_by
+    from sentispark.spark.causes import explained_error, is_spark_error
 
-    if is_of_spark(error):
-        return str(told_by(error))
+    if is_spark_error(error):
+        return str(explained_error(error))
     if isinstance(error, (SentisparkError, OSError)):
         return sentence_of(error)
     return f"{type(error).__name__}: {sentence_of(error)} Run with --verbose to see where."

@@ -12,7 +12,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
-from sentispark.spark.folders import literally, spark_folder, spark_path
+from sentispark.spark.folders import glob_escaped, spark_folder, spark_path
 
 __all__ = ["add_arguments", "evaluate", "run"]
 
@@ -44,7 +44,7 @@ def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: 
     pipeline = load_pipeline(spark_folder(model_path))
     require_same_vocabulary(pipeline, dataset)
     root = spark_path(dataset.folder)
-    files = [literally(f"{root}/{chunk.file}") for chunk in dataset.manifest.chunks_of(split)]
+    files = [glob_escaped(f"{root}/{chunk.file}") for chunk in dataset.manifest.chunks_of(split)]
     model = pipeline.stages[-1]
     assert isinstance(model, LSTMClassificationModel)
     # A pipeline that was fitted on a DataFrame may use other column names.

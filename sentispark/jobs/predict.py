@@ -23,7 +23,7 @@ from sentispark.reviews.parse import DEFAULT
 from sentispark.reviews.read import Reviews, read_reviews, require_new_names
 from sentispark.reviews.records import Layout
 from sentispark.reviews.replaced import warn_about_replaced
-from sentispark.spark.causes import causes_told, collected
+from sentispark.spark.causes import collected, spark_errors_explained
 from sentispark.spark.folders import spark_folder, spark_path
 from sentispark.spark.params import quoted
 from sentispark.spark.writable import require_spark_writes
@@ -130,7 +130,7 @@ def predict(
         vector_to_array(F.col("probability"))[1].alias("probability"),
         F.col("prediction").cast("int").alias("prediction"),
     )
-    with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
+    with replaced_folder(folder, overwrite=overwrite) as draft, spark_errors_explained():
         require_spark_writes(spark, draft, output=output)
         predicted.write.mode("append").parquet(spark_path(draft))
         read, quarantined = counted.get["read"], counted.get["quarantined"]

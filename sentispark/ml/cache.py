@@ -1,7 +1,7 @@
-"""Encoded rows of DataFrames on disk between fits, under names that follow from them: the next fit finds them.
+"""Encoded rows of DataFrames on disk between fits, named by their content, so that the next fit finds them.
 
-Whoever writes an entry writes into a folder of its own, `rows-NAME-UNIQUE`, whose manifest comes last; so any number of
-fits may write the same rows at once, on any file system, and what a fit finds is whole or of no use to it.
+Each writer of an entry has a folder of its own, `rows-NAME-UNIQUE`, whose manifest is written last. So any number of
+fits may write the same rows at once, on any file system, and a fit uses complete entries only.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from sentispark.spark.session import get_spark, shares_this_machine
 
 __all__ = ["cache_folder", "cached", "clean_cache", "new_entry"]
 
-# Entries that no fit has used for so long are removed by the next fit.
-KEPT_DAYS = 7.0
+# Entries that no fit has used for this long are removed by the next fit.
+MAX_UNUSED_DAYS = 7.0
 _PREFIX = "rows-"
 
 
 def cache_folder(cache_dir: str | None) -> Folder:
-    """The folder of a `cacheDir`; None is, in local mode, a folder of this user's among the temporary ones.
+    """The folder of a `cacheDir`; for None, in local mode, a temporary folder of this user.
 
     Raises
     ------
     InputError
-        If it is None and executors run on other machines.
+        If it is None and executors run on other machines, or if the temporary folder belongs to another user.
     """
     if cache_dir:
         return spark_folder(cache_dir)
     if not shares_this_machine(get_spark()):
-        raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is none.")
+        raise InputError("On a cluster 'cacheDir' must name a folder that every executor can read. It is not set.")
     path = Path(tempfile.gettempdir(), f"sentispark-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_uid != os.getuid():
-        raise InputError(f"'{path}' must be this user's own folder. It is not. Set 'cacheDir'.")
+        raise InputError(f"'{path}' must be a folder of this user. It belongs to another one. Set 'cacheDir'.")
     return Folder(str(path))
 
 
 @contextlib.contextmanager
 def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
-    """A folder to write the dataset of that name into; removed again if the block fails."""
+    """A new folder for the dataset of that name; removed if the block fails."""
     folder = cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}")
     try:
         yield folder
@@ -61,9 +61,9 @@ def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
 
 
 def cached(cache: Folder, name: str) -> Dataset | None:
-    """The dataset of that name, which counts as used now; None if there is no whole one.
+    """The dataset of that name, marked as used now; None if there is no complete one.
 
-    What is not whole is left alone: another fit may be writing it.
+    Incomplete entries are left alone: another fit may be writing them.
     """
     for entry in cache.names():
         if entry == _PREFIX + name or entry.startswith(f"{_PREFIX}{name}-"):
@@ -76,19 +76,19 @@ def cached(cache: Folder, name: str) -> Dataset | None:
 
 
 def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
-    """Remove the encoded rows that fits on DataFrames have left.
+    """Remove encoded rows that fits on DataFrames have cached.
 
     Parameters
     ----------
     cache_dir : str
-        As the estimator's `cacheDir`.
+        The estimator's `cacheDir`.
     days : float
-        Only those that no fit has used for so many days.
+        Remove only entries that no fit has used for this number of days.
 
     Returns
     -------
     int
-        How many were removed.
+        The number of entries removed.
     """
     cache = cache_folder(cache_dir)
     fs, _ = cache.location
@@ -96,14 +96,14 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     entries = [cache.child(name) for name in cache.names() if name.startswith(_PREFIX)]
     old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
     for entry in old:
-        with contextlib.suppress(FileNotFoundError):  # another fit removes it, too
+        with contextlib.suppress(FileNotFoundError):  # another fit is removing it too
             entry.remove()
     return len(old)
 
 
 def _last_change(fs: AbstractFileSystem, path: str) -> datetime:
-    """When the newest file of an entry was written; of one that has none yet, when it was made."""
+    """When the newest file of an entry was written, or when an entry without files was created."""
     with contextlib.suppress(FileNotFoundError):
         newest: datetime = max(fs.modified(file) for file in fs.find(path) or [path])
         return newest
-    return datetime.max.replace(tzinfo=timezone.utc)  # it changes while we look
+    return datetime.max.replace(tzinfo=timezone.utc)  # it is changing at this moment

@@ -1,4 +1,4 @@
-"""Who is told how a training goes on: a small protocol, and TensorBoard and MLflow that speak it."""
+"""Callbacks of a training: the interface, and implementations for TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -20,33 +20,39 @@ if TYPE_CHECKING:
     from sentispark.ml.model import LSTMClassificationModel
     from sentispark.train.events import EpochEntry, Event
 
-__all__ = ["Audience", "Callback", "MLflow", "TensorBoard", "metrics_of"]
+__all__ = ["Callback", "CallbackList", "MLflow", "TensorBoard", "metrics_of"]
 
 _log = logging.getLogger(__name__)
 
 
 class Callback:
-    """Told on the driver how a training goes on; override what is wanted.
+    """Methods that are called on the driver during a training; override the ones you need.
 
-    What a method raises is logged, and the training goes on; `on_start` alone may stop it. Fits in several threads
-    share the callback: what is kept of one training alone belongs into the object that `on_start` returns.
+    An exception in a method is logged and the training goes on; only `on_start` can stop it. Fits in several threads
+    share the callback: the state of a single training belongs in the object that `on_start` returns.
     """
 
     def on_start(self, params: Mapping[str, Any]) -> Callback | None:
-        """Before the ranks start: the estimator's Params by name. Returns whom to tell of the rest, None for self."""
+        """Called before the ranks start with the estimator's Params by name.
+
+        Returns
+        -------
+        Callback or None
+            The callback for the rest of this training; None for this one.
+        """
 
     def on_epoch(self, epoch: EpochEntry) -> None:
-        """After each epoch, in order: its entry in the model's `summary.history`. Not in the thread of the fit."""
+        """Called after each epoch, in order, with its entry in `summary.history`; not in the thread of the fit."""
 
     def on_end(self, model: LSTMClassificationModel) -> None:
-        """After the training: what `fit` returns."""
+        """Called after the training with the model that `fit` returns."""
 
     def on_error(self, error: BaseException) -> None:
-        """When the training has failed."""
+        """Called when the training has failed."""
 
 
 def metrics_of(epoch: EpochEntry) -> dict[str, float]:
-    """The numbers of an epoch's entry by name, those of the validation as `validation_log_loss` and so on."""
+    """The numbers of an epoch's entry by name; those of the validation are named `validation_log_loss` etc."""
     validation = {f"validation_{name}": value for name, value in (epoch["validation"] or {}).items()}
     return {
         name: float(value)
@@ -56,14 +62,14 @@ def metrics_of(epoch: EpochEntry) -> dict[str, float]:
 
 
 class TensorBoard(Callback):
-    """Writes what TensorBoard shows, with the package tensorboardX.
+    """Writes event files for TensorBoard, with the package tensorboardX.
 
     Parameters
     ----------
     folder : str
-        Each training writes a run of its own into it, named by the time at which it starts.
+        The log directory. Each training writes a run of its own into it, named by its start time.
     clock : callable
-        The time of day.
+        Returns the current time.
     """
 
     def __init__(self, folder: str, *, clock: Callable[[], datetime] = datetime.now) -> None:
@@ -71,7 +77,7 @@ class TensorBoard(Callback):
 
     def on_start(self, params: Mapping[str, Any]) -> Callback:
         """Open the run's file."""
-        with _needed("tensorboardX", extra="tensorboard"):
+        with _required_package("tensorboardX", extra="tensorboard"):
             from tensorboardX import SummaryWriter
         writer = SummaryWriter(f"{self._folder}/{self._clock():%Y%m%d-%H%M%S-%f}")
         writer.add_text("params", "  \n".join(f"{name}: {value}" for name, value in params.items()))
@@ -95,13 +101,14 @@ class _Board(Callback):
 
 
 class MLflow(Callback):
-    """Logs params, the metrics of each epoch and the model, as MLflow's Spark flavour, to a run of its own.
+    """Logs the params, the metrics of each epoch and the model, in MLflow's Spark flavor, to a run of its own.
 
-    The run is nested in the one that is active, so that several trainings may go on within it.
+    The run is nested in the active one, if any, so that it can hold several trainings.
 
     Parameters
     ----------
     log_model : bool
+        Whether to log the model.
     """
 
     def __init__(self, *, log_model: bool = True) -> None:
@@ -109,7 +116,7 @@ class MLflow(Callback):
 
     def on_start(self, params: Mapping[str, Any]) -> Callback:
         """Start the run and log the params."""
-        with _needed("mlflow", extra="mlflow"):
+        with _required_package("mlflow", extra="mlflow"):
             import mlflow
         run = mlflow.start_run(nested=True)
         try:
@@ -127,7 +134,7 @@ class _MLflowRun(Callback):
     def on_epoch(self, epoch: EpochEntry) -> None:
         import mlflow
 
-        # By the run's id: an active run is one of a thread, and this is not the thread that started it.
+        # By the run's id: active runs belong to a thread, and this is not the thread that started the run.
         mlflow.log_metrics(metrics_of(epoch), step=epoch["epoch"], run_id=self._run_id)
 
     def on_end(self, model: LSTMClassificationModel) -> None:
@@ -135,9 +142,9 @@ class _MLflowRun(Callback):
 
         try:
             if self._log_model:
-                # Named, or MLflow starts a process that loads the model to see what it imports.
-                needs = [f"sentispark=={__version__}", f"pyspark=={pyspark.__version__}"]
-                mlflow.spark.log_model(model, "model", pip_requirements=needs)
+                # Explicit, or MLflow starts a process that loads the model to find out what it imports.
+                requirements = [f"sentispark=={__version__}", f"pyspark=={pyspark.__version__}"]
+                mlflow.spark.log_model(model, "model", pip_requirements=requirements)
         finally:
             mlflow.end_run("FINISHED")
 
@@ -148,7 +155,7 @@ class _MLflowRun(Callback):
 
 
 @contextlib.contextmanager
-def _needed(package: str, *, extra: str) -> Iterator[None]:
+def _required_package(package: str, *, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
@@ -158,7 +165,7 @@ def _needed(package: str, *, extra: str) -> Iterator[None]:
         ) from error
 
 
-class Audience:
+class CallbackList:
     """The callbacks of one training.
 
     Parameters
@@ -168,45 +175,45 @@ class Audience:
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks
-        self._listeners: list[Callback] = []
-        # Epochs come from the thread that hears of progress, and may still be under way when the training has ended.
+        self._started: list[Callback] = []
+        # Epochs come from the thread that receives progress, and may still arrive when the training has ended.
         self._lock, self._last_epoch, self._closed = threading.Lock(), 0, False
 
     def start(self, params: Mapping[str, Any]) -> None:
-        """The training begins. Whatever a callback raises comes through: nothing has been done yet."""
+        """The training begins. Exceptions of callbacks are not caught: no work has been done yet."""
         for callback in self._callbacks:
-            self._listeners.append(callback.on_start(params) or callback)
+            self._started.append(callback.on_start(params) or callback)
 
-    def hear(self, event: Event) -> None:
-        """An event of the training: of the epochs' ends the callbacks are told, of each once."""
+    def on_event(self, event: Event) -> None:
+        """Pass the end of an epoch on to the callbacks, once for each epoch; ignore other events."""
         if event["kind"] == "epoch":
             with self._lock:
                 self._epoch(cast("EpochEntry", {name: value for name, value in event.items() if name != "kind"}))
 
     def end(self, model: LSTMClassificationModel) -> None:
-        """The training has ended well. A driver that ranks could not reach hears of the epochs only now."""
+        """The training has succeeded. Epochs that the ranks could not report earlier are passed on now."""
         with self._lock:
             for epoch in model.summary.history:
                 self._epoch(epoch)
             self._close("on_end", model)
 
     def fail(self, error: BaseException) -> None:
-        """The training has failed; callbacks that it was not started for do not hear of it."""
+        """The training has failed; only callbacks that have started are called."""
         with self._lock:
             self._close("on_error", error)
 
     def _epoch(self, epoch: EpochEntry) -> None:
         if not self._closed and epoch["epoch"] > self._last_epoch:
             self._last_epoch = epoch["epoch"]
-            self._tell("on_epoch", epoch)
+            self._call("on_epoch", epoch)
 
-    def _close(self, method: str, what: Any) -> None:
+    def _close(self, method: str, argument: Any) -> None:
         self._closed = True
-        self._tell(method, what)
+        self._call(method, argument)
 
-    def _tell(self, method: str, what: Any) -> None:
-        for listener in self._listeners:
+    def _call(self, method: str, argument: Any) -> None:
+        for callback in self._started:
             try:
-                getattr(listener, method)(what)
+                getattr(callback, method)(argument)
             except Exception:
-                _log.warning("%s.%s failed; nothing else stops for it.", type(listener).__name__, method, exc_info=True)
+                _log.warning("%s.%s failed. The training goes on.", type(callback).__name__, method, exc_info=True)

@@ -1,4 +1,4 @@
-"""The LSTM classifier as a Spark ML estimator: checks, encoded rows to disk, ranks, model."""
+"""The LSTM classifier as a Spark ML estimator: checks, encoded rows on disk, ranks, model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sentispark.cluster.preflight import require_shared, require_slots
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
-from sentispark.ml.cache import KEPT_DAYS, cache_folder, clean_cache
-from sentispark.ml.callbacks import Audience, Callback
+from sentispark.ml.cache import MAX_UNUSED_DAYS, cache_folder, clean_cache
+from sentispark.ml.callbacks import Callback, CallbackList
 from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
 from sentispark.ml.model import LSTMClassificationModel
@@ -31,7 +31,7 @@ from sentispark.nn.options import NetOptions
 from sentispark.outputs import require_writable
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_new_columns
-from sentispark.spark.schema import LABELS, MARKS, WEIGHTS, require_column
+from sentispark.spark.schema import FLAGS, LABELS, WEIGHTS, require_column
 from sentispark.spark.session import get_spark
 from sentispark.train.config import TrainConfig, check_batch_size, check_trainable, one_class_sentence
 from sentispark.train.options import TrainOptions
@@ -75,7 +75,7 @@ class LSTMClassifier(
     _callbacks: tuple[Callback, ...] = ()
 
     def getParam(self, paramName: str) -> Param[Any]:
-        """The Param of that name, or of the one that it had in an earlier version, where stages were saved."""
+        """The Param of that name, which may be its name in an earlier version, for stages that were saved then."""
         return super().getParam(_FORMER_NAMES.get(paramName, paramName))
 
     def _setDefault(self, **params: Any) -> Self:
@@ -86,11 +86,11 @@ class LSTMClassifier(
         return self._set(weightCol=value)
 
     def setValidationIndicatorCol(self, value: str) -> Self:
-        """Name the boolean column that is true for rows that validate."""
+        """Name the boolean column that is true for validation rows."""
         return self._set(validationIndicatorCol=value)
 
     def setCallbacks(self, *callbacks: Callback) -> Self:
-        """Whom to tell on the driver how a training goes on; copies tell the same ones. Not saved with the stage."""
+        """Set the callbacks of trainings; copies share them. They are not saved with the stage."""
         self._callbacks = callbacks
         return self
 
@@ -101,7 +101,7 @@ class LSTMClassifier(
     def fit(self, dataset: TrainingRows, params: list[ParamMap] | tuple[ParamMap]) -> list[LSTMClassificationModel]: ...
 
     def fit(self, dataset: TrainingRows, params: ParamMap | list[ParamMap] | tuple[ParamMap] | None = None) -> Any:
-        """Fit to rows, with the Params that a param map changes; with several maps, a model each.
+        """Fit to rows, with the Params of a param map in place of the stage's; a list of maps gives a list of models.
 
         Parameters
         ----------
@@ -109,29 +109,29 @@ class LSTMClassifier(
             Encoded rows, or a dataset that `sentispark prepare` wrote: opened, or its path.
         params : param map, or list or tuple of param maps, optional
         """
-        # Spark hands whatever it is given to `_fit`.
+        # Spark's own `fit` passes any dataset on to `_fit`.
         return super().fit(dataset, params)  # type: ignore[arg-type]
 
     def fitDataset(self, path: str | os.PathLike[str] | Dataset) -> LSTMClassificationModel:
-        """Fit to a dataset that `sentispark prepare` wrote; `fit` does the same when it is given one."""
+        """Fit to a dataset that `sentispark prepare` wrote; the same as `fit`."""
         return self.fit(path)
 
     def fitMultiple(
         self, dataset: TrainingRows, paramMaps: Sequence[Mapping[Param[Any], Any]]
     ) -> Iterator[tuple[int, LSTMClassificationModel]]:
-        """Fit with each of the param maps, from one written dataset wherever they encode the rows alike.
+        """Fit with each of the param maps; maps that do not change the encoded rows share one written dataset.
 
         Returns
         -------
         iterator of (int, LSTMClassificationModel)
-            The place of a param map and its model, in any order; `next` may be called from several threads.
+            The index of a param map and its model, in any order; `next` may be called from several threads.
         """
         stages = [self.copy(dict(changes)) for changes in paramMaps]
         lock = threading.Lock()
         written: dict[str, Dataset] = {}
 
-        def fit(place: int) -> LSTMClassificationModel:
-            stage, rows = stages[place], dataset
+        def fit(index: int) -> LSTMClassificationModel:
+            stage, rows = stages[index], dataset
             if isinstance(dataset, DataFrame):
                 stage._check()
                 with lock:
@@ -145,23 +145,23 @@ class LSTMClassifier(
 
     def _fit(self, dataset: TrainingRows) -> LSTMClassificationModel:
         self._check()
-        audience = Audience(self._callbacks)
+        callbacks = CallbackList(self._callbacks)
         try:
-            audience.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
+            callbacks.start({param.name: self.getOrDefault(param) for param in self.params if self.isDefined(param)})
             if isinstance(dataset, (str, os.PathLike)):
                 dataset = open_dataset(spark_folder(os.fspath(dataset)))
             if isinstance(dataset, Dataset):
                 require_shared(get_spark(), dataset.folder, workers=self._workers, file=manifest_file.FILE_NAME)
             written = dataset if isinstance(dataset, Dataset) else self._written(dataset)
-            model = self._model(self._train(written, audience))
+            model = self._model(self._train(written, callbacks))
         except BaseException as error:
-            audience.fail(error)
+            callbacks.fail(error)
             raise
-        audience.end(model)
+        callbacks.end(model)
         return model
 
     def _check(self) -> None:
-        """Raise for Params that no rows could be trained with, before there is any work."""
+        """Raise for Params that cannot work with any rows, before the work begins."""
         options = self._options()
         check_batch_size(options, self._workers)
         choose_reader(options.reader)
@@ -175,13 +175,13 @@ class LSTMClassifier(
         options = options_from(self, TrainOptions)
         if not options.embedding_path:
             return options
-        # Ranks run in folders of their own.
+        # Made absolute: ranks run in other working directories.
         return dataclasses.replace(options, embedding_path=spark_folder(options.embedding_path).url)
 
     def _model(self, trained: TrainedNet) -> LSTMClassificationModel:
         return self._fitted(LSTMClassificationModel.from_trained(trained))
 
-    def _train(self, dataset: Dataset, audience: Audience) -> TrainedNet:
+    def _train(self, dataset: Dataset, callbacks: CallbackList) -> TrainedNet:
         workers = self._workers
         config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
         check_trainable(dataset, config, workers)
@@ -191,12 +191,12 @@ class LSTMClassifier(
 
             def emit(event: Event) -> None:
                 show(event)
-                audience.hear(event)
+                callbacks.on_event(event)
 
             return train_on_cluster(get_spark(), config, workers, emit)
 
     def _rows(self) -> dict[str, Any]:
-        """All that decides how rows are written."""
+        """Everything that determines how rows are written: the arguments of `materialize`."""
         options = options_from(self, FitOptions)
         return {
             "features_col": self.getFeaturesCol(),
@@ -209,10 +209,10 @@ class LSTMClassifier(
         }
 
     def _written(self, dataset: DataFrame) -> Dataset:
-        """The DataFrame's rows as a dataset in the cache."""
+        """The dataset in the cache that holds the DataFrame's rows."""
         rows = self._rows()
         require_sequences(dataset, rows["features_col"], stage=self)
-        for name, kind in (("label_col", LABELS), ("weight_col", WEIGHTS), ("validation_col", MARKS)):
+        for name, kind in (("label_col", LABELS), ("weight_col", WEIGHTS), ("validation_col", FLAGS)):
             if rows[name] is not None:
                 require_column(dataset, rows[name], kind, stage=self)
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
@@ -220,20 +220,20 @@ class LSTMClassifier(
         cache = cache_folder(cache_dir)
         require_shared(get_spark(), cache, workers=self._workers)
         require_writable(cache, name=cache.url)
-        clean_cache(cache_dir, days=KEPT_DAYS)
+        clean_cache(cache_dir, days=MAX_UNUSED_DAYS)
         return materialize(dataset, cache, **rows)
 
 
 class _Models:
-    """An iterator over the fits of all param maps that threads may share."""
+    """An iterator over the fits of all param maps that several threads may share."""
 
     def __init__(self, fit: Callable[[int], LSTMClassificationModel], count: int) -> None:
-        self._fit, self._places, self._lock = fit, iter(range(count)), threading.Lock()
+        self._fit, self._indices, self._lock = fit, iter(range(count)), threading.Lock()
 
     def __iter__(self) -> _Models:
         return self
 
     def __next__(self) -> tuple[int, LSTMClassificationModel]:
         with self._lock:
-            place = next(self._places)
-        return place, self._fit(place)
+            index = next(self._indices)
+        return index, self._fit(index)

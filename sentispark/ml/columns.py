@@ -31,14 +31,14 @@ COLUMN_DEFAULTS = {
 }
 
 
-# The Params that name what a model adds.
+# The Params that name the columns a model adds.
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol")
 
 
 class ClassifierColumns(
     BinaryThreshold, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol
 ):
-    """Sequences and labels in; raw predictions, probabilities and predictions out. An empty name leaves one out."""
+    """Sequences and labels in; raw predictions, probabilities and predictions out. An empty name omits a column."""
 
     def setFeaturesCol(self, value: str) -> Self:
         """Name the column of sequences."""
@@ -53,7 +53,7 @@ class ClassifierColumns(
         return self._set(predictionCol=value)
 
     def setProbabilityCol(self, value: str) -> Self:
-        """Name the column of probabilities, a vector of both classes'."""
+        """Name the column of probabilities, the vector (1 - p, p) of both classes."""
         return self._set(probabilityCol=value)
 
     def setRawPredictionCol(self, value: str) -> Self:

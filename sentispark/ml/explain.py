@@ -1,4 +1,4 @@
-"""What each word of a text contributes to its judgement, by leaving it out."""
+"""What each word of a text contributes to its score, by occlusion."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "explained"]
 
-# A word that moves the logit by so much, or more, is painted in full colour.
-_FULL_COLOUR = 2.0
+# A word that changes the logit by this much or more has the full color.
+_FULL_COLOR = 2.0
 _POSITIVE, _NEGATIVE = "46, 160, 67", "218, 54, 51"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:
-    """A judged text; in a notebook its words in green where they speak for a positive review and in red where not.
+    """A scored text; a notebook shows words that speak for a positive review in green and those against it in red.
 
     Attributes
     ----------
-    words : tuple of str, n of them
-        As the model reads them, cut to its sequence length.
+    words : tuple of str, of length n
+        The words that the model reads, cut to its sequence length.
     contributions : ndarray of shape (n,), dtype=float64
-        By how much the logit falls when the word is read as an unknown one (occlusion: Zeiler and Fergus 2014,
-        arXiv:1311.2901). They need not add up to the logit.
+        How much the logit falls if the word is replaced by an unknown one (occlusion: Zeiler and Fergus 2014,
+        arXiv:1311.2901). The contributions need not add up to the logit.
     probability : float
-        That the text is positive.
+        The probability that the text is positive.
     """
 
     words: tuple[str, ...]
@@ -43,8 +43,8 @@ class Explanation:
     probability: float
 
     def _repr_html_(self) -> str:
-        painted = " ".join(_painted(*each) for each in zip(self.words, self.contributions, strict=True))
-        return f"<div><b>{self.probability:.3f}</b> {painted}</div>"
+        marked = " ".join(_marked(*each) for each in zip(self.words, self.contributions, strict=True))
+        return f"<div><b>{self.probability:.3f}</b> {marked}</div>"
 
 
 def explained(net: Net, trained: TrainedNet, words: list[str], ids: list[int]) -> Explanation:
@@ -59,14 +59,14 @@ def explained(net: Net, trained: TrainedNet, words: list[str], ids: list[int]) -
     ids : list of int, of length n
         The words' token ids.
     """
-    # A text for each word, in which that word is unknown; the whole text comes first.
-    occluded = [ids] + [[*ids[:place], UNKNOWN, *ids[place + 1 :]] for place in range(len(ids))]
+    # The whole text, followed by a copy for each word in which that word is unknown.
+    occluded = [ids] + [[*ids[:index], UNKNOWN, *ids[index + 1 :]] for index in range(len(ids))]
     logits = logits_of(net, trained, pa.array(occluded, pa.list_(pa.int32())))
     return Explanation(tuple(words), logits[0] - logits[1:], float(np.exp(-np.logaddexp(0, -logits[0]))))
 
 
-def _painted(word: str, contribution: float) -> str:
-    colour = _POSITIVE if contribution > 0 else _NEGATIVE
-    strength = min(1.0, abs(contribution) / _FULL_COLOUR)
-    style = f"background: rgba({colour}, {strength:.2f})"
+def _marked(word: str, contribution: float) -> str:
+    color = _POSITIVE if contribution > 0 else _NEGATIVE
+    strength = min(1.0, abs(contribution) / _FULL_COLOR)
+    style = f"background: rgba({color}, {strength:.2f})"
     return f'<span style="{style}" title="{contribution:+.3f}">{html.escape(word)}</span>'

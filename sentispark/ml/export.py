@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["onnx_of", "torch_program_of"]
 
-# Any opset from 17 on has what the net needs; the oldest is read by the most runtimes.
+# The oldest opset that is tested: older opsets are supported by more runtimes.
 _OPSET = 17
 
 
 def onnx_of(trained: TrainedNet) -> bytes:
-    """The net in the ONNX format; n and T may be any from 1 on, but for the pooling `padded_last`: it reads the last
-    column, so T must be the net's sequence length.
+    """The net in the ONNX format, for any n and T from 1 on.
+
+    The pooling `padded_last` reads the last column, so with it T must be the net's sequence length.
 
     Raises
     ------
@@ -39,28 +40,28 @@ def onnx_of(trained: TrainedNet) -> bytes:
 
     file = io.BytesIO()
     with warnings.catch_warnings():
-        # Each index that the net takes from an array is at least 0, which is what one of the warnings is about.
+        # One of the warnings is about negative indices, which the net does not use.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _module(trained),
             _example(trained.sequence_length),
-            file,  # type: ignore[arg-type]  # a file will do, which torch's annotation leaves out
+            file,  # type: ignore[arg-type]  # files work too, but torch does not declare them
             input_names=["sequence", "length"],
             output_names=["logit"],
             dynamic_axes={"sequence": {0: "n", 1: "T"}, "length": {0: "n"}, "logit": {0: "n"}},
             opset_version=_OPSET,
-            dynamo=False,  # the newer exporter unrolls an LSTM for one number of steps
+            dynamo=False,  # the newer exporter unrolls an LSTM to a fixed number of steps
         )
     return file.getvalue()
 
 
 def torch_program_of(trained: TrainedNet) -> bytes:
-    """The net as `torch.export.load` reads it; n may be any from 1 on, T must be the net's sequence length."""
+    """The net in the format of `torch.export.load`, for any n from 1 on; T must be the net's sequence length."""
     import torch
 
     file, rows = io.BytesIO(), torch.export.Dim("n")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an LSTM's weights, which it also holds in a list
+        warnings.simplefilter("ignore")  # about an LSTM's weights, which the module also holds in a list
         program = torch.export.export(
             _module(trained),
             _example(trained.sequence_length),
@@ -74,12 +75,12 @@ def _module(trained: TrainedNet) -> nn.Module:
     from torch import nn
 
     net = trained.module()
-    assert isinstance(net, nn.Module), "every net is one: see Net"
+    assert isinstance(net, nn.Module), "Net describes a module"
     return net
 
 
 def _example(steps: int) -> tuple[Tensor, Tensor]:
-    """A batch with which the net is traced: a long row, and one that is padded wherever it can be."""
+    """A batch for tracing the net: a full row and, if there is more than one step, a padded one."""
     import torch
 
     length = torch.tensor([steps, (steps + 1) // 2])

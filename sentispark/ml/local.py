@@ -1,4 +1,4 @@
-"""A trained pipeline in this process alone: texts in, probabilities out, without a Spark session. For web services."""
+"""A trained pipeline in a single process, for web services: texts in, probabilities out, without a Spark session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sentispark.ml.explain import Explanation, explained
 from sentispark.ml.inference import logits_of
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.pipeline import ENCODERS, require_our_stages, saved_markup, saved_stages
-from sentispark.ml.thresholds import amount
+from sentispark.ml.thresholds import binary_threshold
 from sentispark.options import camel_case, options_of
 from sentispark.spark.params import ColumnStage
 from sentispark.text import wordlist
@@ -34,12 +34,12 @@ from sentispark.train.result import NET_FILE, TrainedNet
 
 __all__ = ["TextPredictor"]
 
-# What pandas has in the place of missing values, beside NaN; not imported for it.
+# Types of pandas' missing values other than NaN; by name, so that pandas is not imported.
 _MISSING = ("NAType", "NaTType")
 
 
 class TextPredictor:
-    """Judges texts where it is called. What it gives is what the pipeline's `transform` gives for the same texts.
+    """Scores texts in the calling process, with the same results as the pipeline's `transform`.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ class TextPredictor:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | Folder) -> TextPredictor:
-        """The predictor of a folder that `sentispark train`, a pipeline's `save` or torchrun's training wrote.
+        """The predictor of a folder that `sentispark train`, a pipeline's `save` or a training with torchrun wrote.
 
         Raises
         ------
         DatasetError
-            If the folder holds no encoder (or the three stages it stands for) and classifier, or is damaged.
+            If the folder does not hold an encoder (or the three stages equal to it) and a classifier, or is damaged.
         InputError
-            If one of these stages does not read what the one before it makes.
+            If a stage does not read the output of the one before it.
         """
         folder = path if isinstance(path, Folder) else Folder(os.fspath(path))
         if folder.exists(NET_FILE):
@@ -91,19 +91,21 @@ class TextPredictor:
             _words(words.folder),
             saved_text_options({names[name]: value for name, value in options.items() if name in names}),
             trained,
-            threshold=amount(params["thresholds"]) if "thresholds" in params else classifier.param("threshold"),
+            threshold=binary_threshold(params["thresholds"])
+            if "thresholds" in params
+            else classifier.param("threshold"),
         )
 
     @classmethod
     def of(cls, pipeline: PipelineModel) -> TextPredictor:
-        """The predictor of a fitted pipeline that ends with our encoder, or the stages it stands for, and classifier.
+        """The predictor of a fitted pipeline that ends with our encoder, or the stages equal to it, and classifier.
 
-        It takes texts as they come to these; what stages before do is left out.
+        It takes the texts that reach these stages; earlier stages are ignored.
 
         Raises
         ------
         InputError
-            If the pipeline ends otherwise, or one of these stages does not read what the one before it makes.
+            If the pipeline has other stages at its end, or a stage does not read the output of the one before it.
         """
         stages = getattr(pipeline, "stages", [pipeline])
         match stages:
@@ -128,7 +130,7 @@ class TextPredictor:
         Parameters
         ----------
         texts : sequence of str or None, of length n
-            Or a pandas Series, a NumPy or an Arrow array, or a generator. What is missing is read as an empty text.
+            Or a pandas Series, a NumPy or Arrow array, or a generator. Missing values are read as empty texts.
 
         Returns
         -------
@@ -137,7 +139,7 @@ class TextPredictor:
         Raises
         ------
         InputError
-            If `texts` is a single text, or holds something that is none.
+            If `texts` is a single text, or holds anything other than texts and missing values.
         """
         ids = [self._ids_of(words) for words in self._read(texts)]
         logits = logits_of(self._net, self._trained, pa.array(ids, pa.list_(pa.int32())))
@@ -149,18 +151,18 @@ class TextPredictor:
         return (self.probability(texts) > self.threshold).astype(np.float64)
 
     def explain(self, texts: Sequence[str | None]) -> list[Explanation]:
-        """What each word of each text contributes; see `probability` for what is taken and what is refused."""
+        """What each word of each text contributes; see `probability` for the parameter and errors."""
         return [explained(self._net, self._trained, words, self._ids_of(words)) for words in self._read(texts)]
 
     def _read(self, texts: Sequence[str | None]) -> list[list[str]]:
-        """The words of each text that the net reads."""
+        """The words of each text, cut to the sequence length."""
         options = self._options
         words = words_of(pa.array(_as_texts(texts), pa.string()), options)
         read: list[list[str]] = truncate_lists(words, options.sequence_length, truncate=options.truncate).to_pylist()
         return read
 
     def _ids_of(self, words: list[str]) -> list[int]:
-        # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call, 3 ms.
+        # For one text a dict takes a few microseconds; Arrow's kernel hashes the whole vocabulary in each call: 3 ms.
         return [self._ids.get(word, UNKNOWN) for word in words]
 
 
@@ -169,22 +171,22 @@ def _words(folder: Folder) -> WordList:
 
 
 def _columns_of(*stages: ColumnStage) -> list[tuple[str, str]]:
-    """The columns that stages read and make."""
+    """The input and output columns of stages."""
     return [(stage.getInputCol(), stage.getOutputCol()) for stage in stages]
 
 
 def _require_chained(encoding: Sequence[tuple[str, str]], features: str) -> None:
-    """Each stage reads what the one before it makes; `encoding` are the columns that each reads and makes."""
-    for (_, made), read in zip(encoding, [*(read for read, _ in encoding[1:]), features], strict=True):
-        if made != read:
+    """Raise unless each stage reads the output of the one before it; `encoding` has their columns."""
+    for (_, output), read in zip(encoding, [*(read for read, _ in encoding[1:]), features], strict=True):
+        if output != read:
             raise InputError(
-                f"Each stage must read the column that the one before it makes: '{made}'. The next one reads '{read}'. "
+                f"Each stage must read the output of the one before it, '{output}'. The next one reads '{read}'. "
                 "Set the next stage's inputCol or featuresCol."
             )
 
 
 def _options_of(tokenizer: ReviewTokenizer, words: VocabularyModel, padder: SequencePadder) -> TextOptions:
-    """The options that the three stages spell together."""
+    """The options that the three stages have together."""
     values: dict[str, Any] = {}
     for stage in (tokenizer, words, padder):
         names = [field.name for field in options_of(TextOptions) if stage.hasParam(camel_case(field.name))]
@@ -193,19 +195,19 @@ def _options_of(tokenizer: ReviewTokenizer, words: VocabularyModel, padder: Sequ
 
 
 def _as_texts(texts: Iterable[object]) -> list[str | None]:
-    """The texts, None for what is missing, and half surrogate pairs replaced as Spark replaces them."""
+    """The texts, with None for missing ones; lone surrogates are replaced as Spark replaces them."""
     if isinstance(texts, (str, bytes)):
-        raise InputError("'texts' must be a list of texts. Got one text. Put it in brackets.")
+        raise InputError("'texts' must be a list of texts. Got one text. Put it in a list.")
     if isinstance(texts, (pa.Array, pa.ChunkedArray)):
         texts = texts.to_pylist()
     if isinstance(texts, Mapping) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
         raise InputError(f"'texts' must be a list of texts. Got a {type(texts).__name__}.")
-    return [_as_text(place, text) for place, text in enumerate(texts)]
+    return [_as_text(index, text) for index, text in enumerate(texts)]
 
 
-def _as_text(place: int, text: object) -> str | None:
+def _as_text(index: int, text: object) -> str | None:
     if isinstance(text, str):
         return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if text is None or type(text).__name__ in _MISSING or (isinstance(text, float) and math.isnan(text)):
         return None
-    raise InputError(f"'texts' must hold texts. Number {place} is a {type(text).__name__}: {str(text)[:40]!r}.")
+    raise InputError(f"'texts' must hold texts. Item {index} is a {type(text).__name__}: {str(text)[:40]!r}.")

@@ -1,4 +1,4 @@
-"""Rows of a DataFrame to a dataset that ranks can read, before a fit on it."""
+"""Rows of a DataFrame → a dataset that ranks can read."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def materialize(
     seed: int,
     max_sequence_length: int | None = None,
 ) -> Dataset:
-    """Sequences and labels as a dataset of the splits train and validation, written unless it is in the cache already.
+    """Sequences and labels as a dataset with the splits train and validation, written unless the cache has it.
 
     Parameters
     ----------
     dataset : DataFrame
     cache : Folder
-        Where datasets of such rows lie, by a hash of all that is in them.
+        The folder of such datasets, named by a hash of their rows.
     features_col, label_col : str
         Arrays of token ids, and labels 0 and 1 of any numeric type.
     weight_col : str, optional
-        Weights, none negative.
+        Finite weights of at least 0.
     validation_col : str, optional
-        A boolean column that is true for the rows of the validation.
+        A boolean column that is true for validation rows.
     validation_fraction : float
-        Where there is no such column: the share of the sequences that validates, by their hash.
+        Without such a column: the share of the sequences, chosen by their hash, that are used for validation.
     seed : int
-        Seed of the rows' order.
+        Seed of the order of the rows.
     max_sequence_length : int, optional
-        Ids that a row keeps at most; None for as many as the longest has, up to `LONGEST_SEQUENCE`.
+        Longer rows are cut at the end; None for the length of the longest row, up to `LONGEST_SEQUENCE`.
 
     Raises
     ------
     InputError
-        If a label is not 0 or 1, a weight is negative or missing, a token id is out of range, a row is too long, or
-        there are no rows.
+        If a label is not 0 or 1, a weight is negative, infinite or missing, a token id is out of range, a row is too
+        long, or there are no rows.
     """
     features = F.col(quoted(features_col)).cast("array<bigint>")
     if max_sequence_length is not None:
@@ -80,8 +80,8 @@ def materialize(
     if validation_col:
         validates = F.coalesce(F.col(quoted(validation_col)).cast("boolean"), F.lit(False))
     else:
-        place = F.pmod(F.xxhash64(F.lit("validation"), features), F.lit(1_000_000)) / 1_000_000
-        validates = place < validation_fraction
+        share = F.pmod(F.xxhash64(F.lit("validation"), features), F.lit(1_000_000)) / 1_000_000
+        validates = share < validation_fraction
     selected = dataset.select(
         F.when(validates, VALIDATION).otherwise(TRAIN).alias("split"),
         F.xxhash64(F.lit(seed), features).alias("order"),
@@ -100,7 +100,7 @@ def materialize(
                 F.max("largest").alias("largest"),
                 F.min("largest").alias("smallest"),
                 F.max("steps").alias("steps"),
-                # Wide enough for a sum of any number of 64-bit hashes, which the order of rows does not change.
+                # Decimal, so that a sum of 64-bit hashes does not overflow; it does not depend on the order of rows.
                 F.sum(F.xxhash64("order", "tokens", "label", "weight").cast("decimal(20)")).alias("content"),
             )
         )
@@ -115,15 +115,15 @@ def materialize(
         rows.unpersist()
 
 
-def _other_labels(dataset: DataFrame, label_col: str, most: int = 5) -> list[str]:
+def _other_labels(dataset: DataFrame, label_col: str, limit: int = 5) -> list[str]:
     """Some of the labels that are not 0 or 1."""
     good = F.expr(f"coalesce(try_cast({quoted(label_col)} AS double) IN (0, 1), false)")
-    rows = collected(dataset.filter(~good).select(quoted(label_col)).distinct().limit(most))
+    rows = collected(dataset.filter(~good).select(quoted(label_col)).distinct().limit(limit))
     return sorted("null" if row[0] is None else str(row[0]) for row in rows)
 
 
 def _name(found: list[Row], *, weighted: bool) -> str:
-    """A name that two sets of rows share only if they make the same dataset."""
+    """A name that two sets of rows share only if their datasets are equal."""
     splits = sorted((row.split, row.rows, int(row.content), row.largest, row.steps) for row in found)
     return hashlib.sha256(json.dumps([FORMAT_VERSION, weighted, splits]).encode()).hexdigest()[:16]
 
@@ -147,27 +147,27 @@ def _write(rows: DataFrame, found: list[Row], cache: Folder, name: str, *, weigh
 
 def _check(found: list[Row], *, weight_col: str | None, features_col: str, shortened: bool) -> None:
     if not sum(row.rows for row in found if row.split == TRAIN):
-        raise InputError("Training needs at least one row that is not kept for validation. There is none.")
+        raise InputError("Training needs at least one row that is not used for validation. There is none.")
     unweighed = sum(row.rows - (row.weighed or 0) for row in found)
     if unweighed:
         raise InputError(f"Column '{weight_col}' must hold finite numbers of at least 0. {unweighed} rows do not.")
     if not sum(row.weight for row in found if row.split == TRAIN):
-        raise InputError(f"Column '{weight_col}' must not be 0 in all rows that train. It is.")
+        raise InputError(f"Column '{weight_col}' must not be 0 in all training rows. It is.")
     if min(row.smallest for row in found) < 0:
         raise InputError(
             f"Column '{features_col}' must hold token ids from 0 to {LARGEST_ID}, as each has a word vector. "
-            "It holds others. Encode texts with ReviewEncoder."
+            "It does not. Encode texts with ReviewEncoder."
         )
     longest = max(row.steps for row in found)
     if longest > LONGEST_SEQUENCE and not shortened:
         raise InputError(
-            f"Column '{features_col}' must hold at most {LONGEST_SEQUENCE} token ids a row, as all rows become as long "
-            f"as the longest. One has {longest}. Set 'maxSequenceLength', and longer rows lose their end."
+            f"Column '{features_col}' must hold at most {LONGEST_SEQUENCE} token ids a row, as all rows are padded to "
+            f"the longest. One has {longest}. Set 'maxSequenceLength' to cut longer rows."
         )
 
 
 def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sequences without their padding, and what must be known of them: the largest id, or -1 if one is out of range."""
+    """Packed sequences without padding, their lengths and largest ids, -1 in batches with an id out of range."""
     for batch in batches:
         lists = batch.column("sequence")
         ids = lists.flatten().drop_null()
@@ -193,9 +193,9 @@ def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _largest(ids: pa.ListArray) -> np.ndarray:
-    """The largest id of each list, 0 where there is none, int64 of shape (n,)."""
+    """The largest id of each list, 0 for an empty one, int64 of shape (n,)."""
     offsets = ids.offsets.to_numpy()
-    largest, there = np.zeros(len(ids), np.int64), np.diff(offsets) > 0
-    if there.any():
-        largest[there] = np.maximum.reduceat(ids.values.to_numpy(), offsets[:-1][there])
+    largest, filled = np.zeros(len(ids), np.int64), np.diff(offsets) > 0
+    if filled.any():
+        largest[filled] = np.maximum.reduceat(ids.values.to_numpy(), offsets[:-1][filled])
     return largest

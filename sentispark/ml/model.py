@@ -53,23 +53,23 @@ _LOGIT = "_sentispark_logit"
 class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesReadable):
     """Adds `rawPrediction` (-logit, logit), `probability` (1 - p, p) and `prediction` (1.0 where p > threshold).
 
-    A row's prediction depends on its own sequence alone. Saved as Spark ML's metadata, safetensors and JSON.
+    A row's prediction depends only on its own sequence. Saved as Spark ML's metadata, safetensors and JSON.
     """
 
     _trained: TrainedNet | None = None
 
     @classmethod
     def from_trained(cls, trained: TrainedNet, **params: Any) -> Self:
-        """A model of a trained net; its Params by name."""
+        """A model of a trained net, with Params by name."""
         model = cls(**params)
         model._trained = trained
         return model
 
     @property
     def trained(self) -> TrainedNet:
-        """The net. Raises `InputError` if the model holds none."""
+        """The trained net. Raises `InputError` if the model holds none."""
         if self._trained is None:
-            raise InputError("This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved.")
+            raise InputError("This model holds no trained net. Fit an LSTMClassifier or load a saved model.")
         return self._trained
 
     @property
@@ -87,19 +87,20 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         return self.trained.module()
 
     def exportOnnx(self, path: str) -> None:
-        """Write the net as an ONNX file; see `sentispark.ml.export` for what it takes and gives.
+        """Write the net as an ONNX file; see `sentispark.ml.export` for its inputs and outputs.
 
         Parameters
         ----------
         path : str
-            A file, which is replaced if it is there; as with `save`, without a scheme on Spark's default file system.
+            The file; an existing one is replaced. As with `save`, a path without a scheme is on Spark's default file
+            system.
 
         Raises
         ------
         InputError
-            If the path is empty or that of a folder.
+            If the path is empty or a folder.
         SetupError
-            If nothing can be written there, or the package 'onnx' is not installed.
+            If the file cannot be written, or the package 'onnx' is not installed.
         """
         _write(path, lambda: onnx_of(self.trained))
 
@@ -113,8 +114,8 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
             return f"<div>{html.escape(self.uid)}: no trained net</div>"
         shape = f"{net.options.num_layers} × LSTM({net.options.hidden_size})"
         read = f"{net.vocabulary_size - FIRST_WORD:,} words, sequences of {net.sequence_length}"
-        told = html.escape(f"{shape}, {read}, trained by {net.run['workers']} ranks")
-        return f"<div><b>{html.escape(self.uid)}</b>: {told}</div>{self.summary._repr_html_()}"
+        shown = html.escape(f"{shape}, {read}, trained by {net.run['workers']} ranks")
+        return f"<div><b>{html.escape(self.uid)}</b>: {shown}</div>{self.summary._repr_html_()}"
 
     def predict(self, value: Sequence[int]) -> float:
         """The prediction of one sequence of token ids, 0.0 or 1.0, without a Spark job.
@@ -137,10 +138,15 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         return float(Predictor(self.trained)(pa.array([sequence], pa.list_(pa.int64())))[0])
 
     def evaluate(self, dataset: DataFrame) -> Measures:
-        """The measures of the model on labelled sequences; see `sentispark.evaluate.metrics.measures`.
+        """The measures of the model on labeled sequences; see `sentispark.evaluate.metrics.measures`.
 
-        Predictions are those of `threshold`. Rows are counted where they stand, so what comes back does not grow with
-        them.
+        Predictions use `threshold`. Rows are counted on the executors, so the result's size does not depend on their
+        number.
+
+        Raises
+        ------
+        InputError
+            If a column is missing or of another type, or a label is not 0 or 1.
         """
         require_column(dataset, self.getLabelCol(), LABELS, stage=self)
         predict, threshold_logit = self._predictor(dataset), self._threshold_logit
@@ -149,29 +155,27 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
             total, wrong = Tally.empty(), 0
             for batch in batches:
                 label = batch.column(1).to_numpy(zero_copy_only=False)
-                good = np.isin(label, (0, 1))
-                wrong += int(np.sum(~good))
-                logits = predict(batch.column(0).filter(pa.array(good)))
-                total = total + tally(logits, label[good].astype(int), threshold_logit=threshold_logit)
+                valid = np.isin(label, (0, 1))
+                wrong += int(np.sum(~valid))
+                logits = predict(batch.column(0).filter(pa.array(valid)))
+                total = total + tally(logits, label[valid].astype(int), threshold_logit=threshold_logit)
             values = np.append(total.to_array(), wrong)
-            places = np.flatnonzero(values)
-            yield pa.RecordBatch.from_pydict({"place": places, "value": values[places]})
+            filled = np.flatnonzero(values)
+            yield pa.RecordBatch.from_pydict({"index": filled, "value": values[filled]})
 
         label = F.expr(f"try_cast({quoted(self.getLabelCol())} AS double)")
-        labelled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
-        partial = map_batches(plainly_named(labelled), run, "place long, value double")
+        labeled = dataset.select(quoted(self.getFeaturesCol()), label.alias("label"))
+        partial = map_batches(plainly_named(labeled), run, "index long, value double")
         values = np.append(Tally.empty().to_array(), 0.0)
-        for row in collected(partial.groupBy("place").agg(F.sum("value").alias("value"))):
-            values[row.place] = row.value
+        for row in collected(partial.groupBy("index").agg(F.sum("value").alias("value"))):
+            values[row["index"]] = row["value"]
         if values[-1]:
             raise InputError(
                 f"Column '{self.getLabelCol()}' must hold 0 or 1. {values[-1]:.0f} rows hold something else."
             )
         found = measures(Tally.from_array(values[:-1]))
         if missing := found["missing_class"]:
-            _log.warning(
-                "None of the %d rows is %s: the accuracy says nothing about such rows.", found["rows"], missing
-            )
+            _log.warning("None of the %d rows is %s, so the measures do not cover that class.", found["rows"], missing)
         return found
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
@@ -179,7 +183,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
         require_new_columns(dataset, *OUTPUT_PARAMS, stage=self, optional=True)
         if not any(self.getOrDefault(param) for param in OUTPUT_PARAMS):
             return dataset
-        judged = with_columns(
+        scored = with_columns(
             dataset,
             self.getFeaturesCol(),
             [StructField(_LOGIT, DoubleType())],
@@ -193,7 +197,7 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
             self.getProbabilityCol(): array_to_vector(F.array(1 / (1 + F.exp(logit)), positive)),
             self.getPredictionCol(): (logit > self._threshold_logit).cast("double"),
         }
-        result = judged.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
+        result = scored.withColumns({name: value for name, value in outputs.items() if name}).drop(_LOGIT)
         return keep_recipes(dataset, result)
 
     def _predictor(self, dataset: DataFrame) -> Predictor:
@@ -215,16 +219,16 @@ class LSTMClassificationModel(ClassifierColumns, Model, FilesWritable, FilesRead
 
 
 def _write(path: str, content: Callable[[], bytes]) -> None:
-    """Write a file, after it was found that it can be: what it is to hold takes seconds to make."""
-    place = spark_folder(path)
-    above, _, name = place.url.rpartition("/")
-    folder = Folder(above or "/")
-    if path.endswith("/") or (place.exists() and not place.is_file()):
+    """Write a file; whether it can be written is checked before its content is made, which takes seconds."""
+    target = spark_folder(path)
+    parent, _, name = target.url.rpartition("/")
+    folder = Folder(parent or "/")
+    if path.endswith("/") or (target.exists() and not target.is_file()):
         raise InputError(f"'path' must name a file. Got '{path}', a folder.")
     require_writable(folder, name=path)
     folder.write(name, content())
 
 
 def _sigmoid(logit: float) -> float:
-    # Of a negative number exp does not overflow.
+    # exp of a negative number does not overflow.
     return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))

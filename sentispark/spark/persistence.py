@@ -1,4 +1,4 @@
-"""Saving and loading of stages that hold more than Params: Spark ML's metadata, and files beside it."""
+"""Saving and loading of stages that hold more than Params: Spark ML's metadata, and files next to it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Stage = TypeVar("Stage", bound="FilesReadable")
 
 
 class FilesWritable(Params, MLWritable):
-    """A stage whose `_save_files(folder)` writes what its Params do not hold; never a pickle."""
+    """A stage whose `_save_files(folder)` writes the state that is not in its Params; never a pickle."""
 
     def write(self) -> MLWriter:
         """A writer: `.overwrite().save(path)`."""
         return _FilesWriter(self)
 
     def _save_files(self, folder: Folder) -> None:
-        """Nothing, for a stage that Params are all of."""
+        """Write the files; a stage whose only state is its Params has none."""
 
 
 class FilesReadable(Params, MLReadable["FilesReadable"]):
@@ -42,7 +42,7 @@ class FilesReadable(Params, MLReadable["FilesReadable"]):
     Attributes
     ----------
     before : mapping of str to value
-        What younger Params stand for where a saved stage lacks them.
+        Values of newer Params for saved stages that lack them.
     """
 
     before: Mapping[str, Any] = MappingProxyType({})
@@ -75,9 +75,7 @@ class _FilesWriter(MLWriter):
     def saveImpl(self, path: str) -> None:
         folder = spark_folder(path)
         if folder.exists("metadata"):
-            raise DatasetError(
-                f"'{path}' must be a new folder. It already exists: name another or use write().overwrite().save(path)."
-            )
+            raise DatasetError(f"'{path}' already exists. Name another folder or use write().overwrite().save(path).")
         save_stage(self.stage, folder)
 
     def _handleOverwrite(self, path: str) -> None:
@@ -89,7 +87,7 @@ class _FilesWriter(MLWriter):
 
 
 def save_stage(stage: FilesWritable, folder: Folder) -> None:
-    """Write a stage into a folder as Spark ML does, but by Python, which the stage's own files are written by too."""
+    """Write a stage into a folder in Spark ML's format, with Python's file access, as for the stage's own files."""
     _save_metadata(stage, folder)
     stage._save_files(folder)
 
@@ -97,9 +95,14 @@ def save_stage(stage: FilesWritable, folder: Folder) -> None:
 def save_pipeline(pipeline: PipelineModel, folder: Folder) -> None:
     """Write a pipeline of such stages into a folder; `PipelineModel.load` reads it.
 
-    Spark's own `save` goes through Hadoop, which may not know the file system that Python has written all else to.
+    Spark's own `save` goes through Hadoop, which may not support the file system that Python writes to.
+
+    Raises
+    ------
+    InputError
+        If a stage is not one of sentispark's.
     """
-    stages = [_ours(stage) for stage in pipeline.stages]
+    stages = [_our_stage(stage) for stage in pipeline.stages]
     uids = [stage.uid for stage in stages]
     _save_metadata(pipeline, folder, paramMap={"stageUids": uids, "language": "Python"})
     for index, stage in enumerate(stages):
@@ -107,7 +110,7 @@ def save_pipeline(pipeline: PipelineModel, folder: Folder) -> None:
         save_stage(stage, folder.child(path))
 
 
-def _ours(stage: Params) -> FilesWritable:
+def _our_stage(stage: Params) -> FilesWritable:
     if not isinstance(stage, FilesWritable):
         raise InputError(f"A pipeline must hold stages of sentispark alone. It holds a {type(stage).__name__}.")
     return stage
@@ -134,7 +137,7 @@ class _FilesReader(MLReader[Stage], Generic[Stage]):
         try:
             DefaultParamsReader.getAndSetParams(stage, metadata)
         except (AttributeError, ValueError, TypeError) as error:
-            raise DatasetError(f"'{path}' must hold Params that a {expected} has. It does not: {error}.") from error
+            raise DatasetError(f"'{path}' must hold the Params of a {expected}. It does not: {error}.") from error
         params = {**metadata["defaultParamMap"], **metadata["paramMap"]}
         stage._set(**{name: value for name, value in stage.before.items() if name not in params})
         stage._load_files(folder)
@@ -142,16 +145,14 @@ class _FilesReader(MLReader[Stage], Generic[Stage]):
 
 
 def read_metadata(folder: Folder) -> dict[str, Any]:
-    """What Spark ML has written about a saved stage, read without Spark. Raises `DatasetError` if there is none."""
+    """Spark ML's metadata of a saved stage, read without Spark. Raises `DatasetError` if there is none."""
     metadata = folder.child("metadata")
     lines = [metadata.read(part) for part in metadata.names() if part.startswith("part-")]
     try:
         content: dict[str, Any] = json.loads(b"".join(lines))
         missing = {"class", "uid", "paramMap", "defaultParamMap"} - set(content)
     except (ValueError, TypeError) as error:
-        raise DatasetError(
-            f"'{folder.url}' must be a saved stage of Spark ML. It is not one, or it is damaged."
-        ) from error
+        raise DatasetError(f"'{folder.url}' must be a saved stage of Spark ML. It has no readable metadata.") from error
     if missing:
         raise DatasetError(f"'{folder.url}' must be a saved stage. Its metadata lacks {', '.join(sorted(missing))}.")
     return content

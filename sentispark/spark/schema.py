@@ -1,4 +1,4 @@
-"""What types of columns stages take: refused before a job, as Spark ML's `transformSchema` does, not by a worker."""
+"""The column types that stages accept, checked on the driver before a job, as Spark ML's `transformSchema` does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, Nu
 from sentispark.errors import InputError
 from sentispark.spark.params import require_columns, type_of
 
-__all__ = ["IDS", "LABELS", "MARKS", "TEXTS", "WEIGHTS", "WORDS", "Kind", "require_column"]
+__all__ = ["FLAGS", "IDS", "LABELS", "TEXTS", "WEIGHTS", "WORDS", "Kind", "require_column"]
 
 
 class Kind(NamedTuple):
-    """What a column must hold, in words (`Column 'text' must hold <words>`) and as a test, and what to do if not."""
+    """What a column must hold, in words (`Column 'text' must hold <words>`) and as a test, and the advice if not."""
 
     words: str
     holds: Callable[[DataType], bool]
@@ -28,15 +28,15 @@ def _array_of(element: type[DataType]) -> Callable[[DataType], bool]:
 
 
 TEXTS = Kind("strings", lambda kind: isinstance(kind, StringType), "Name the column of the texts, or cast it.")
-WORDS = Kind("arrays of strings", _array_of(StringType), "Cut texts into words with ReviewTokenizer first.")
+WORDS = Kind("arrays of strings", _array_of(StringType), "Split texts into words with ReviewTokenizer first.")
 IDS = Kind("arrays of token ids", _array_of(IntegralType), "Encode texts with ReviewEncoder first.")
 LABELS = Kind("numbers or booleans", lambda kind: isinstance(kind, (NumericType, BooleanType)), "Cast it to double.")
 WEIGHTS = Kind("numbers", lambda kind: isinstance(kind, NumericType), "Cast it to double.")
-MARKS = Kind("booleans", lambda kind: isinstance(kind, BooleanType), "Make it true for the rows that validate.")
+FLAGS = Kind("booleans", lambda kind: isinstance(kind, BooleanType), "Make it true for the validation rows.")
 
 
 def require_column(dataset: DataFrame, column: str, kind: Kind, *, stage: Params) -> None:
-    """Raise `InputError` unless the DataFrame has that column, and of that kind."""
+    """Raise `InputError` unless the DataFrame has that column and its type is of that kind."""
     require_columns(dataset, column, stage=stage)
     found = type_of(dataset, column)
     if not kind.holds(found):

@@ -1,7 +1,7 @@
-"""Whatever is set already → one SparkSession that works the first time and overrides nothing that somebody set.
+"""Existing settings → a SparkSession that works at the first try and overrides none of them.
 
-Spark itself is asked what is set: its JVM is started first, reads spark-defaults.conf, the environment and the command
-line as it always does, and only what is missing then is filled in.
+The settings are read from Spark itself: its JVM is started first, reads spark-defaults.conf, the environment and the
+command line as always, and only what is still missing is filled in.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ LOOPBACK = "127.0.0.1"
 QUIET_LOGGING = Path(__file__).with_name("log4j2.properties")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
-# What spark-submit fills in by itself when a Python process starts it: nobody's wish.
-SHELL_FILLS = {"spark.app.name": "pyspark-shell", "spark.ui.showConsoleProgress": "true"}
+# What spark-submit fills in when a Python process starts it; not the user's settings.
+SHELL_DEFAULTS = {"spark.app.name": "pyspark-shell", "spark.ui.showConsoleProgress": "true"}
 
 _log = logging.getLogger(__name__)
 
@@ -54,18 +54,18 @@ def get_spark(
     conf: Mapping[str, str] | None = None,
     log_level: str = "error",
 ) -> SparkSession:
-    """The active session as it is, or a new one in which everything that nobody has set is set sensibly.
+    """The active session unchanged, or a new one with sensible values for all settings that the user has not set.
 
     Parameters
     ----------
     app_name : str
-        Used where neither `conf` nor spark-submit names the application.
+        Used if neither `conf` nor spark-submit names the application.
     master : str, optional
-        None means what spark-submit, spark-defaults.conf or the environment says, and `local[*]` when none does.
+        By default that of spark-submit, spark-defaults.conf or the environment, and otherwise `local[*]`.
     conf : mapping of str to str, optional
-        Spark settings; they win over everything else, like those of `SparkSession.builder.config`.
+        Spark settings. They override all others, like those of `SparkSession.builder.config`.
     log_level : str
-        The least level of what Spark itself logs, `off` for nothing; where nobody has configured its logging.
+        Spark's own log level, `off` for none; ignored if its logging is configured.
 
     Returns
     -------
@@ -75,12 +75,12 @@ def get_spark(
     Raises
     ------
     SetupError
-        No Java was found that the installed PySpark runs on.
+        If there is no Java that the installed PySpark supports.
     """
     active = _active_session()
     if active is not None:
         if master or conf:
-            _log.warning("A Spark session is active and is taken over as it is: 'master' and 'conf' are not applied.")
+            _log.warning("A Spark session is active and is used unchanged: 'master' and 'conf' are not applied.")
         return active
 
     asked = {key: str(value) for key, value in (conf or {}).items()}
@@ -106,7 +106,7 @@ def missing_defaults(
     machine_cores: int,
     environ: Mapping[str, str],
 ) -> dict[str, str]:
-    """Our settings, less those that somebody has set: always disjoint from `already_set`."""
+    """Our settings without those that are already set: always disjoint from `already_set`."""
     master = already_set.get("spark.master", "local[*]")
     defaults = {
         "spark.app.name": app_name,
@@ -118,7 +118,7 @@ def missing_defaults(
     if is_local(master):
         defaults["spark.ui.enabled"] = "false"
         defaults["spark.sql.shuffle.partitions"] = str(2 * local_cores(master, machine_cores))
-        # Host and bind address belong together: half of a pair of ours and half of somebody's would not connect.
+        # Host and bind address belong together: a pair of one of ours and one of the user's would not connect.
         address = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
         if not (address.keys() & already_set.keys() or "SPARK_LOCAL_IP" in environ):
             defaults.update(address)
@@ -126,10 +126,10 @@ def missing_defaults(
 
 
 def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, running: str) -> str | None:
-    """What `PYSPARK_PYTHON` must become, None to leave it alone.
+    """The value to set `PYSPARK_PYTHON` to; None leaves it unchanged.
 
-    Spark starts workers as `python3` when nobody says otherwise, and then misses a virtual environment's packages.
-    The running interpreter's path is given only where the workers are on this machine.
+    By default Spark starts workers as `python3`, which lacks a virtual environment's packages. The path of the running
+    interpreter is used only if the workers are on this machine.
     """
     if "PYSPARK_PYTHON" in environ:
         return None
@@ -139,16 +139,16 @@ def worker_python(conf: Mapping[str, str], environ: Mapping[str, str], *, runnin
 
 
 def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables with which a JVM can name non-ASCII paths, which it cannot in the locale C; none in any other.
+    """The variables a JVM needs for non-ASCII paths if the locale is C; none for any other locale.
 
-    Where C is the locale because nobody has set one, Python itself has set `LC_CTYPE` by now (PEP 538).
+    If the locale is C only by default, Python itself has already set `LC_CTYPE` (PEP 538).
     """
     return {"LC_ALL": "C.UTF-8"} if environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def shares_this_machine(spark: SparkSession) -> bool:
-    """Whether executors run on this machine; those of a Spark Connect server only if this process has started it."""
-    return is_local(setting(spark, "spark.master")) and not is_far()
+    """Whether executors run on this machine; with Spark Connect, whether this process started a local server."""
+    return is_local(setting(spark, "spark.master")) and not is_remote_client()
 
 
 def setting(spark: SparkSession, name: str, default: str = "") -> str:
@@ -161,8 +161,8 @@ def jvm_of(spark: SparkSession) -> JVMView:
     return _started_jvm(spark.sparkContext)
 
 
-def is_far() -> bool:
-    """Whether this process is a client of a Spark Connect server that it has not started itself."""
+def is_remote_client() -> bool:
+    """Whether this process is a client of a Spark Connect server that it did not start."""
     return is_remote() and "SPARK_LOCAL_REMOTE" not in os.environ
 
 
@@ -172,7 +172,13 @@ def is_local(master: str) -> bool:
 
 
 def local_cores(master: str, machine_cores: int) -> int:
-    """Tasks that a local master runs at once: `local[4]` 4, `local[*]` all cores, `local-cluster[2,3,1024]` 6."""
+    """The number of tasks that a local master runs at once.
+
+    Examples
+    --------
+    >>> [local_cores(master, 8) for master in ("local[4]", "local[*]", "local-cluster[2,3,1024]")]
+    [4, 8, 6]
+    """
     numbers = [int(number) for number in re.findall(r"\d+", master)]
     if master.startswith("local-cluster["):
         return numbers[0] * numbers[1]
@@ -186,9 +192,9 @@ def driver_memory_mib(total_mib: int) -> int:
     return min(max(total_mib // 4, 1024), 8192)
 
 
-def set_by_somebody(conf: Mapping[str, str], *, written: str) -> dict[str, str]:
-    """`conf` without what spark-submit filled in by itself; `written` is all text in which a user could have set it."""
-    return {key: value for key, value in conf.items() if SHELL_FILLS.get(key) != value or key in written}
+def without_shell_defaults(conf: Mapping[str, str], *, written: str) -> dict[str, str]:
+    """`conf` without what spark-submit fills in; `written` is all text in which the user could have set it."""
+    return {key: value for key, value in conf.items() if SHELL_DEFAULTS.get(key) != value or key in written}
 
 
 def _active_session() -> SparkSession | None:
@@ -200,7 +206,7 @@ def _active_session() -> SparkSession | None:
 
 
 def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
-    """Start Spark's JVM, or connect to spark-submit's; returns the settings that somebody has made."""
+    """Start Spark's JVM, or connect to spark-submit's; returns the settings that the user has made."""
     launched_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     conf_dir = Path(os.environ.get("SPARK_CONF_DIR") or Path(_find_spark_home(), "conf"))  # type: ignore[no-untyped-call]
     if SparkContext._gateway is None and not launched_by_submit:
@@ -215,12 +221,12 @@ def _start_jvm(asked: Mapping[str, str], log_level: str) -> dict[str, str]:
     if launched_by_submit:
         return conf
     defaults_file = conf_dir / "spark-defaults.conf"
-    written = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
-    return set_by_somebody(conf, written=written + (defaults_file.read_text() if defaults_file.is_file() else ""))
+    written = defaults_file.read_text() if defaults_file.is_file() else ""
+    return without_shell_defaults(conf, written=written + os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
 
 
 def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -> dict[str, str]:
-    """What a JVM must be told before it starts, as the variables to which Spark gives the lowest priority."""
+    """What a JVM needs before it starts, as the environment variables to which Spark gives the lowest priority."""
     defaults = {}
     if is_local(asked.get("spark.master", "local")):
         defaults["SPARK_DRIVER_MEMORY"] = f"{driver_memory_mib(_machine_memory_mib())}m"
@@ -233,7 +239,7 @@ def _launch_defaults(asked: Mapping[str, str], conf_dir: Path, log_level: str) -
 
 @contextmanager
 def _ended_if_interrupted() -> Iterator[None]:
-    """A block that starts a JVM. PySpark forgets one whose start is interrupted, and nothing would stop it."""
+    """A block that starts a JVM. If its start is interrupted, PySpark loses track of it and would not stop it."""
     before = set(psutil.Process().children())
     try:
         yield
@@ -246,10 +252,9 @@ def _ended_if_interrupted() -> Iterator[None]:
 
 
 def _end(process: psutil.Process) -> None:
-    below = process.children(recursive=True)
-    for one in (process, *below):
+    for descendant in (process, *process.children(recursive=True)):
         with suppress(psutil.Error):
-            one.kill()
+            descendant.kill()
 
 
 @contextmanager
@@ -280,5 +285,5 @@ def _jvm_cores() -> int:
 
 
 def task_cores(spark: SparkSession) -> int:
-    """The tasks that run at once, as Spark assumes when it cuts work itself."""
+    """The number of tasks that run at once, by which Spark itself partitions work."""
     return spark.sparkContext.defaultParallelism

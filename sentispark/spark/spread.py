@@ -1,6 +1,6 @@
-"""Values of the driver to a DataFrame of which each task gets its own value, and nobody else's.
+"""Values of the driver → a DataFrame of which each task gets exactly one value.
 
-What a function refers to goes to every task, so it must not grow with files or rows; what is in rows goes to one.
+A function's closure is sent to every task, so it must not grow with files or rows; a row is sent to one task only.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _NUMBER_BYTES = 8
 
 
 def spread(spark: SparkSession, values: Sequence[bytes]) -> DataFrame:
-    """A partition for each value, for `spread_values`; for no values one without rows."""
+    """A DataFrame with a partition for each value, for `spread_values`; without values, one empty partition."""
     partitions = max(1, len(values))
     numbered = [number.to_bytes(_NUMBER_BYTES, "big") + value for number, value in enumerate(values)]
     if is_remote():
-        # A client has no way to say how its rows are cut: they are shuffled.
+        # A client cannot choose the partitions of its rows, so they are shuffled.
         keys = Groups(partitions, partitions).keys().tolist()
         rows = [(bytearray(value), key) for value, key in zip(numbered, keys, strict=False)]
         return spark.createDataFrame(rows, "value binary, key int").repartition(partitions, "key").select("value")
-    # Spark cuts local rows into as many partitions as it has cores; an RDD is cut into as many as it is told. This is
-    # `parallelize`, but for the serializer: bytes stay as they are.
+    # Spark partitions local rows by the number of cores; the number of an RDD's partitions can be chosen. This is
+    # `parallelize` with another serializer, which leaves bytes unchanged.
     context, jvm = spark.sparkContext, jvm_of(spark)
     elements = context._serialize_to_jvm(
         numbered,

@@ -1,8 +1,8 @@
-"""A function of one Arrow array as a UDF of one column, whatever the installed Spark has for that.
+"""A function of one Arrow array as a UDF of one column, with Spark's Arrow UDFs or its pandas UDFs.
 
-Spark has UDFs of Arrow arrays from 4.1 on. Before, a UDF of a pandas series serves: what it takes is turned back into
-Arrow's form, and what it gives, Arrow arrays, passes Spark's conversion untouched, which would take a Python loop over
-rows and, of a list, over its elements.
+Spark has UDFs over Arrow arrays from 4.1 on. Before that, a pandas UDF is used: its input is converted back to Arrow,
+and its output, Arrow arrays, bypasses Spark's conversion, which would loop over rows, and over the elements of lists,
+in Python.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from pyspark.sql.types import ArrayType, BinaryType, DataType, StringType
 
 from sentispark.text.markup import as_strings
 
-__all__ = ["array_udf", "as_array", "taken_as"]
+__all__ = ["array_udf", "as_array", "sent_column"]
 
 
 def array_udf(
     function: Callable[[Any], pa.Array], returns: DataType, *, deterministic: bool = True
 ) -> Callable[[Column], Column]:
-    """A UDF, to be called with a column.
+    """A UDF: a function from a column to a column.
 
     Parameters
     ----------
     function : callable
-        Runs on executors, batch by batch: from what Spark hands over, see `as_array`, to an array of the same length.
+        Runs on executors, batch by batch: from the values that Spark passes (see `as_array`) to an array of the same
+        length.
     returns : DataType
         The array's type in Spark.
     deterministic : bool
-        Whether Spark may compute the column again, say once in a filter and once behind it. Of a column for which it
-        must not, it computes nothing where nobody asks for it, and never before a filter that does not need it.
+        Whether Spark may compute the column more than once, for example in a filter and again after it. If not, Spark
+        computes it only if a query uses it, and never before a filter that does not need it.
     """
     arrow_udf = getattr(F, "arrow_udf", None)
     udf = _pandas_udf(function, returns) if arrow_udf is None else arrow_udf(_hinted(function, pa.Array), returns)
@@ -46,12 +47,12 @@ def _pandas_udf(function: Callable[[Any], pa.Array], returns: DataType) -> Any:
     import pandas as pd
     from pyspark.sql.pandas.functions import pandas_udf
 
-    run = _hinted(lambda values: _Handed(function(values)), pd.Series)
+    run = _hinted(lambda values: _ArrowSeries(function(values)), pd.Series)
     return pandas_udf(run, returns)  # type: ignore[call-overload]  # its stubs want a class in place of type hints
 
 
 def _hinted(function: Callable[[Any], Any], kind: type) -> Callable[[Any], Any]:
-    """The function with the type hints by which Spark knows what to hand over."""
+    """The function with the type hints by which Spark chooses the kind of values."""
 
     def run(values: Any) -> Any:
         return function(values)
@@ -60,8 +61,8 @@ def _hinted(function: Callable[[Any], Any], kind: type) -> Callable[[Any], Any]:
     return run
 
 
-def taken_as(column: Column, kind: DataType) -> tuple[Column, DataType]:
-    """The column as it goes to Python, and its type there: strings as bytes, for they may be no UTF-8."""
+def sent_column(column: Column, kind: DataType) -> tuple[Column, DataType]:
+    """The column in the form that is sent to Python, and its type: strings as bytes, as they may not be valid UTF-8."""
     if isinstance(kind, StringType):
         return column.cast(BinaryType()), BinaryType()
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
@@ -71,24 +72,24 @@ def taken_as(column: Column, kind: DataType) -> tuple[Column, DataType]:
 
 
 def as_array(values: Any, kind: pa.DataType) -> pa.Array:
-    """What Spark hands to a UDF as an array; bytes and lists of bytes, which are texts, as `as_strings` gives them.
+    """The values that Spark passes to a UDF as an array; bytes and lists of bytes become strings by `as_strings`.
 
     Parameters
     ----------
-    values : Array, Series, or what another UDF of ours gave
-        Spark joins two UDFs, one of the other's column, without a conversion between them.
+    values : Array, Series, or the output of another UDF of ours
+        Spark chains a UDF of another UDF's column without a conversion between them.
     kind : pa.DataType
-        That of the array in Spark: a series of lists does not tell.
+        The type of the array; it cannot be inferred from a series of lists.
     """
-    if isinstance(values, _Handed):
+    if isinstance(values, _ArrowSeries):
         values = values.array_
     elif not isinstance(values, pa.Array):
         values = _from_series(values.to_numpy(), kind)
     return _with_strings(values)
 
 
-class _Handed:
-    """An Arrow array where Spark looks for a series: it asks for the type, converts the values and takes an array."""
+class _ArrowSeries:
+    """An Arrow array in the role of a pandas series: it has the attributes that Spark's conversion uses."""
 
     dtype = np.dtype(object)
 
@@ -99,10 +100,10 @@ class _Handed:
         return len(self.array_)
 
     @property
-    def array(self) -> _Handed:
+    def array(self) -> _ArrowSeries:
         return self
 
-    def apply(self, _: Callable[..., Any]) -> _Handed:
+    def apply(self, _: Callable[..., Any]) -> _ArrowSeries:
         return self
 
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
@@ -115,7 +116,7 @@ def _from_series(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     counts = np.fromiter((0 if row is None else len(row) for row in values), np.int64, len(values))
     offsets = np.concatenate(([0], np.cumsum(counts)))
     flat = np.concatenate([np.empty(0, kind.value_type.to_pandas_dtype()), *(row for row in values if row is not None)])
-    # Where an element is null, pandas has floats.
+    # For nulls among the elements pandas has floats.
     flat = pa.array(flat, from_pandas=True).cast(kind.value_type, safe=False)
     missing = pa.array([*(row is None for row in values), False])
     offsets = pa.array(offsets, pa.int32(), mask=missing.to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""Ranks as the tasks of a barrier stage, against the same ranks started without Spark."""
+"""Ranks as the tasks of a barrier stage, compared with the same ranks started without Spark."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def failure(spark, path, workers=2):
 
 
 def measured(history):
-    """The history without what a clock says."""
+    """The history without measured times."""
     return [{name: entry[name] for name in ("epoch", "train_loss", "validation", "batch_sizes")} for entry in history]
 
 
@@ -66,7 +66,7 @@ def test_a_net_of_several_pieces_comes_back_whole(spark, tmp_path):
     assert trained.module().embedding.weight.shape == (10_000, 64)
 
 
-def test_the_first_ranks_events_reach_the_driver_while_the_job_runs(spark, toy):
+def test_events_of_the_first_rank_reach_the_driver_while_the_job_runs(spark, toy):
     events, stages = [], []
 
     def emit(event):
@@ -89,8 +89,8 @@ def test_more_ranks_than_slots_are_refused_before_anything_starts(spark, toy):
 
 @pytest.mark.timeout(60)
 def test_ranks_that_find_no_dataset_fail_in_one_sentence_with_rank_and_host(spark, tmp_path):
-    told = failure(spark, f"{tmp_path}/none")
-    assert told in [
+    message = failure(spark, f"{tmp_path}/none")
+    assert message in [
         f"[rank {rank}/2 on {HOST}] '{tmp_path}/none' must be a dataset. Nothing is there. "
         "Run 'sentispark prepare' first."
         for rank in range(2)
@@ -98,16 +98,16 @@ def test_ranks_that_find_no_dataset_fail_in_one_sentence_with_rank_and_host(spar
 
 
 @pytest.mark.timeout(60)
-def test_a_chunk_that_only_one_rank_reads_and_cannot_is_named_with_that_rank(spark, toy, tmp_path):
+def test_a_chunk_that_a_rank_cannot_read_is_named_with_that_rank(spark, toy, tmp_path):
     path = shutil.copytree(toy, tmp_path / "dataset")
     chunk = path / "train/chunk-000002.parquet"
-    chunk.write_bytes(b"x" * chunk.stat().st_size)  # of the same size: opening does not see it
-    told = failure(spark, str(path))
-    assert told.startswith(f"[rank 1/2 on {HOST}] '{chunk}' must be a Parquet file. It cannot be read:")
+    chunk.write_bytes(b"x" * chunk.stat().st_size)  # of the same size, so that opening the dataset does not notice it
+    message = failure(spark, str(path))
+    assert message.startswith(f"[rank 1/2 on {HOST}] '{chunk}' must be a Parquet file. It cannot be read:")
 
 
 @pytest.mark.timeout(60)
-def test_a_loss_that_is_no_number_ends_the_stage(spark, toy):
+def test_a_loss_of_nan_ends_the_stage(spark, toy):
     options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=1e30, gradient_clip=None)
     with pytest.raises(TrainingError) as caught:
         train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
@@ -117,7 +117,7 @@ def test_a_loss_that_is_no_number_ends_the_stage(spark, toy):
 
 
 @pytest.mark.timeout(120)
-def test_ranks_that_do_not_fit_together_say_so_before_they_connect(spark, toy):
+def test_ranks_without_the_requested_gpus_are_refused_before_they_connect(spark, toy):
     options = dataclasses.replace(OPTIONS, device="cuda")
     with pytest.raises(TrainingError) as caught:
         train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
@@ -128,7 +128,7 @@ def test_ranks_that_do_not_fit_together_say_so_before_they_connect(spark, toy):
 
 
 def state_of_workers(spark):
-    """Of both of Spark's Python workers by process id: torch's threads, its process group and the environment."""
+    """Torch's threads, its process group and the environment of both of Spark's Python workers, by process id."""
 
     def look(batches):
         import torch
@@ -136,41 +136,41 @@ def state_of_workers(spark):
 
         for _ in batches:
             pass
-        BarrierTaskContext.get().barrier()  # so that one worker does not answer for both tasks
-        told = {
+        BarrierTaskContext.get().barrier()  # so that one worker does not run both tasks
+        state = {
             "pid": [os.getpid()],
             "threads": [torch.get_num_threads()],
             "group": [torch.distributed.is_initialized()],
             "environment": [sorted(f"{name}={value}" for name, value in os.environ.items())],
         }
-        yield pa.RecordBatch.from_pydict(told)
+        yield pa.RecordBatch.from_pydict(state)
 
     schema = "pid long, threads long, group boolean, environment array<string>"
     rows = spark.range(0, 2, 1, 2).mapInArrow(look, schema, barrier=True).collect()
     return {row.pid: (row.threads, row.group, row.environment) for row in rows}
 
 
-def test_two_fits_in_a_row_leave_nothing_behind_in_sparks_workers(spark, toy):
-    train(spark, toy, 2)  # whatever is loaded for the first time is loaded now
+def test_fits_do_not_change_the_state_of_sparks_workers(spark, toy):
+    train(spark, toy, 2)  # a warm-up that loads all modules
     before, driver = state_of_workers(spark), dict(os.environ)
     nets = [train(spark, toy, 2) for _ in range(2)]
     after = state_of_workers(spark)
     assert nets[0].weights == nets[1].weights
     assert len(before) == 2
-    assert before.keys() & after.keys(), "Spark has not reused a worker, so this test has seen nothing"
+    assert before.keys() & after.keys(), "Spark has not reused a worker, so this test shows nothing"
     for pid in before.keys() & after.keys():
         assert after[pid] == before[pid]
         assert after[pid][1] is False
     assert dict(os.environ) == driver
 
 
-def test_a_fit_after_a_failed_one_is_as_good_as_new(spark, toy, tmp_path):
+def test_a_failed_fit_does_not_affect_the_next_one(spark, toy, tmp_path):
     expected = train(spark, toy, 2).weights
     failure(spark, f"{tmp_path}/none")
     assert train(spark, toy, 2).weights == expected
 
 
-def test_why_a_rank_was_lost_is_told_and_not_which_call_failed():
+def test_the_reason_for_a_lost_rank_is_reported_and_not_the_call_that_failed():
     text = (
         "An error occurred while calling o96.collectToPython.\n: org.apache.spark.SparkException: Job aborted due to "
         "stage failure: Could not recover from a failed barrier ResultStage. Most recent failure reason: Stage failed "

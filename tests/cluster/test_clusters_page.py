@@ -1,4 +1,4 @@
-"""With the settings of docs/clusters.md a training runs on executors of its own; clouds' own do nothing here."""
+"""A training runs on separate executors with the settings of docs/clusters.md; those of clouds have no effect here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.toy import toy_rows, write_toy
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
-TRIED = ("Settings for Standalone, YARN and Kubernetes", "Standalone", "YARN", "Kubernetes")
+TESTED = ("Settings for Standalone, YARN and Kubernetes", "Standalone", "YARN", "Kubernetes")
 
 SCRIPT = """
 import json, sys
@@ -40,7 +40,7 @@ def blocks():
 @pytest.mark.endtoend
 def test_a_training_runs_with_them(tmp_path):
     page, conf = blocks(), {}
-    for title in TRIED:
+    for title in TESTED:
         assert all(conf.get(name, value) == value for name, value in page[title].items())
         conf.update(page[title])
     dataset = write_toy(tmp_path / "dataset", {"train": toy_rows(60, seed=1)})

@@ -1,4 +1,4 @@
-"""A run's events as people see them: a bar on a terminal, lines in a log."""
+"""A run's events for the user: a bar on a terminal, lines in a log."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ EVENTS = [{"kind": "progress", "epoch": 1, "step": step, "steps": 4} for step in
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_an_epoch_is_one_line_and_its_steps_are_a_bar_on_a_terminal_alone(terminal, monkeypatch, capsys, caplog):
+def test_an_epoch_is_one_line_and_its_steps_are_a_bar_only_on_a_terminal(terminal, monkeypatch, capsys, caplog):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     with caplog.at_level(logging.INFO, logger="sentispark"), reporting() as show:
         for event in EVENTS:
@@ -34,7 +34,7 @@ def test_an_epoch_is_one_line_and_its_steps_are_a_bar_on_a_terminal_alone(termin
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_rows_that_are_moved_are_told_and_those_that_stay_are_not(terminal, monkeypatch, capsys, caplog):
+def test_new_batch_sizes_are_shown_and_unchanged_ones_are_not(terminal, monkeypatch, capsys, caplog):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     with caplog.at_level(logging.INFO, logger="sentispark"), reporting() as show:
         for event in (EVENTS[0], BALANCE, {**BALANCE, "moved": False}, EVENTS[1]):
@@ -44,7 +44,7 @@ def test_rows_that_are_moved_are_told_and_those_that_stay_are_not(terminal, monk
     assert caplog.messages == ([] if terminal else [MOVED])
 
 
-def test_where_only_errors_are_logged_nothing_is_shown(monkeypatch, capsys, caplog):
+def test_if_only_errors_are_logged_nothing_is_shown(monkeypatch, capsys, caplog):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with caplog.at_level(logging.ERROR, logger="sentispark"), reporting() as show:
         for event in EVENTS:

@@ -1,4 +1,4 @@
-"""Ranks on several hosts, made of network namespaces: they find each other, and each takes the core it was given."""
+"""Ranks on several hosts made of network namespaces: they find each other, and each uses the core it was given."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NET = {"embeddingSize": 4, "hiddenSize": 4, "wideSize": 50}
 OPTIONS = {"batchSize": 40, "balance": "off", "reader": "arrow"}
 
 
-def test_hosts_have_names_and_addresses_of_their_own_and_several_sets_do_not_meet():
+def test_each_host_has_its_own_name_and_address_in_all_sets():
     with hosts(2) as (first, second), hosts(1) as (stranger,):
         assert first.run("hostname").strip() == first.name
         look_up = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))"
@@ -45,7 +45,7 @@ with hosts(1) as (host,):
 """
 
 
-def test_what_a_killed_process_has_left_the_next_one_removes_and_nothing_that_lives():
+def test_hosts_of_a_killed_process_are_removed_by_the_next_one_and_live_hosts_stay():
     with hosts(1) as (living,):
         command = [sys.executable, "-c", _KILLED]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
@@ -57,7 +57,7 @@ def test_what_a_killed_process_has_left_the_next_one_removes_and_nothing_that_li
             time.sleep(0.02)
         with hosts(1) as (again,):
             assert again.name != living.name
-        assert not left.exists() or not left.read_bytes(), "nobody waits for it where there is no init"
+        assert not left.exists() or not left.read_bytes(), "without an init process it stays a zombie"
         assert living.run("hostname").strip() == living.name
 
 
@@ -70,15 +70,15 @@ with world_from_environment("cpu", os.environ).joined() as world:
 
 
 @pytest.mark.endtoend
-def test_ranks_of_torchrun_meet_where_the_first_ones_host_knows_itself_by_its_loopback(tmp_path):
+def test_ranks_of_torchrun_connect_even_if_the_first_host_resolves_its_name_to_its_loopback(tmp_path):
     with hosts(2) as made:
         common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": made[0].name, "MASTER_PORT": "29400"}
         common["PYTHONPATH"] = str(ROOT)
-        told, ranks = [tmp_path / host.name for host in made], []
-        for rank, (host, log) in enumerate(zip(made, told, strict=True)):
+        logs, ranks = [tmp_path / host.name for host in made], []
+        for rank, (host, log) in enumerate(zip(made, logs, strict=True)):
             env = {**common, "RANK": str(rank), "GROUP_RANK": str(rank)}
             ranks.append(host.start(sys.executable, "-c", _AS_TORCHRUN, log=log, env=env))
-        for process, host, log in zip(ranks, made, told, strict=True):
+        for process, host, log in zip(ranks, made, logs, strict=True):
             process.wait(60)
             assert log.read_text().splitlines()[-1] == f"{host.address} [2.0]"
 
@@ -86,13 +86,13 @@ def test_ranks_of_torchrun_meet_where_the_first_ones_host_knows_itself_by_its_lo
 @pytest.mark.endtoend
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("named", [False, True], ids=["known by address", "known by name"])
-def test_two_ranks_on_two_hosts_learn_what_two_ranks_on_one_learn(tmp_path, named):
+def test_two_ranks_on_two_hosts_learn_the_same_as_on_one(tmp_path, named):
     rows = {"train": toy_rows(600, seed=1), "validation": toy_rows(100, seed=2)}
     path = write_toy(tmp_path / "toy", rows)
     with spark_hosts(2, tmp_path, named=named) as cluster:
-        told = train(cluster, path, epochs=1, options={**NET, **OPTIONS})
+        report = train(cluster, path, epochs=1, options={**NET, **OPTIONS})
     net = NetOptions(embedding_size=4, hidden_size=4, wide_size=50)
     options = TrainOptions(max_epochs=1, batch_size=40, balance="off", reader="arrow", seed=1)
     alone = train_ranks(TrainConfig(path, options, net), 2)
-    assert told["threads"] == [1, 1], "each rank takes the one core that Spark gave it"
-    assert told["weights"] == alone.fingerprint
+    assert report["threads"] == [1, 1], "each rank takes the one core that Spark gave it"
+    assert report["weights"] == alone.fingerprint

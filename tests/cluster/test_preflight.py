@@ -1,4 +1,4 @@
-"""What keeps a barrier stage from running, said before it starts."""
+"""Why a barrier stage cannot run, reported before it starts."""
 
 import platform
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ DYNAMIC = (
 
 
 class Cluster:
-    """A session of which only what preflight looks at is there; it has one slot more each time somebody looks."""
+    """A stand-in for a session, with what preflight reads; `slots` are the slots it has at each reading."""
 
     def __init__(self, *, master, slots, dynamic="false"):
         self.slots = iter(slots)
@@ -33,7 +33,7 @@ class Cluster:
 
 
 class Clock:
-    """A clock that waiting alone moves."""
+    """A clock that only waiting moves."""
 
     def __init__(self):
         self.now = 100.0
@@ -46,11 +46,11 @@ class Clock:
 
 
 @pytest.mark.parametrize("slots", [3, 4, 100])
-def test_enough_slots_and_a_fixed_size_are_no_obstacle(slots):
+def test_with_enough_slots_and_a_fixed_size_there_is_no_obstacle(slots):
     assert barrier_obstacle(workers=3, slots=slots, dynamic_allocation=False) is None
 
 
-def test_too_few_slots_are_counted():
+def test_too_few_slots_are_an_obstacle():
     assert barrier_obstacle(workers=4, slots=3, dynamic_allocation=False) == NO_ROOM.format(slots=3, workers=4)
 
 
@@ -62,7 +62,7 @@ def test_dynamic_allocation_is_an_obstacle_whatever_the_slots(slots):
 def test_executors_that_are_still_starting_are_waited_for():
     clock, cluster = Clock(), Cluster(master="yarn", slots=[0, 1, 2, 3])
     require_slots(cluster, 2, clock=clock, wait=clock.wait)
-    assert next(cluster.slots) == 3  # it stopped looking as soon as there was room
+    assert next(cluster.slots) == 3  # it stopped reading as soon as there were enough slots
     assert clock.now == 101.0
 
 
@@ -75,14 +75,14 @@ def test_executors_that_never_come_are_waited_for_half_a_minute():
 
 
 @pytest.mark.parametrize("master", ["local", "local[1]"])
-def test_a_local_master_gets_no_more_slots_so_nobody_waits(master):
+def test_slots_of_a_local_master_are_not_waited_for(master):
     clock = Clock()
     with pytest.raises(SetupError):
         require_slots(Cluster(master=master, slots=[1]), 2, clock=clock, wait=clock.wait)
     assert clock.now == 100.0
 
 
-def test_dynamic_allocation_does_not_pass_by_waiting():
+def test_dynamic_allocation_is_refused_without_waiting():
     clock = Clock()
     with pytest.raises(SetupError) as caught:
         require_slots(Cluster(master="yarn", slots=[8], dynamic="true"), 2, clock=clock, wait=clock.wait)
@@ -101,13 +101,13 @@ def test_three_workers_do_not_fit_on_two_cores(spark):
 
 
 class TestSharedFolder:
-    """A folder that only the driver sees is told before anything is written there."""
+    """A folder that only the driver sees is refused before anything is written there."""
 
-    def test_tasks_look_where_they_are(self, spark, tmp_path):
+    def test_tasks_look_on_their_own_hosts(self, spark, tmp_path):
         assert hosts_without(spark, str(tmp_path), 2) == []
         assert hosts_without(spark, f"{tmp_path}/nowhere", 2) == [platform.node()]
 
-    def test_on_a_cluster_a_local_folder_is_tried_and_left_as_it_was(self, spark, tmp_path):
+    def test_on_a_cluster_a_local_folder_is_tested_and_unchanged_afterwards(self, spark, tmp_path):
         cluster = SimpleNamespace(conf={"spark.master": "spark://somewhere:7077"}, range=spark.range)
         require_shared(cluster, Folder(str(tmp_path)), workers=2)
         assert list(tmp_path.iterdir()) == []
@@ -129,5 +129,5 @@ class TestSharedFolder:
     @pytest.mark.parametrize(
         ("master", "url"), [("local[2]", "/tmp"), ("local-cluster[2,1,1024]", "/tmp"), ("yarn", "s3://bucket/folder")]
     )
-    def test_where_all_see_the_same_nothing_is_tried(self, master, url):
+    def test_a_folder_that_all_see_is_not_tested(self, master, url):
         require_shared(SimpleNamespace(conf={"spark.master": master}), Folder(url), workers=2)

@@ -17,18 +17,18 @@ SECONDS = 10.0
 
 @pytest.fixture
 def arrived():
-    """What reached the driver, in its order."""
+    """The events that reached the driver, in order."""
     return queue.Queue()
 
 
-def test_events_arrive_in_their_order(arrived):
+def test_events_arrive_in_order(arrived):
     with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         for step in range(5):
             send({"kind": "progress", "step": step})
         assert [arrived.get(timeout=SECONDS)["step"] for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_what_was_sent_before_the_rank_left_has_arrived_when_listening_ends(arrived):
+def test_events_sent_before_the_rank_left_have_arrived_when_listening_ends(arrived):
     with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         send({"step": 0})
         arrived.get(timeout=SECONDS)  # the driver knows the rank
@@ -37,14 +37,14 @@ def test_what_was_sent_before_the_rank_left_has_arrived_when_listening_ends(arri
     assert arrived.qsize() == 499
 
 
-def test_events_are_the_same_after_the_way(arrived):
+def test_events_arrive_unchanged(arrived):
     event = {"kind": "epoch", "epoch": 1, "validation": {"roc_auc": 0.5, "f1": {"macro": None}}, "text": "é\n\u2028"}
     with listening(arrived.put, host=HOST, bind=HOST) as address, sending(address) as send:
         send(event)
         assert arrived.get(timeout=SECONDS) == event
 
 
-def test_two_fits_at_once_do_not_hear_each_other(arrived):
+def test_two_fits_at_once_receive_only_their_own_events(arrived):
     other = queue.Queue()
     with listening(arrived.put, host=HOST, bind=HOST) as one, listening(other.put, host=HOST, bind=HOST) as two:
         assert one.port != two.port
@@ -56,7 +56,7 @@ def test_two_fits_at_once_do_not_hear_each_other(arrived):
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "x" * 1000])
-def test_who_does_not_know_the_secret_is_not_heard(arrived, secret):
+def test_a_client_without_the_secret_is_ignored(arrived, secret):
     with listening(arrived.put, host=HOST, bind=HOST) as address:
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as stranger:
             stranger.sendall(secret.encode() + b'\n{"step": 666}\n')
@@ -68,7 +68,7 @@ def test_who_does_not_know_the_secret_is_not_heard(arrived, secret):
     assert arrived.empty()
 
 
-def test_half_a_line_of_a_rank_that_was_killed_is_dropped_without_a_word(arrived, capfd):
+def test_a_partial_line_of_a_killed_rank_is_dropped_silently(arrived, capfd):
     with listening(arrived.put, host=HOST, bind=HOST) as address:
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as rank:
             rank.sendall(f"{address.secret}\n".encode() + b'{"step": 1}\n{"ste')
@@ -77,10 +77,10 @@ def test_half_a_line_of_a_rank_that_was_killed_is_dropped_without_a_word(arrived
     assert capfd.readouterr().err == ""
 
 
-def test_a_driver_that_cannot_be_reached_is_passed_over_in_silence():
+def test_an_unreachable_driver_is_ignored_silently():
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]
-    with sending(Address(HOST, port, "secret")) as send:  # closed again: nobody listens there
+    with sending(Address(HOST, port, "secret")) as send:  # closed again: nothing listens there
         send({"step": 1})
 
 
@@ -95,7 +95,7 @@ def test_a_driver_that_leaves_does_not_stop_the_rank(arrived):
     context.__exit__(None, None, None)
 
 
-def test_ranks_but_the_first_have_no_address_and_send_nowhere():
+def test_without_an_address_events_are_dropped():
     with sending(None) as send:
         send({"step": 1})
 
@@ -121,11 +121,11 @@ def test_a_failure_in_the_block_ends_listening_too(arrived):
         socket.create_connection((address.host, address.port), timeout=SECONDS)
 
 
-def test_a_driver_at_an_address_of_ipv6_is_reached(arrived):
+def test_a_driver_at_an_ipv6_address_is_reached(arrived):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        pytest.skip("no loopback of IPv6")
+        pytest.skip("no IPv6 loopback")
     with listening(arrived.put, host="[::1]", bind="[::1]") as address, sending(address) as send:
         assert address.host == "::1"
         send({"step": 1})
@@ -136,13 +136,13 @@ def test_a_driver_that_stopped_reading_is_not_waited_for_at_every_event(monkeypa
     monkeypatch.setattr(progress, "SECONDS_TO_CONNECT", 0.05)
     server = socket.create_server((HOST, 0))
     with server, sending(Address(HOST, server.getsockname()[1], "secret")) as send:
-        send({"ballast": "x" * 50_000_000})  # more than any buffer on the way holds: not all of it is taken
+        send({"ballast": "x" * 50_000_000})  # more than all buffers hold, so not all of it can be sent
         started = time.perf_counter()
         for _ in range(1000):
             send({"ballast": "x" * 100_000})
-    assert time.perf_counter() - started < 2  # 1000 times 0.05 s otherwise
+    assert time.perf_counter() - started < 2  # it would be 1000 times 0.05 s if each event timed out
 
 
-def test_a_driver_whose_bind_address_is_no_name_trains_on_unheard(arrived):
+def test_a_driver_that_cannot_listen_trains_without_progress(arrived):
     with listening(arrived.put, host=HOST, bind="no.such.host.invalid") as address:
         assert address is None

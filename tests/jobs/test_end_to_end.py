@@ -179,7 +179,7 @@ def test_column_names_of_a_pipeline_change_neither_predictions_nor_measures(
 
     model.setFeaturesCol("sequence")
     PipelineModel([encoder, model]).save(f"{tmp_path}/apart")
-    with pytest.raises(DatasetError, match=r"must read what the encoder makes, 'ids'\. It reads 'sequence'\."):
+    with pytest.raises(DatasetError, match=r"must read the output of the encoder, 'ids'\. It reads 'sequence'\."):
         predict(spark, f"{tmp_path}/apart", [f"{tmp_path}/few.jsonl"], f"{tmp_path}/of-apart")
     assert not (tmp_path / "of-apart").exists()
 

@@ -17,7 +17,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def settings():
-    """Params with which the task is learnt in a second or two."""
+    """Params with which the task is learned in a second or two."""
     return dict(SETTINGS)
 
 
@@ -32,7 +32,7 @@ def frame(spark):
 
 @pytest.fixture(scope="session")
 def classifier(settings):
-    """What the model was fitted by."""
+    """The estimator that fitted the model."""
     from sentispark import LSTMClassifier
 
     return LSTMClassifier(validationFraction=0.25, **settings)
@@ -40,5 +40,5 @@ def classifier(settings):
 
 @pytest.fixture(scope="session")
 def model(frame, classifier):
-    """A model that was fitted on the frame, a quarter of it kept for validation."""
+    """A model that was fitted on the frame, a quarter of it used for validation."""
     return classifier.fit(frame)

@@ -1,4 +1,4 @@
-"""Callbacks hear of a training what its model's history has."""
+"""Callbacks receive the epochs that the model's history has."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import pytest
 
 from sentispark import LSTMClassifier
 from sentispark.errors import OptionError, SetupError
-from sentispark.ml.callbacks import Audience, Callback, MLflow, TensorBoard, metrics_of
+from sentispark.ml.callbacks import Callback, CallbackList, MLflow, TensorBoard, metrics_of
 
 EPOCH = {"epoch": 2, "train_loss": 0.5, "validation": {"log_loss": 0.25, "confusion": [[1]]}, "balance": []}
 
 
-class Heard(Callback):
-    """Writes down what it is told."""
+class Recorder(Callback):
+    """Records the calls."""
 
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def on_start(self, params):
-        self.told.append(("start", params))
+        self.calls.append(("start", params))
 
     def on_epoch(self, epoch):
-        self.told.append(("epoch", epoch))
+        self.calls.append(("epoch", epoch))
 
     def on_end(self, model):
-        self.told.append(("end", model))
+        self.calls.append(("end", model))
 
     def on_error(self, error):
-        self.told.append(("error", error))
+        self.calls.append(("error", error))
 
 
 class Broken(Callback):
@@ -48,71 +48,71 @@ def classifier(settings):
     return LSTMClassifier(**{**settings, "maxEpochs": 2})
 
 
-def test_they_hear_the_start_each_epoch_and_the_end(classifier, frame, caplog):
-    heard = Heard()
-    model = classifier.setCallbacks(Broken(), heard).copy().fit(frame)
-    assert [kind for kind, _ in heard.told] == ["start", "epoch", "epoch", "end"]
-    assert heard.told[0][1]["maxEpochs"] == 2
-    assert [epoch for kind, epoch in heard.told if kind == "epoch"] == model.summary.history
-    assert heard.told[-1][1] is model
-    assert caplog.text.count("nothing else stops for it") == 3
+def test_they_are_called_at_the_start_after_each_epoch_and_at_the_end(classifier, frame, caplog):
+    recorder = Recorder()
+    model = classifier.setCallbacks(Broken(), recorder).copy().fit(frame)
+    assert [kind for kind, _ in recorder.calls] == ["start", "epoch", "epoch", "end"]
+    assert recorder.calls[0][1]["maxEpochs"] == 2
+    assert [epoch for kind, epoch in recorder.calls if kind == "epoch"] == model.summary.history
+    assert recorder.calls[-1][1] is model
+    assert caplog.text.count("failed. The training goes on.") == 3
 
 
-def test_what_ranks_could_not_send_is_told_at_the_end(classifier, frame, monkeypatch):
+def test_epochs_that_ranks_could_not_send_are_passed_on_at_the_end(classifier, frame, monkeypatch):
     @contextlib.contextmanager
-    def deaf(emit, *, host, bind):
+    def unreachable(emit, *, host, bind):
         yield None
 
-    monkeypatch.setattr("sentispark.cluster.barrier.listening", deaf)
-    heard = Heard()
-    model = classifier.setCallbacks(heard).fit(frame)
-    assert [kind for kind, _ in heard.told] == ["start", "epoch", "epoch", "end"]
-    assert [epoch for kind, epoch in heard.told if kind == "epoch"] == model.summary.history
+    monkeypatch.setattr("sentispark.cluster.barrier.listening", unreachable)
+    recorder = Recorder()
+    model = classifier.setCallbacks(recorder).fit(frame)
+    assert [kind for kind, _ in recorder.calls] == ["start", "epoch", "epoch", "end"]
+    assert [epoch for kind, epoch in recorder.calls if kind == "epoch"] == model.summary.history
 
 
-def test_each_epoch_is_told_once_and_none_after_the_end():
+def test_each_epoch_is_passed_on_once_and_none_after_the_end():
     slow, begun = threading.Event(), threading.Event()
 
-    class Slow(Heard):
+    class Slow(Recorder):
         def on_epoch(self, epoch):
             begun.set()
             slow.wait(5)
             super().on_epoch(epoch["epoch"])
 
-    heard = Slow()
-    audience = Audience([heard])
-    audience.start({})
+    recorder = Slow()
+    callbacks = CallbackList([recorder])
+    callbacks.start({})
     history = [{"epoch": number} for number in (1, 2, 3)]
-    thread = threading.Thread(target=lambda: [audience.hear({"kind": "epoch", **entry}) for entry in history])
+    thread = threading.Thread(target=lambda: [callbacks.on_event({"kind": "epoch", **entry}) for entry in history])
     thread.start()
     begun.wait(5)
-    ending = threading.Thread(target=audience.end, args=[SimpleNamespace(summary=SimpleNamespace(history=history))])
+    ending = threading.Thread(target=callbacks.end, args=[SimpleNamespace(summary=SimpleNamespace(history=history))])
     ending.start()
     slow.set()
     thread.join()
     ending.join()
-    kinds = [kind for kind, _ in heard.told]
+    kinds = [kind for kind, _ in recorder.calls]
     assert kinds == ["start", "epoch", "epoch", "epoch", "end"]
-    assert [number for kind, number in heard.told if kind == "epoch"] == [1, 2, 3]
+    assert [number for kind, number in recorder.calls if kind == "epoch"] == [1, 2, 3]
 
 
-def test_a_fit_that_fails_is_told(classifier, frame):
-    heard = Heard()
+def test_a_failed_fit_calls_on_error(classifier, frame):
+    recorder = Recorder()
     with pytest.raises(OptionError) as caught:
-        classifier.setEmbeddingPath("nowhere").setCallbacks(Broken(), heard).fit(frame)
-    assert heard.told[-1] == ("error", caught.value)
+        classifier.setEmbeddingPath("nowhere").setCallbacks(Broken(), recorder).fit(frame)
+    assert recorder.calls[-1] == ("error", caught.value)
 
 
-def test_a_start_that_fails_is_told_to_those_that_have_started(classifier, frame):
-    class Refusing(Heard):
+def test_a_failed_start_calls_on_error_of_those_that_have_started(classifier, frame):
+    class Refusing(Recorder):
         def on_start(self, params):
             raise ValueError("not today")
 
-    heard, refusing = Heard(), Refusing()
+    recorder, refusing = Recorder(), Refusing()
     with pytest.raises(ValueError, match="not today"):
-        classifier.setCallbacks(heard, refusing).fit(frame)
-    assert [kind for kind, _ in heard.told] == ["start", "error"]
-    assert refusing.told == []
+        classifier.setCallbacks(recorder, refusing).fit(frame)
+    assert [kind for kind, _ in recorder.calls] == ["start", "error"]
+    assert refusing.calls == []
 
 
 def test_metrics_are_the_numbers_of_an_epoch():
@@ -140,7 +140,7 @@ def test_tensorboard_gets_a_point_a_metric_and_epoch(tmp_path):
     }
 
 
-def test_without_its_package_a_callback_says_how_to_get_it(classifier, frame, monkeypatch):
+def test_without_its_package_a_callback_names_the_extra_to_install(classifier, frame, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(SetupError, match=r"pip install 'sentispark\[tensorboard\]'"):
         classifier.setCallbacks(TensorBoard("runs")).fit(frame)
@@ -158,7 +158,7 @@ class TestMLflow:
         yield mlflow
         mlflow.set_tracking_uri(before)
 
-    def test_it_gets_params_metrics_and_the_model(self, mlflow, classifier, frame):
+    def test_it_logs_params_metrics_and_the_model(self, mlflow, classifier, frame):
         model = classifier.setValidationFraction(0.25).setCallbacks(MLflow()).fit(frame)
         run = mlflow.last_active_run()
         assert (run.info.status, run.data.params["maxEpochs"]) == ("FINISHED", "2")
@@ -171,7 +171,7 @@ class TestMLflow:
         loaded = mlflow.spark.load_model(f"runs:/{run.info.run_id}/model")
         assert loaded.stages[-1].trained.weights == model.trained.weights
 
-    def test_within_a_run_that_is_open_each_training_is_a_run_of_its_own(self, mlflow, classifier, frame):
+    def test_within_an_active_run_each_training_has_a_nested_run(self, mlflow, classifier, frame):
         with mlflow.start_run() as run:
             for epochs in (1, 2):
                 classifier.setMaxEpochs(epochs).setCallbacks(MLflow(log_model=False)).fit(frame)

@@ -1,4 +1,4 @@
-"""The estimator on the toy task: what it learns from, what it leaves behind and what it refuses."""
+"""The estimator on the toy task: its training rows, its cache, and what it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.write import write_dataset
 from sentispark.errors import DatasetError, InputError, OptionError, SetupError, TrainingError
 from sentispark.files import Folder
-from sentispark.ml.callbacks import Audience
+from sentispark.ml.callbacks import CallbackList
 from sentispark.ml.materialize import materialize
 from sentispark.nn.options import reference_net
 from tests.helpers.toy import Row, toy_rows, write_toy
@@ -67,13 +67,13 @@ def fitted(texts, settings):
 class TestPipeline:
     """From text to prediction in one pipeline."""
 
-    def test_it_learns_and_sparks_evaluators_see_it(self, fitted, texts):
+    def test_it_learns_and_sparks_evaluators_accept_it(self, fitted, texts):
         predicted = fitted.transform(texts).cache()
         assert BinaryClassificationEvaluator().evaluate(predicted) > 0.95
         assert MulticlassClassificationEvaluator(metricName="accuracy").evaluate(predicted) > 0.85
         assert predicted.columns == [*texts.columns, "sequence", "length", "rawPrediction", "probability", "prediction"]
 
-    def test_saved_and_loaded_it_gives_the_same(self, fitted, texts, tmp_path):
+    def test_saved_and_loaded_it_gives_the_same_output(self, fitted, texts, tmp_path):
         fitted.save(f"{tmp_path}/pipeline")
         loaded = PipelineModel.load(f"{tmp_path}/pipeline")
         columns = ["id", "reviewText", "probability", "prediction"]
@@ -111,12 +111,12 @@ class TestTraining:
 
     def test_the_model_has_the_columns_of_its_estimator(self, frame, settings):
         renamed = frame.withColumnRenamed("sequence", "my.ids").withColumnRenamed("label", "good?")
-        classifier = LSTMClassifier(featuresCol="my.ids", labelCol="good?", predictionCol="says", probabilityCol="")
+        classifier = LSTMClassifier(featuresCol="my.ids", labelCol="good?", predictionCol="guess", probabilityCol="")
         trained = classifier.setParams(**settings).fit(renamed)
-        assert trained.transform(renamed).columns == ["id", "my.ids", "good?", "rawPrediction", "says"]
+        assert trained.transform(renamed).columns == ["id", "my.ids", "good?", "rawPrediction", "guess"]
         assert trained.evaluate(renamed)["rows"] == 400
 
-    def test_longer_rows_lose_their_end_where_a_length_is_set(self, frame, settings):
+    def test_longer_rows_are_cut_if_a_length_is_set(self, frame, settings):
         rare = frame.withColumn("sequence", F.expr("IF(id = 5, array_repeat(2, 30000), sequence)"))
         short = LSTMClassifier(maxSequenceLength=3, **settings).fit(rare)
         assert short.trained.sequence_length == 3
@@ -124,12 +124,12 @@ class TestTraining:
         assert weights(short) == weights(LSTMClassifier(**settings).fit(cut))
 
     def test_labels_of_another_type_are_the_same_labels(self, model, frame, settings):
-        told = frame.withColumn("label", F.col("label").cast("boolean"))
-        assert weights(LSTMClassifier(validationFraction=0.25, **settings).fit(told)) == weights(model)
+        boolean = frame.withColumn("label", F.col("label").cast("boolean"))
+        assert weights(LSTMClassifier(validationFraction=0.25, **settings).fit(boolean)) == weights(model)
 
 
 class TestValidation:
-    """Which rows are kept from training."""
+    """Which rows are used for validation."""
 
     def test_the_rows_that_a_column_marks(self, frame, settings):
         marked = frame.withColumn("held", F.when(F.col("id") >= 360, True).when(F.col("id") >= 100, False))
@@ -147,30 +147,30 @@ class TestValidation:
     def test_a_column_that_marks_all_rows_leaves_none_to_train_on(self, frame, no_training):
         classifier = LSTMClassifier(validationIndicatorCol="held")
         assert sentence(InputError, classifier.fit, frame.withColumn("held", F.lit(True))) == (
-            "Training needs at least one row that is not kept for validation. There is none."
+            "Training needs at least one row that is not used for validation. There is none."
         )
 
 
 class TestWeights:
-    """What the rows of a column of weights count."""
+    """How a column of weights is used."""
 
-    def test_rows_that_weigh_nothing_are_not_learnt(self, frame, settings):
+    def test_rows_of_weight_0_are_not_learned(self, frame, settings):
         wrong = frame.withColumn("label", 1 - F.col("label")).withColumn("weight", F.lit(0.0))
         both = frame.withColumn("weight", F.lit(2.0)).union(wrong)
         trained = LSTMClassifier(weightCol="weight", **settings).fit(both)
         assert trained.evaluate(frame)["roc_auc"] > 0.9
 
     @pytest.mark.parametrize("weight", ["-1.0", "null", "double('nan')", "double('inf')"])
-    def test_a_weight_that_is_no_finite_number_of_at_least_0_is_counted(self, frame, no_training, weight):
+    def test_weights_that_are_negative_or_not_finite_are_counted(self, frame, no_training, weight):
         weighted = frame.withColumn("weight", F.expr(f"IF(id < 3, {weight}, 1.0)"))
         assert sentence(InputError, LSTMClassifier(weightCol="weight").fit, weighted) == (
             "Column 'weight' must hold finite numbers of at least 0. 3 rows do not."
         )
 
-    def test_weights_that_are_all_0_are_told(self, frame, no_training):
+    def test_weights_that_are_all_0_are_refused(self, frame, no_training):
         classifier = LSTMClassifier(weightCol="weight")
         assert sentence(InputError, classifier.fit, frame.withColumn("weight", F.lit(0))) == (
-            "Column 'weight' must not be 0 in all rows that train. It is."
+            "Column 'weight' must not be 0 in all training rows. It is."
         )
 
 
@@ -179,7 +179,7 @@ def entries(folder):
 
 
 class TestOneClass:
-    """Rows of one class are trained on, with a word."""
+    """Rows of one class are accepted, with a warning."""
 
     @pytest.mark.parametrize(
         ("labels", "words"),
@@ -195,15 +195,15 @@ class TestOneClass:
             ((0, 1), None),
         ],
     )
-    def test_it_is_told(self, spark, tmp_path, labels, words, monkeypatch, caplog):
+    def test_a_warning_is_logged(self, spark, tmp_path, labels, words, monkeypatch, caplog):
         monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", lambda *_: None)
         path = write_toy(tmp_path / "dataset", {"train": [Row([2, 3], label) for label in labels]})
-        LSTMClassifier()._train(open_dataset(path), Audience(()))
+        LSTMClassifier()._train(open_dataset(path), CallbackList(()))
         assert caplog.messages == ([words] if words else [])
 
 
 class TestCache:
-    """What a fit writes for its ranks is there for the next fit on the same rows, and nothing else is."""
+    """The rows that a fit writes for its ranks are reused by the next fit on the same rows, and only by such fits."""
 
     @pytest.fixture
     def classifier(self, settings, tmp_path):
@@ -211,7 +211,7 @@ class TestCache:
 
     @pytest.fixture
     def writes(self, monkeypatch):
-        """How often rows are written."""
+        """The calls that write rows."""
         calls = []
 
         def counted(*arguments, **options):
@@ -251,13 +251,13 @@ class TestCache:
         assert weights(classifier.fit(frame)) == weights(first)
         assert len(writes) == 2
 
-    def test_what_somebody_else_has_put_there_stays(self, classifier, frame, tmp_path):
+    def test_other_files_in_the_folder_stay(self, classifier, frame, tmp_path):
         (tmp_path / "mine").write_text("kept")
         classifier.fit(frame)
         assert clean_cache(str(tmp_path)) == 1
         assert entries(tmp_path) == ["mine"]
 
-    def test_a_fit_removes_entries_that_were_not_used_for_long(self, classifier, frame, tmp_path):
+    def test_a_fit_removes_entries_that_have_been_unused_for_long(self, classifier, frame, tmp_path):
         classifier.fit(frame)
         old, long_ago = entries(tmp_path)[0], time.time() - 8 * 86_400
         for file in tmp_path.rglob("*"):
@@ -266,7 +266,7 @@ class TestCache:
         assert old not in entries(tmp_path)
         assert len(entries(tmp_path)) == 1
 
-    def test_an_entry_that_is_used_stays(self, classifier, frame, tmp_path):
+    def test_an_entry_in_use_stays(self, classifier, frame, tmp_path):
         classifier.fit(frame)
         before = time.time() - 5 * 86_400
         for file in tmp_path.rglob("*"):
@@ -290,10 +290,10 @@ class TestCache:
         assert weights(first) == weights(second) == weights(classifier.fit(frame))
         assert [open_dataset(str(tmp_path / entry)).manifest.rows("train") for entry in entries(tmp_path)] == [400, 400]
 
-    def test_what_another_fit_is_writing_stays(self, classifier, frame, tmp_path):
+    def test_an_entry_that_another_fit_is_writing_stays(self, classifier, frame, tmp_path):
         classifier.fit(frame)
         name = entries(tmp_path)[0].rpartition("-")[0]
-        halves = [tmp_path / f"{name}-0{number}" for number in range(2)]  # found before the whole one
+        halves = [tmp_path / f"{name}-0{number}" for number in range(2)]  # listed before the complete one
         for half in halves:
             half.mkdir()
         (halves[0] / "_manifest.json.draft").write_text("{")
@@ -301,15 +301,15 @@ class TestCache:
         assert all(half.exists() for half in halves)
         assert len(entries(tmp_path)) == 3
 
-    def test_cleaning_twice_at_once(self, classifier, frame, tmp_path, monkeypatch):
+    def test_two_fits_may_clean_at_the_same_time(self, classifier, frame, tmp_path, monkeypatch):
         classifier.fit(frame)
         remove = Folder.remove
 
-        def removed_before(folder):
+        def removed_twice(folder):
             remove(folder)
             raise FileNotFoundError(folder.url)
 
-        monkeypatch.setattr(Folder, "remove", removed_before)
+        monkeypatch.setattr(Folder, "remove", removed_twice)
         clean_cache(str(tmp_path))
         assert entries(tmp_path) == []
 
@@ -319,18 +319,18 @@ class TestCache:
         assert clean_cache() == 0
 
     @pytest.mark.timeout(120)
-    def test_a_training_that_fails_leaves_whole_rows(self, classifier, frame, writes, tmp_path):
+    def test_a_failed_training_leaves_complete_rows(self, classifier, frame, writes, tmp_path):
         wild = {"optimizer": "sgd", "learningRate": 1e30, "gradientClip": "none"}
-        told = sentence(TrainingError, classifier.copy().setParams(**wild).fit, frame)
-        assert told.endswith("] The loss of epoch 1 is nan. Lower the learning rate or clip gradients.")
+        message = sentence(TrainingError, classifier.copy().setParams(**wild).fit, frame)
+        assert message.endswith("] The loss of epoch 1 is nan. Lower the learning rate or clip gradients.")
         classifier.fit(frame)
         assert len(writes) == len(entries(tmp_path)) == 1
 
-    def test_rows_that_are_refused_leave_nothing(self, classifier, frame, tmp_path):
+    def test_refused_rows_leave_no_entry(self, classifier, frame, tmp_path):
         sentence(InputError, classifier.fit, frame.withColumn("label", F.lit(2)))
         assert entries(tmp_path) == []
 
-    def test_nothing_stays_in_sparks_memory(self, spark, frame, classifier):
+    def test_no_rows_stay_in_sparks_memory(self, spark, frame, classifier):
         context = spark.sparkContext._jsc.sc()
         before = context.getPersistentRDDs().size()
         classifier.fit(frame)
@@ -338,7 +338,7 @@ class TestCache:
 
 
 class TestManyFits:
-    """`fitMultiple`: as many models as param maps, each that of its own fit, from rows that are written once."""
+    """`fitMultiple`: a model for each param map, equal to that of its own fit, from rows that are written once."""
 
     def test_each_model_is_that_of_a_fit_of_its_own(self, frame, settings, monkeypatch):
         classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
@@ -352,13 +352,13 @@ class TestManyFits:
 
         monkeypatch.setattr("sentispark.ml.classifier.materialize", counted)
         found = dict(classifier.fitMultiple(frame, maps))
-        assert [weights(found[place]) for place in range(3)] == expected
+        assert [weights(found[index]) for index in range(3)] == expected
         assert [options["validation_fraction"] for options in calls] == [0.0, 0.2]
 
-    def test_a_dataset_is_taken_as_it_is(self, dataset_path, settings):
+    def test_a_dataset_is_used_unchanged(self, dataset_path, settings):
         classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
         found = dict(classifier.fitMultiple(dataset_path, [{}, {classifier.maxEpochs: 2}]))
-        assert [len(found[place].summary.history) for place in range(2)] == [1, 2]
+        assert [len(found[index].summary.history) for index in range(2)] == [1, 2]
         assert weights(found[0]) == weights(classifier.fitDataset(dataset_path))
 
     def test_threads_share_the_iterator(self, dataset_path, settings):
@@ -366,13 +366,13 @@ class TestManyFits:
         fits = classifier.fitMultiple(dataset_path, [{classifier.seed: seed} for seed in range(3)])
         with ThreadPool(2) as pool:
             found = pool.map(lambda _: next(fits), range(3))
-        assert sorted(place for place, _ in found) == [0, 1, 2]
+        assert sorted(index for index, _ in found) == [0, 1, 2]
         assert len({weights(model) for _, model in found}) == 3
 
 
 @pytest.mark.usefixtures("no_training")
 class TestRefusals:
-    """What cannot be trained on is said in one sentence before a rank starts."""
+    """Rows that cannot be trained on are refused in one sentence before a rank starts."""
 
     @pytest.mark.parametrize(
         ("label", "shown"), [("2", "2"), ("-id", "-1, -7"), ("null", "null"), ("0.5", "0.5"), ("double('nan')", "nan")]
@@ -386,12 +386,12 @@ class TestRefusals:
     def test_negative_ids(self, frame):
         negative = frame.withColumn("sequence", F.expr("IF(id = 5, array(2, -3), sequence)"))
         assert sentence(InputError, LSTMClassifier().fit, negative) == (
-            "Column 'sequence' must hold token ids from 0 to 4194303, as each has a word vector. It holds others. "
+            "Column 'sequence' must hold token ids from 0 to 4194303, as each has a word vector. It does not. "
             "Encode texts with ReviewEncoder."
         )
 
     @pytest.mark.parametrize("largest", [2**22, 2_000_000_000, 2**31, 2**40])
-    def test_an_id_that_would_make_a_huge_net(self, frame, largest):
+    def test_an_id_that_would_need_a_huge_net(self, frame, largest):
         ids = f"IF(id = 5, array(2L, {largest}L), cast(sequence AS array<bigint>))"
         huge = frame.withColumn("sequence", F.expr(ids))
         assert "must hold token ids from 0 to 4194303" in sentence(InputError, LSTMClassifier().fit, huge)
@@ -399,8 +399,8 @@ class TestRefusals:
     def test_a_row_that_would_make_all_others_long(self, frame):
         long = frame.withColumn("sequence", F.expr("IF(id = 5, array_repeat(2, 10001), sequence)"))
         assert sentence(InputError, LSTMClassifier().fit, long) == (
-            "Column 'sequence' must hold at most 10000 token ids a row, as all rows become as long as the longest. "
-            "One has 10001. Set 'maxSequenceLength', and longer rows lose their end."
+            "Column 'sequence' must hold at most 10000 token ids a row, as all rows are padded to the longest. "
+            "One has 10001. Set 'maxSequenceLength' to cut longer rows."
         )
 
     @pytest.mark.parametrize(
@@ -418,12 +418,12 @@ class TestRefusals:
         other = frame.withColumn("other", F.expr("array(1)" if kind == "array<int>" else f"cast(label AS {kind})"))
         classifier = LSTMClassifier(**{param: "other"})
         for fit in (classifier.fit, lambda rows: next(classifier.fitMultiple(rows, [{}]))):
-            told = sentence(InputError, fit, other)
-            assert told.startswith(f"Column 'other' must hold {must}. It holds {kind}. ")
+            message = sentence(InputError, fit, other)
+            assert message.startswith(f"Column 'other' must hold {must}. It holds {kind}. ")
 
     def test_no_rows(self, frame):
         assert sentence(InputError, LSTMClassifier().fit, frame.limit(0)) == (
-            "Training needs at least one row that is not kept for validation. There is none."
+            "Training needs at least one row that is not used for validation. There is none."
         )
 
     @pytest.mark.parametrize(
@@ -548,9 +548,9 @@ class TestParams:
 
 
 class TestTuning:
-    """Spark's own searches fit and judge it like any classifier."""
+    """Spark's own searches tune it like any classifier."""
 
-    def test_train_validation_split_takes_the_setting_that_learns(self, frame, settings):
+    def test_train_validation_split_finds_the_setting_that_learns(self, frame, settings):
         classifier = LSTMClassifier(**settings)
         grid = ParamGridBuilder().addGrid(classifier.learningRate, [1e-6, 0.03]).build()
         search = TrainValidationSplit(
@@ -560,7 +560,7 @@ class TestTuning:
         assert found.bestModel.summary.run["options"]["learning_rate"] == 0.03
         assert found.validationMetrics[0] < found.validationMetrics[1]
 
-    def test_cross_validator_judges_every_fold(self, frame, settings):
+    def test_cross_validator_evaluates_every_fold(self, frame, settings):
         classifier = LSTMClassifier(**{**settings, "maxEpochs": 1})
         search = CrossValidator(
             estimator=classifier,
@@ -571,7 +571,7 @@ class TestTuning:
         )
         assert 0 <= search.fit(frame).avgMetrics[0] <= 1
 
-    def test_cross_validator_with_two_fits_at_once_finds_what_one_after_another_finds(self, frame, settings):
+    def test_cross_validator_finds_the_same_with_two_fits_at_once(self, frame, settings):
         classifier = LSTMClassifier(**settings)
         grid = ParamGridBuilder().addGrid(classifier.learningRate, [1e-6, 0.03]).build()
         search = CrossValidator(

@@ -1,4 +1,4 @@
-"""The same text gives the same ids, and so the same prediction, on all ways: with its markup, and without."""
+"""The same text gives the same ids, and so the same prediction, in training and serving, with markup or without."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ ALL_TRAIN = ReviewOptions(validation_share=0, test_share=0)
 
 
 def written(folder, texts):
-    """A file of reviews that hold the texts."""
+    """The path of a new file of reviews with the texts."""
     path = folder / "reviews.jsonl"
-    lines = [json.dumps({"reviewText": text, "overall": 1 + 4 * (place % 2)}) for place, text in enumerate(texts)]
+    lines = [json.dumps({"reviewText": text, "overall": 1 + 4 * (number % 2)}) for number, text in enumerate(texts)]
     path.write_text("\n".join(lines))
     return str(path)
 
 
 @pytest.fixture(scope="module", params=MARKUP)
 def trained(request, spark, settings, tmp_path_factory):
-    """What is done with markup, a dataset, and a model that was trained on it."""
+    """The option `markup`, a dataset, and a model that was trained on it."""
     folder = tmp_path_factory.mktemp(request.param)
     options = TextOptions(markup=request.param, sequence_length=12)
     prepare_dataset(spark, [written(folder, CORPUS * 2)], str(folder / "dataset"), ALL_TRAIN, options)
@@ -61,13 +61,13 @@ def sequences(frame):
     return [row.sequence for row in sorted(frame.select("id", "sequence").collect())]
 
 
-def test_a_text_has_the_same_ids_on_all_ways(spark, trained, tmp_path):
+def test_a_text_has_the_same_ids_wherever_it_is_encoded(spark, trained, tmp_path):
     (markup, dataset, model), folder = trained, tmp_path
     texts = [*CORPUS, *random_texts(150, seed=0)]
     file, pipeline, predictor = written(folder, texts), load_pipeline(model), TextPredictor.load(model)
     frame = spark.createDataFrame(list(enumerate(texts)), "id int, text string").coalesce(1).cache()
-    judged = pipeline.transform(frame).select("id", "sequence", "probability").collect()
-    ids = [row.sequence for row in sorted(judged)]
+    predictions = pipeline.transform(frame).select("id", "sequence", "probability").collect()
+    ids = [row.sequence for row in sorted(predictions)]
     words = VocabularyModel.from_words(encoder_of(open_dataset(dataset)).word_list)
     stages = Pipeline(stages=[ReviewTokenizer(markup=markup), words, SequencePadder(sequenceLength=12)]).fit(frame)
     frame.createOrReplaceTempView("marked_up")
@@ -75,7 +75,7 @@ def test_a_text_has_the_same_ids_on_all_ways(spark, trained, tmp_path):
     ready = pa.array(texts)
     ready = clean_markup(ready) if markup == "clean" else ready
     blank = is_blank(ready).to_pylist()
-    distinct = {text: row for text, row, none in zip(ready.to_pylist(), ids, blank, strict=True) if not none}
+    distinct = {text: row for text, row, skipped in zip(ready.to_pylist(), ids, blank, strict=True) if not skipped}
     prepare_dataset(spark, [file], str(folder / "dataset"), ALL_TRAIN, TextOptions(), vocabulary=dataset)
     prepared = spark.read.parquet(f"{folder}/dataset/train").collect()
     assert sorted(row.sequence for row in prepared) == sorted(distinct.values())
@@ -84,7 +84,7 @@ def test_a_text_has_the_same_ids_on_all_ways(spark, trained, tmp_path):
     assert sequences(pipeline.transform(spark.sql("SELECT *, length(text) AS long FROM marked_up"))) == ids
     assert sequences(streamed(pipeline.stages[0], frame, folder)) == ids
 
-    probability = [row.probability[1] for row in sorted(judged)]
+    probability = [row.probability[1] for row in sorted(predictions)]
     np.testing.assert_allclose(predictor.probability(texts), probability, rtol=0, atol=1e-6)
     tokens = [row.words[:12] for row in stages.transform(frame).sort("id").collect()]
     assert [list(one.words) for one in predictor.explain(texts[:8])] == tokens[:8]
@@ -93,13 +93,13 @@ def test_a_text_has_the_same_ids_on_all_ways(spark, trained, tmp_path):
     predicted = spark.read.parquet(f"{folder}/predicted").collect()
     by_text = dict(zip(ready.to_pylist(), probability, strict=True))
     assert sorted(row.text for row in predicted) == sorted(
-        text for text, none in zip(ready.to_pylist(), blank, strict=True) if not none
+        text for text, skipped in zip(ready.to_pylist(), blank, strict=True) if not skipped
     )
     np.testing.assert_allclose([row.probability - by_text[row.text] for row in predicted], 0, atol=1e-6)
 
 
 def streamed(encoder, frame, folder):
-    """What the encoder makes of a stream of the frame's rows."""
+    """The encoder's output for a stream of the frame's rows."""
     frame.write.parquet(f"{folder}/texts")
     stream = frame.sparkSession.readStream.schema(frame.schema).parquet(f"{folder}/texts")
     rows = encoder.transform(stream).writeStream.format("memory").queryName("encoded").outputMode("append")
@@ -107,7 +107,7 @@ def streamed(encoder, frame, folder):
     return frame.sparkSession.table("encoded")
 
 
-def test_a_dataset_of_other_cleaning_is_told(trained):
+def test_a_dataset_with_another_markup_option_is_refused(trained):
     markup, dataset, model = trained
     other = next(choice for choice in MARKUP if choice != markup)
     words = encoder_of(open_dataset(dataset)).word_list
@@ -119,11 +119,11 @@ def test_a_dataset_of_other_cleaning_is_told(trained):
             text_options_of(open_dataset(dataset), TextOptions(markup=other))
 
 
-def test_what_was_saved_before_there_was_a_choice_does_what_it_did(spark, trained, model, tmp_path):
+def test_stages_saved_before_the_markup_option_behave_as_before(spark, trained, model, tmp_path):
     """Encoders cleaned nothing; datasets, and so what `train` made of them, were always clean."""
     markup, dataset, path = trained
     if markup == "keep":
-        pytest.skip("nobody could keep markup")
+        pytest.skip("markup could not be kept then")
     without_markup_param(path, tmp_path / "trained")
     assert load_pipeline(str(tmp_path / "trained")).stages[0].getMarkup() == "clean"
     assert TextPredictor.load(tmp_path / "trained").probability(["good<br>"]) == pytest.approx(

@@ -1,4 +1,4 @@
-"""Exported nets, run by other programs, give the net's logits."""
+"""Exported nets give the net's logits in other runtimes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def assert_same(logits, trained, sequence, length):
 def test_onnxruntime_gives_the_nets_logits_for_any_number_of_rows_and_steps(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(onnx_of(trained))
-    # A net that reads its last padded column takes its own length alone, as it does within sentispark.
+    # A net that reads its last padded column takes only its own sequence length, as it does within sentispark.
     for steps in (L,) if trained.options.pooling == "padded_last" else (L, 1, 5, 40):
         for sequence, length in batches(steps):
             logits = session.run(["logit"], {"sequence": sequence, "length": length})[0]
@@ -84,7 +84,7 @@ def test_a_model_writes_both_as_files(model, tmp_path):
 
 
 @pytest.mark.usefixtures("spark")
-def test_where_no_file_can_be_written_it_is_said_before_the_net_is_traced(model, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_written_is_refused_before_the_net_is_traced(model, tmp_path, monkeypatch):
     monkeypatch.setattr("sentispark.ml.model.torch_program_of", lambda trained: pytest.fail("it is traced"))
     (tmp_path / "file").touch()
     for path in ("/proc/none/net.pt2", f"{tmp_path}/file/net.pt2"):
@@ -94,7 +94,7 @@ def test_where_no_file_can_be_written_it_is_said_before_the_net_is_traced(model,
         model.exportTorch("")
 
 
-def test_without_the_package_onnx_it_says_how_to_get_it(trained, tmp_path, monkeypatch):
+def test_without_the_package_onnx_the_error_names_the_extra_to_install(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(SetupError, match=r"pip install 'sentispark\[onnx\]'"):
         onnx_of(trained)
@@ -110,7 +110,7 @@ def test_a_notebook_shows_how_a_model_was_trained(model):
 
 
 @pytest.mark.usefixtures("spark")
-def test_what_a_notebook_shows_is_no_markup_whatever_the_files_say(trained):
+def test_a_notebook_shows_escaped_text_whatever_the_files_hold(trained):
     evil = "<script>alert(1)</script>"
     run = {**trained.run, "workers": evil}
     history = [{**epoch, "epoch": evil} for epoch in trained.history]

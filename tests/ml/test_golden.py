@@ -1,7 +1,7 @@
-"""A pipeline that an older version saved still loads and gives what it gave then.
+"""A pipeline that an older version saved still loads and gives the same predictions.
 
 `golden/pipeline-1` was saved by the first version of the format. A change that breaks this test breaks the models that
-people have: make the new version read the old format, and add a folder for the new one beside it.
+people have: make the new version read the old format, and add a folder for the new one next to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = sorted(path.name for path in GOLDEN.glob("pipeline-*"))
 
 
-def test_every_format_has_one():
+def test_every_format_version_has_a_saved_pipeline():
     from sentispark.train.result import FORMAT_VERSION
 
     assert [f"pipeline-{version}" for version in range(1, FORMAT_VERSION + 1)] == FOLDERS
@@ -33,7 +33,7 @@ def test_every_format_has_one():
 
 @pytest.mark.modern
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_saved_pipeline_of_an_older_version_gives_what_it_gave(spark, name):
+def test_a_saved_pipeline_of_an_older_version_gives_the_same_predictions(spark, name):
     expected = json.loads((GOLDEN / name / "expected.json").read_text())
     texts = spark.createDataFrame([(text,) for text in expected["texts"]], "text string").coalesce(1)
     path = str(GOLDEN / name / "saved")
@@ -47,8 +47,8 @@ def test_a_saved_pipeline_of_an_older_version_gives_what_it_gave(spark, name):
     )
 
 
-def test_a_saved_estimator_of_an_older_version_is_what_it_was(spark):
-    """Params were renamed, and some of its defaults were written otherwise."""
+def test_a_saved_estimator_of_an_older_version_has_the_same_options(spark):
+    """Since then Params were renamed, and the notation of some defaults has changed."""
     classifier = LSTMClassifier.load(str(GOLDEN / "estimator-1"))
     assert classifier.getMicroBatchSize() == 8
     assert classifier.getGradientWire() == "rows"

@@ -1,4 +1,4 @@
-"""Where predictions are made, and with how many threads; torch is left as it was."""
+"""Where predictions are computed and with how many threads; torch's own number of threads does not change."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NET = NetOptions(embedding_size=4, hidden_size=4, wide_size=5)
 
 
 def new_predictor():
-    """A predictor of a net with weights of its own."""
+    """A predictor of a net with new random weights."""
     import safetensors.torch
 
     weights = safetensors.torch.save(RecurrentNet(10, NET).state_dict())
@@ -32,7 +32,7 @@ def predictor():
 
 @pytest.fixture
 def task(monkeypatch):
-    """A function that makes this process look like a task of so many cores, with a GPU or none."""
+    """A function that makes this process look like a task with a number of cores and perhaps a GPU."""
 
     def become(cpus=1, gpu=None):
         resources = {"gpu": SimpleNamespace(addresses=[gpu])} if gpu else {}
@@ -51,7 +51,7 @@ def three_threads():
 
 
 def threads_of(predictor, monkeypatch):
-    """The threads while it predicts."""
+    """Torch's number of threads during a prediction."""
     seen, plain = [], inference.logits_of
     monkeypatch.setattr(
         inference,
@@ -62,26 +62,26 @@ def threads_of(predictor, monkeypatch):
     return seen
 
 
-def test_models_that_take_turns_are_built_once_and_few_are_held(monkeypatch):
+def test_alternating_models_are_built_once_and_the_cache_is_bounded(monkeypatch):
     built, plain = [], TrainedNet.module
     monkeypatch.setattr(TrainedNet, "module", lambda trained: (built.append(trained), plain(trained))[1])
-    monkeypatch.setattr(inference, "_built", {})
-    predictors = [new_predictor() for _ in range(inference._MOST_BUILT + 1)]
+    monkeypatch.setattr(inference, "_nets", {})
+    predictors = [new_predictor() for _ in range(inference._MAX_NETS + 1)]
     for predictor in 3 * predictors[:-1]:
         predictor(pa.array([[2, 3]]))
-    assert len(built) == inference._MOST_BUILT
+    assert len(built) == inference._MAX_NETS
     for predictor in (predictors[0], predictors[-1], predictors[0]):
         predictor(pa.array([[2, 3]]))
-    assert len(built) == inference._MOST_BUILT + 1  # the one that was not used for the longest time has gone
+    assert len(built) == inference._MAX_NETS + 1  # the least recently used net was dropped
     predictors[1](pa.array([[2, 3]]))
-    assert len(built) == inference._MOST_BUILT + 2
-    assert len(inference._built) == inference._MOST_BUILT
+    assert len(built) == inference._MAX_NETS + 2
+    assert len(inference._nets) == inference._MAX_NETS
 
 
-def test_threads_that_predict_by_one_model_build_it_once(predictor, monkeypatch):
+def test_threads_that_share_a_model_build_it_once(predictor, monkeypatch):
     built, plain = [], TrainedNet.module
     monkeypatch.setattr(TrainedNet, "module", lambda trained: (built.append(trained), plain(trained))[1])
-    monkeypatch.setattr(inference, "_built", {})
+    monkeypatch.setattr(inference, "_nets", {})
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(predictor, [pa.array([[2, 3]])] * 8))
     assert len(built) == 1
@@ -93,7 +93,7 @@ def test_in_the_driver_torch_keeps_its_threads(predictor, monkeypatch):
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
-def test_a_task_takes_its_own_cores_and_leaves_torch_as_it_was(predictor, task, monkeypatch, cpus):
+def test_a_task_uses_its_own_cores_and_resets_torchs_threads(predictor, task, monkeypatch, cpus):
     task(cpus)
     assert threads_of(predictor, monkeypatch) == [cpus]
     assert torch.get_num_threads() == 3
@@ -103,7 +103,7 @@ def test_a_task_takes_its_own_cores_and_leaves_torch_as_it_was(predictor, task, 
     ("given", "listed", "expected"),
     [("1", None, "cuda:1"), ("GPU-u1", None, "cuda:1"), ("MIG-7", "MIG-7", "cuda:0"), ("GPU-u9", None, "cpu")],
 )
-def test_predictions_are_made_on_the_gpu_that_spark_gave_the_task(task, monkeypatch, caplog, given, listed, expected):
+def test_predictions_are_computed_on_the_gpu_that_spark_assigned(task, monkeypatch, caplog, given, listed, expected):
     monkeypatch.setattr(gathering, "gpus_here", lambda: ("u0", "u1"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if listed:

@@ -1,4 +1,4 @@
-"""What rows of a DataFrame become before a fit on them."""
+"""The dataset that is written from the rows of a DataFrame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sentispark.files import Folder
 from sentispark.ml.materialize import materialize
 
 
-def test_rows_of_missing_ids_alone_are_rows_of_unknown_words(spark, tmp_path):
+def test_missing_ids_are_unknown_words(spark, tmp_path):
     rows = [([None], 1.0), ([None, None], 0.0), (None, 1.0), ([], 0.0)]
     frame = spark.createDataFrame(rows, "sequence array<int>, label double").coalesce(1)
     columns = {"features_col": "sequence", "label_col": "label", "weight_col": None, "validation_col": None}

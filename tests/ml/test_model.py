@@ -1,4 +1,4 @@
-"""The model's columns against the net run by hand, one row at a time, and what is saved against what is loaded."""
+"""The model's columns compared with the net applied to one row at a time; saving and loading."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUTPUTS = ["rawPrediction", "probability", "prediction"]
 def logit_by_hand(net, ids):
     """The logit of one review, padded to the full length and alone in its batch."""
     ids = ids[:L] + [0] * (L - len(ids))
-    length = max((place for place, one in enumerate(ids, start=1) if one), default=0)
+    length = max((step for step, one in enumerate(ids, start=1) if one), default=0)
     with torch.inference_mode():
         return float(net(torch.tensor([ids]), torch.tensor([length]))[0])
 
@@ -65,7 +65,7 @@ def together(model, frame):
 def logit(model, spark):
     def of(ids, kind="int"):
         row = spark.createDataFrame([(ids,)], f"sequence array<{kind}>")
-        # Not `first`: it leaves rows unread, and a worker that was left like that is not used again.
+        # Not `first`: it leaves rows unread, after which Spark does not reuse the worker.
         return model.transform(row).collect()[0].rawPrediction[1]
 
     return of
@@ -79,7 +79,7 @@ def expected(model, frame):
 
 @pytest.mark.modern
 class TestColumns:
-    """What the three columns mean, and what becomes of the others."""
+    """The three columns that are added; the others do not change."""
 
     def test_they_come_last_and_have_spark_mls_types(self, model, frame):
         schema = model.transform(frame).schema
@@ -121,7 +121,7 @@ class TestColumns:
         assert found["roc_auc"] == model.evaluate(frame)["roc_auc"]
 
     @pytest.mark.parametrize("thresholds", [[0.5, 0.5], [0.9, 0.1], [1, 3], [0, 1], [2, 0]])
-    def test_thresholds_choose_the_class_with_the_largest_share_of_its_own(self, model, frame, thresholds):
+    def test_thresholds_choose_the_class_with_the_largest_ratio(self, model, frame, thresholds):
         # Spark's own rule: largest p / t, a t of 0 wins wherever p is above 0.
         of_negative, of_positive = thresholds
         for row in model.copy().setThresholds(thresholds).transform(frame).collect():
@@ -133,7 +133,7 @@ class TestColumns:
         found = model.copy({model.getParam(f"{left_out}Col"): ""}).transform(frame)
         assert found.columns == [*frame.columns, *(name for name in OUTPUTS if name != left_out)]
 
-    def test_without_any_name_the_rows_are_as_they_were(self, model, frame):
+    def test_without_any_name_the_rows_do_not_change(self, model, frame):
         silent = model.copy({model.getParam(f"{name}Col"): "" for name in OUTPUTS})
         assert sorted(silent.transform(frame).collect()) == sorted(frame.collect())
 
@@ -153,14 +153,14 @@ class TestColumns:
         assert found.schema.simpleString() == others.schema.simpleString()
         assert sorted(found.collect()) == sorted(others.collect())
 
-    def test_columns_of_another_classifier_can_stand_beside(self, model, frame):
+    def test_columns_of_two_classifiers_can_be_in_one_dataframe(self, model, frame):
         twice = model.copy({model.getParam(f"{name}Col"): f"{name}2" for name in OUTPUTS}).transform(
             model.transform(frame)
         )
         assert twice.columns == [*frame.columns, *OUTPUTS, *(f"{name}2" for name in OUTPUTS)]
         assert all(row.rawPrediction == row.rawPrediction2 for row in twice.collect())
 
-    def test_what_is_not_asked_for_is_not_computed_or_read(self, model, frame, tmp_path):
+    def test_columns_that_a_query_does_not_name_are_not_computed_or_read(self, model, frame, tmp_path):
         others = [F.col("id").alias(f"c{number}") for number in range(20)]
         frame.select("sequence", *others).write.parquet(str(tmp_path / "wide"))
         found = model.transform(frame.sparkSession.read.parquet(str(tmp_path / "wide")))
@@ -170,7 +170,7 @@ class TestColumns:
         assert ["EvalPython" in plans[name] for name in plans] == [True, True, True, False]
 
     @pytest.mark.parametrize("query", ["prediction = 1", "probability IS NOT NULL AND prediction < 2 AND label = 1"])
-    def test_a_row_is_judged_once_in_a_filter_and_behind_it(self, model, frame, query):
+    def test_a_row_is_scored_once_in_a_filter_and_after_it(self, model, frame, query):
         found = model.transform(frame).filter(query).select("rawPrediction", "prediction")
         assert found._jdf.queryExecution().executedPlan().toString().count("EvalPython") == 1
 
@@ -190,13 +190,13 @@ class TestColumns:
 
     def test_a_model_without_a_net_says_so(self, frame):
         assert sentence(InputError, LSTMClassificationModel().transform, frame) == (
-            "This model holds no trained net. Fit an LSTMClassifier, or load a model that was saved."
+            "This model holds no trained net. Fit an LSTMClassifier or load a saved model."
         )
 
 
 @pytest.mark.modern
 class TestOneSequence:
-    """Without a job, as Spark ML's classifiers judge one vector."""
+    """Predictions of one sequence without a job, like those of Spark ML's classifiers."""
 
     def test_it_is_what_transform_gives(self, model, frame):
         model = model.copy().setThreshold(0.3)
@@ -223,7 +223,7 @@ class TestOneRowAtATime:
         assert found == pytest.approx(together, abs=1e-6)
 
     @pytest.mark.parametrize("rows", [1, 7, 100_000])
-    def test_the_rows_judged_at_once_do_not_matter(self, model, frame, together, rows):
+    def test_the_prediction_batch_size_does_not_matter(self, model, frame, together, rows):
         found = logits_of(model.copy().setPredictionBatchSize(rows), frame)
         assert found == pytest.approx(together, abs=1e-6)
 
@@ -246,10 +246,10 @@ class TestOneRowAtATime:
 
 @pytest.mark.modern
 class TestOddSequences:
-    """Sequences that training never saw count as the nearest that it could have seen."""
+    """Sequences that training cannot have seen are mapped to ones that it can have seen."""
 
     @pytest.mark.parametrize("unseen", [VOCABULARY, 100_000, 2**31 - 1, -1, -(2**31)])
-    def test_an_id_that_training_never_saw_is_an_unknown_word(self, model, logit, unseen):
+    def test_an_id_outside_of_the_vocabulary_is_an_unknown_word(self, model, logit, unseen):
         assert logit([2, unseen, 3]) == pytest.approx(logit_by_hand(model.toTorch(), [2, 1, 3]), abs=1e-6)
 
     def test_a_longer_sequence_loses_its_end(self, model, logit):
@@ -272,8 +272,8 @@ class TestOddSequences:
 
 
 @pytest.mark.modern
-class TestJudging:
-    """Spark's evaluators and our own measures say the same of the same predictions."""
+class TestEvaluation:
+    """Spark's evaluators and our own measures agree on the same predictions."""
 
     def test_evaluate_gives_the_measures_of_the_collected_logits(self, model, frame, expected):
         found = model.evaluate(frame.repartition(5))
@@ -292,10 +292,10 @@ class TestJudging:
         labelled = model.transform(frame.withColumn("label", F.col("label").cast("double")))
         assert evaluator.evaluate(labelled) == pytest.approx(expected[name], abs=1e-9)
 
-    def test_rows_of_one_class_are_told(self, model, frame, caplog):
+    def test_rows_of_one_class_are_reported(self, model, frame, caplog):
         found = model.evaluate(frame.withColumn("label", F.lit(0)))
         assert found["missing_class"] == "positive"
-        assert f"None of the {found['rows']} rows is positive: the accuracy says nothing" in caplog.text
+        assert f"None of the {found['rows']} rows is positive, so the measures do not cover that class." in caplog.text
 
     @pytest.mark.parametrize("threshold", [0.5, 0.7])
     def test_scikit_learn_finds_the_same_on_collected_predictions(self, model, frame, threshold):
@@ -312,7 +312,7 @@ class TestJudging:
         # Logits within one of 65,536 bins count as equal.
         assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(label, probability), abs=1e-4)
 
-    def test_without_rows_there_is_nothing_to_measure(self, model, frame):
+    def test_without_rows_measures_are_none(self, model, frame):
         found = model.evaluate(frame.limit(0))
         assert (found["rows"], found["accuracy"], found["log_loss"]) == (0, None, None)
 
@@ -371,7 +371,7 @@ class TestSaving:
         model.copy().setPredictionCol("mine").save(f"{tmp_path}/model")
         assert LSTMClassificationModel.load(f"{tmp_path}/model").getPredictionCol() == "mine"
 
-    def test_the_folder_holds_json_and_safetensors_alone(self, path):
+    def test_the_folder_holds_only_json_and_safetensors(self, path):
         files = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
         ours = {name for name in files if not Path(name).name.startswith((".", "_"))}
         (metadata,) = (name for name in ours if name.startswith("metadata/part-00000"))
@@ -381,7 +381,7 @@ class TestSaving:
         content = files["weights.safetensors"].read_bytes()
         json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
-    def test_a_model_in_the_way_is_kept_unless_overwriting_is_asked_for(self, model, frame, path):
+    def test_an_existing_model_is_replaced_only_with_overwrite(self, model, frame, path):
         other = with_constant_logit(model, 3.0)
         with pytest.raises(Exception, match="already exists"):
             other.save(str(path))
@@ -389,14 +389,14 @@ class TestSaving:
         other.write().overwrite().save(str(path))
         assert set(logits_of(LSTMClassificationModel.load(str(path)), frame).values()) == {3.0}
 
-    def test_another_class_is_told_by_its_name(self, path):
-        told = sentence(DatasetError, ReviewEncoderModel.load, str(path))
-        assert told == (
+    def test_a_stage_of_another_class_is_refused_by_name(self, path):
+        message = sentence(DatasetError, ReviewEncoderModel.load, str(path))
+        assert message == (
             f"'{path}' must hold a saved sentispark.text.encoder.ReviewEncoderModel. "
             "It holds a sentispark.ml.model.LSTMClassificationModel."
         )
 
-    def test_a_newer_format_is_told(self, path):
+    def test_a_newer_format_is_refused(self, path):
         net = json.loads((path / "net.json").read_text())
         (path / "net.json").write_text(json.dumps({**net, "format_version": 3}))
         assert sentence(DatasetError, LSTMClassificationModel.load, str(path)) == (
@@ -405,12 +405,12 @@ class TestSaving:
         )
 
     @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"class": "x"}'])
-    def test_metadata_that_are_gone_or_damaged_are_told(self, path, content):
+    def test_missing_or_damaged_metadata_are_refused(self, path, content):
         part = next((path / "metadata").glob("part-*"))
         part.unlink() if content is None else part.write_text(content)
         assert sentence(DatasetError, LSTMClassificationModel.load, str(path)).startswith(f"'{path}' must be a saved")
 
-    def test_it_knows_what_made_it(self, model):
+    def test_it_records_the_versions_that_made_it(self, model):
         run = model.summary.run
         assert run["versions"]["sentispark"] == sentispark.__version__
         assert run["vocabulary_fingerprint"] is None  # it was fitted on sequences alone
@@ -429,7 +429,7 @@ class TestParams:
         assert "mine" in model.transform(frame, {model.predictionCol: "mine"}).columns
         assert "mine" not in model.transform(frame).columns
 
-    def test_its_estimators_params_are_its_own(self, classifier, model, frame, tmp_path):
+    def test_params_of_its_estimator_address_its_own(self, classifier, model, frame, tmp_path):
         model.write().overwrite().save(str(tmp_path / "model"))
         for one in (model, model.copy(), LSTMClassificationModel.load(str(tmp_path / "model"))):
             assert one.uid == classifier.uid
@@ -450,7 +450,7 @@ class TestParams:
             "'predictionColumn' is not a Param of LSTMClassificationModel. Did you mean 'predictionCol'?"
         )
 
-    def test_it_tells_sparks_evaluators_how_many_classes_there_are(self, model):
+    def test_it_has_two_classes(self, model):
         assert model.numClasses == 2
 
     def test_the_torch_module_gives_the_logits(self, model, frame):

@@ -1,4 +1,4 @@
-"""What every stage that the package exports does as Spark's own do: one suite over all of them."""
+"""One suite over all stages that the package exports: they behave like Spark's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGES = {
     for name, value in ((name, getattr(sentispark, name)) for name in sentispark.__all__)
     if inspect.isclass(value) and issubclass(value, Params)
 }
-# The Params that name what a stage reads, and what it or its model adds.
+# The Params that name the columns a stage reads, and those that it or its model adds.
 READS = ("inputCol", "featuresCol")
 ADDS = ("outputCol", "lengthCol", "rawPredictionCol", "probabilityCol", "predictionCol")
 
@@ -60,7 +60,7 @@ def added(stage):
 
 
 def applied(stage, frame):
-    """The DataFrame with what the stage, or its model, adds."""
+    """The DataFrame with the columns that the stage, or its model, adds."""
     return (stage.fit(frame) if isinstance(stage, Estimator) else stage).transform(frame)
 
 
@@ -74,7 +74,7 @@ def values(frame):
     return sorted(tuple(row) for row in frame.select("id", *sorted(set(frame.columns) - {"id"})).collect())
 
 
-def test_its_constructor_needs_nothing_and_takes_every_param_by_name(spark, name):
+def test_its_constructor_takes_every_param_by_name_and_requires_none(spark, name):
     stage = STAGES[name]()
     parameters = inspect.signature(STAGES[name]).parameters
     assert set(parameters) == {param.name for param in stage.params}
@@ -93,7 +93,7 @@ def test_its_constructor_needs_nothing_and_takes_every_param_by_name(spark, name
     assert inspect.getdoc(STAGES[name])
 
 
-def test_a_copy_has_the_same_params_and_changes_alone(example, name):
+def test_a_copy_has_the_same_params_and_is_independent(example, name):
     stage, frame = example(name)
     param = next(stage.getParam(param) for param in ADDS if stage.hasParam(param))
     copy = stage.copy({param: "renamed"})
@@ -105,7 +105,7 @@ def test_a_copy_has_the_same_params_and_changes_alone(example, name):
     assert "renamed" in applied(copy, frame).columns
 
 
-def test_saved_and_loaded_it_gives_the_same(example, name, tmp_path):
+def test_saved_and_loaded_it_gives_the_same_output(example, name, tmp_path):
     stage, frame = example(name)
     stage.save(f"{tmp_path}/stage")
     loaded = STAGES[name].load(f"{tmp_path}/stage")
@@ -135,7 +135,7 @@ def test_a_missing_column_is_named(example, name):
     )
 
 
-def test_a_column_of_another_type_is_named_before_there_is_any_work(example, name, monkeypatch):
+def test_a_column_of_another_type_is_named_before_any_work(example, name, monkeypatch):
     monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
     stage, frame = example(name)
     read = frame.columns[1]
@@ -150,12 +150,12 @@ def test_a_column_of_another_type_is_named_before_there_is_any_work(example, nam
         ("map(text, 1)", "map<string,int>"),
     ):
         other = frame.withColumn("text", F.lit("good")).withColumn(read, F.expr(wrong))
-        told = sentence(applied, stage, other.select(frame.columns))
-        assert told.startswith(f"Column '{read}' must hold ")
-        assert f". It holds {kind}. " in told
+        message = sentence(applied, stage, other.select(frame.columns))
+        assert message.startswith(f"Column '{read}' must hold ")
+        assert f". It holds {kind}. " in message
 
 
-def test_a_clashing_column_is_named_before_there_is_any_work(example, name, monkeypatch):
+def test_a_clashing_column_is_named_before_any_work(example, name, monkeypatch):
     monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
     stage, frame = example(name)
     params = {param: stage.getOrDefault(param) for param in ADDS if stage.hasParam(param)}
@@ -168,7 +168,7 @@ def test_a_clashing_column_is_named_before_there_is_any_work(example, name, monk
     for one, other in itertools.combinations(params, 2):
         same = stage.copy({stage.getParam(other): params[one]})
         assert sentence(applied, same, frame) == (
-            f"{name} adds a column '{params[one]}', which must be new. '{one}' is it too. "
+            f"{name} adds a column '{params[one]}', which must be new. '{one}' names it too. "
             f"Set '{other}' to another name."
         )
 

@@ -1,4 +1,4 @@
-"""Errors as Spark 3.5 and 4.1 gave them (with most of Java's frames left out), and the sentence of each."""
+"""Recorded errors of Spark 3.5 and 4.1, with most of Java's frames left out, and the sentence for each."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,13 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from sentispark.errors import InputError, JobError, SentisparkError, TrainingError
-from sentispark.spark.causes import cause_of, causes_told, told_by
+from sentispark.spark.causes import cause_of, explained_error, spark_errors_explained
 
 TEXTS = json.loads(Path(__file__).with_name("spark_errors.json").read_text())
 KILLED = "A Python worker was killed or crashed, most often because memory ran out. Raise spark.executor.memoryOverhead"
-LACKS = "Spark lacks what reaches such a file system"
+LACKS = "Spark has no implementation of such a file system"
 
-# What the sentence must hold, by what had been done.
+# What the sentence must contain, by the name of the recorded error.
 EXPECTED = {
     "ours": "'text' must be a string. Got 'a: b'. Second line of it. Do this.",
     "ours_write": "'text' must be a string. Got 'a: b'. Second line of it. Do this.",
@@ -62,12 +62,12 @@ def test_the_sentence_holds_the_cause_in_one_line_and_nothing_of_java(name):
 
 @pytest.mark.parametrize("version", ["3.5", "4.1"])
 @pytest.mark.parametrize(("name", "kind"), [("ours", InputError), ("training", TrainingError), ("theirs", JobError)])
-def test_what_a_task_has_raised_keeps_its_class_if_it_is_ours(name, kind, version):
-    assert type(told_by(Py4JError(TEXTS[f"{name} {version}"]))) is kind
+def test_an_error_of_ours_that_a_task_raised_keeps_its_class(name, kind, version):
+    assert type(explained_error(Py4JError(TEXTS[f"{name} {version}"]))) is kind
 
 
 @pytest.mark.parametrize("worker", [" (3, 10) than that in driver", ": 3.10 than that in driver:"])
-def test_workers_of_another_python_are_told_with_both_versions(worker):
+def test_a_worker_of_another_python_version_is_reported_with_both_versions(worker):
     text = (
         "\nTraceback (most recent call last):\n  File 'w', line 1, in main\npyspark.PySparkRuntimeError: "
         f"[PYTHON_VERSION_MISMATCH] Python in worker has different version{worker} 3.11, PySpark cannot run with "
@@ -78,7 +78,7 @@ def test_workers_of_another_python_are_told_with_both_versions(worker):
     )
 
 
-def test_an_interpreter_that_is_not_there_is_named():
+def test_a_missing_interpreter_is_named():
     text = (
         "Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times, most recent failure: Lost task 0.0 in "
         'stage 0.0 (TID 0) (h executor driver): java.io.IOException: Cannot run program "/nowhere/python": error=2, '
@@ -89,18 +89,18 @@ def test_an_interpreter_that_is_not_there_is_named():
 
 
 @pytest.mark.parametrize("program", ["python3", "/opt/pypy/bin/pypy", "/envs/py/bin/python3.11"])
-def test_other_interpreters_are_named_too(program):
+def test_an_interpreter_of_any_path_is_named(program):
     text = f'java.io.IOException: Cannot run program "{program}": error=13, Permission denied'
     assert cause_of(text)[1].startswith(f"Spark's Python workers cannot be started: '{program}': Permission denied.")
 
 
 @pytest.mark.parametrize("program", ["/opt/getGpus.sh", "nvidia-smi", "/opt/py/bin/find-gpus", "chmod"])
-def test_a_program_that_is_no_interpreter_is_not_taken_for_one(program):
+def test_a_program_that_is_not_an_interpreter_is_named_as_a_program(program):
     text = f'java.io.IOException: Cannot run program "{program}": error=13, Permission denied\n\tat java.base/x.Y(Y:1)'
     assert cause_of(text) == ("", f"Spark cannot run '{program}': Permission denied.")
 
 
-def test_threads_that_cannot_be_made_are_no_lack_of_spark_s_memory():
+def test_a_thread_that_cannot_be_created_is_not_reported_as_a_full_heap():
     text = "Lost task: java.lang.OutOfMemoryError: {}\n\tat java.base/java.lang.Thread.start0(Native Method)"
     limit = "unable to create native thread: possibly out of memory or process/resource limits reached"
     assert "spark.driver.memory" not in cause_of(text.format(limit))[1]
@@ -109,18 +109,18 @@ def test_threads_that_cannot_be_made_are_no_lack_of_spark_s_memory():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
-        ("java.net.BindException: x: Service 'sparkDriver' failed after 1 retries", "finds no address to listen on"),
+        ("java.net.BindException: x: Service 'sparkDriver' failed after 1 retries", "found no address to listen on"),
         ("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.", "Java did not start"),
         ("System memory 1 must be at least 2. Please increase heap size", "System memory 1 must be at least 2"),
     ],
 )
-def test_why_spark_does_not_start_is_told(text, told):
-    assert told in cause_of(text)[1]
+def test_the_reason_why_spark_does_not_start_is_reported(text, expected):
+    assert expected in cause_of(text)[1]
 
 
-def test_yarn_and_kubernetes_say_themselves_why_an_executor_went():
+def test_the_reason_that_yarn_and_kubernetes_give_for_a_lost_executor_is_reported():
     reason = "Container killed by YARN for exceeding physical memory limits. 5.5 GB of 5.5 GB physical memory used"
     text = (
         f"(TID 9) (node-3 executor 7): ExecutorLostFailure (executor 7 exited unrelated to the tasks) Reason: {reason}."
@@ -128,7 +128,7 @@ def test_yarn_and_kubernetes_say_themselves_why_an_executor_went():
     assert cause_of(text) == ("", f"Executor 7 on node-3 was lost: {reason}.")
 
 
-def test_a_chain_of_python_s_tells_what_was_raised_last():
+def test_of_a_chain_of_python_errors_the_last_one_is_reported():
     text = (
         "Traceback (most recent call last):\n  File 'a', line 1, in f\nKeyError: 'x'\n\n"
         "The above exception was the direct cause of the following exception:\n\n"
@@ -138,7 +138,7 @@ def test_a_chain_of_python_s_tells_what_was_raised_last():
     assert cause_of(text) == ("sentispark.errors.DatasetError", "Mine.")
 
 
-def test_a_traceback_that_a_message_quotes_is_a_part_of_it():
+def test_a_traceback_quoted_in_a_message_is_part_of_the_message():
     text = (
         "PythonException: Traceback (most recent call last):\n  File 'w', line 1, in f\nsentispark.errors.InputError: "
         "Number 3 is 'see Traceback (most recent call last):\nKeyError'. Take it out.\n\n\tat org.apache.X(X.scala:1)"
@@ -149,14 +149,14 @@ def test_a_traceback_that_a_message_quotes_is_a_part_of_it():
 
 
 @pytest.mark.parametrize("kind", ["numpy._core._exceptions._ArrayMemoryError", "pyarrow.lib.ArrowMemoryError"])
-def test_numpys_and_arrows_lack_of_memory_is_told_as_pythons(kind):
+def test_memory_errors_of_numpy_and_arrow_are_reported_as_pythons(kind):
     text = f"Traceback (most recent call last):\n  File 'w', line 1, in f\n{kind}: Unable to allocate 3.00 GiB\n\n"
     assert cause_of(text)[1].startswith("A Python worker ran out of memory. ")
     assert cause_of(text.replace(kind, "torch.OutOfMemoryError"))[1].startswith("torch.OutOfMemoryError: Unable to ")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (
             "org.apache.spark.SparkException: Could not execute broadcast in 300 secs. You can increase it via "
@@ -173,18 +173,18 @@ def test_numpys_and_arrows_lack_of_memory_is_told_as_pythons(kind):
             "Lost task: FetchFailed(BlockManagerId(1, node-2, 7337, None), shuffleId=0, message=\n"
             "org.apache.spark.shuffle.FetchFailedException: Failed to connect to node-2/192.0.2.1:7337\n\tat x(y:1)\n"
             "Caused by: java.net.ConnectException: Connection refused",
-            "A task could not fetch what another one wrote: Failed to connect to node-2/192.0.2.1:7337. "
+            "A task could not fetch the shuffle output of another one: Failed to connect to node-2/192.0.2.1:7337. "
             "Check the log of the executor that is named.",
         ),
     ],
 )
-def test_where_the_deepest_cause_says_less_the_one_above_is_told(text, told):
-    assert cause_of(text) == ("", told)
+def test_if_the_deepest_cause_says_less_the_one_above_is_reported(text, expected):
+    assert cause_of(text) == ("", expected)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "An error occurred while calling o12.collectToPython"])
-def test_a_jvm_that_is_gone_says_nothing_and_that_is_said(text):
-    assert "Spark has ended in the middle of the work" in str(told_by(Py4JError(text)))
+def test_an_error_without_text_means_that_the_jvm_is_gone(text):
+    assert "Spark ended during the work" in str(explained_error(Py4JError(text)))
 
 
 @pytest.mark.parametrize(
@@ -195,22 +195,22 @@ def test_any_text_gives_a_sentence(text):
     assert (kind, bool(sentence)) == ("", True)
 
 
-def test_a_block_raises_the_cause_with_spark_s_error_chained_and_others_as_they_are():
-    spark_s = PySparkException(TEXTS["theirs 3.5"])
-    for raised, told in [(spark_s, JobError), (ValueError("x"), ValueError), (InputError("y"), InputError)]:
-        with pytest.raises(told) as caught, causes_told():
+def test_a_block_raises_the_cause_with_sparks_error_chained_and_other_errors_unchanged():
+    of_spark = PySparkException(TEXTS["theirs 3.5"])
+    for raised, expected in [(of_spark, JobError), (ValueError("x"), ValueError), (InputError("y"), InputError)]:
+        with pytest.raises(expected) as caught, spark_errors_explained():
             raise raised
         assert caught.value is raised or caught.value.__cause__ is raised
     assert issubclass(JobError, SentisparkError)
 
 
 @pytest.mark.modern
-def test_a_task_s_own_sentence_reaches_who_asked_for_the_job(spark):
+def test_the_sentence_of_a_task_is_raised_on_the_driver(spark):
     def fails(batches):
         from sentispark.errors import InputError
 
         raise InputError("The number is odd. Take an even one.")
         yield
 
-    with pytest.raises(InputError, match=r"^The number is odd\. Take an even one\.$"), causes_told():
+    with pytest.raises(InputError, match=r"^The number is odd\. Take an even one\.$"), spark_errors_explained():
         spark.range(1).mapInArrow(fails, "id long").collect()

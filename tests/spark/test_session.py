@@ -1,4 +1,4 @@
-"""Laws of the session: it works the first time, and what somebody has set stands."""
+"""The session works at the first try, and overrides no existing settings."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sentispark.spark.session import (
     is_local,
     local_cores,
     missing_defaults,
-    set_by_somebody,
     utf8_locale,
+    without_shell_defaults,
     worker_python,
 )
 
@@ -82,7 +82,7 @@ def test_our_settings_never_touch_what_is_set(already_set: dict[str, str]) -> No
     assert not defaults(already_set).keys() & already_set.keys()
 
 
-def test_settings_for_this_machine_are_made_in_local_mode_alone() -> None:
+def test_settings_for_this_machine_are_made_only_in_local_mode() -> None:
     local = defaults({"spark.master": "local[*]"})
     cluster = defaults({"spark.master": "yarn"})
     assert local["spark.sql.shuffle.partitions"] == "6"
@@ -91,7 +91,7 @@ def test_settings_for_this_machine_are_made_in_local_mode_alone() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(ADDRESS))
-def test_the_driver_address_is_ours_or_theirs_and_never_mixed(key: str) -> None:
+def test_the_driver_address_is_ours_or_the_users_and_never_mixed(key: str) -> None:
     assert not defaults({key: "10.0.0.7"}).keys() & ADDRESS
     assert not defaults({}, SPARK_LOCAL_IP="10.0.0.7").keys() & ADDRESS
     assert defaults({}).keys() >= ADDRESS
@@ -133,7 +133,7 @@ def test_a_jvm_in_the_locale_c_gets_one_that_can_name_all_paths(
     assert utf8_locale(environ) == expected
 
 
-def test_of_the_processes_that_start_meanwhile_spark_s_alone_are_ended_with_it() -> None:
+def test_an_interrupted_start_ends_only_the_processes_of_spark() -> None:
     def started(name: str) -> subprocess.Popen:
         child = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 300"])
         while "bash" in psutil.Process(child.pid).cmdline():
@@ -144,7 +144,7 @@ def test_of_the_processes_that_start_meanwhile_spark_s_alone_are_ended_with_it()
 
     @_ended_if_interrupted()
     def interrupted() -> None:
-        children.extend([started("spark-submit"), started("somebody")])
+        children.extend([started("spark-submit"), started("other")])
         raise KeyboardInterrupt
 
     try:
@@ -159,7 +159,7 @@ def test_of_the_processes_that_start_meanwhile_spark_s_alone_are_ended_with_it()
 
 
 @pytest.mark.parametrize("given", [{}, {"LC_ALL": "C"}, {"LC_CTYPE": "C"}, {"LANG": "C"}])
-def test_a_jvm_can_name_all_paths_where_nobody_has_set_a_locale(given: dict[str, str]) -> None:
+def test_a_jvm_can_name_all_paths_whatever_the_locale(given: dict[str, str]) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
     code = (
         "import json, os; from sentispark.spark.session import utf8_locale;"
@@ -170,7 +170,7 @@ def test_a_jvm_can_name_all_paths_where_nobody_has_set_a_locale(given: dict[str,
     assert "UTF-8" in (seen.get("LC_ALL") or seen["LC_CTYPE"])
 
 
-def test_workers_run_what_the_environment_says_then_the_setting_then_this_interpreter() -> None:
+def test_workers_run_the_python_of_the_environment_then_of_the_setting_then_this_one() -> None:
     local, cluster = {"spark.master": "local[2]"}, {"spark.master": "yarn"}
     setting = {"spark.pyspark.python": "/set/python"}
     assert worker_python({**local, **setting}, {"PYSPARK_PYTHON": "/env/python"}, running="/run/python") is None
@@ -179,17 +179,17 @@ def test_workers_run_what_the_environment_says_then_the_setting_then_this_interp
     assert worker_python(cluster, {}, running="/run/python") is None
 
 
-def test_what_spark_submit_fills_in_by_itself_is_nobodys_wish() -> None:
+def test_defaults_of_spark_submit_do_not_count_as_the_users_settings() -> None:
     filled = {"spark.app.name": "pyspark-shell", "spark.ui.showConsoleProgress": "true", "spark.x": "true"}
-    assert set_by_somebody(filled, written="") == {"spark.x": "true"}
-    assert set_by_somebody(filled, written="spark.ui.showConsoleProgress  true\n").keys() == {
+    assert without_shell_defaults(filled, written="") == {"spark.x": "true"}
+    assert without_shell_defaults(filled, written="spark.ui.showConsoleProgress  true\n").keys() == {
         "spark.ui.showConsoleProgress",
         "spark.x",
     }
-    assert set_by_somebody({"spark.app.name": "mine"}, written="") == {"spark.app.name": "mine"}
+    assert without_shell_defaults({"spark.app.name": "mine"}, written="") == {"spark.app.name": "mine"}
 
 
-def test_an_active_session_is_taken_over_unchanged(spark, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_active_session_is_used_unchanged(spark, caplog: pytest.LogCaptureFixture) -> None:
     shuffle = spark.conf.get("spark.sql.shuffle.partitions")
     before = dict(spark.sparkContext.getConf().getAll())
     assert get_spark() is spark
@@ -224,7 +224,7 @@ def test_the_first_start_is_quiet_and_needs_nothing_but_the_packages(tmp_path: P
 
 
 @pytest.mark.spark
-def test_defaults_file_and_environment_win_over_us_and_conf_wins_over_them(tmp_path: Path) -> None:
+def test_conf_overrides_the_environment_which_overrides_our_defaults(tmp_path: Path) -> None:
     (tmp_path / "spark-defaults.conf").write_text(
         "spark.master local[3]\n"
         "spark.driver.memory=1100m\n"
@@ -247,7 +247,7 @@ def test_defaults_file_and_environment_win_over_us_and_conf_wins_over_them(tmp_p
 
 
 @pytest.mark.spark
-def test_what_spark_submit_says_stands(tmp_path: Path) -> None:
+def test_settings_of_spark_submit_are_not_overridden(tmp_path: Path) -> None:
     spark_submit = Path(sys.executable).with_name("spark-submit")
     options = ["--master", "local[1]", "--name", "submitted", "--conf", "spark.ui.showConsoleProgress=true"]
     environ = clean_environ(PYSPARK_DRIVER_PYTHON=sys.executable)

@@ -27,7 +27,7 @@ from sentispark.reviews.read import Kernel, Reviews
 from sentispark.reviews.scale import Scale
 from sentispark.reviews.validate import spelled_ratings
 from sentispark.spark.arrow import map_batches
-from sentispark.spark.exchange import MOST_PARTITIONS, PACKED, Groups, exchanged, groups_of, packed, unpacked
+from sentispark.spark.exchange import MAX_PARTITIONS, PACKED, Groups, exchanged, groups_of, packed, unpacked
 from sentispark.text.kernels import remove_words, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
@@ -97,7 +97,7 @@ def merged_reviews(
     """
     tasks, polarity = max(1, len(reviews.tasks)), options.polarity
     # Equal texts meet in a bounded number of partitions; the dropped row ids return to one partition per reading task.
-    texts, readers = groups_of(min(tasks, MOST_PARTITIONS)), Groups(tasks, tasks)
+    texts, readers = groups_of(min(tasks, MAX_PARTITIONS)), Groups(tasks, tasks)
     read = reviews.map_records(_reading(spill, quarantine, options, text, texts), _SENT)
     merging = functools.partial(_merged, readers=readers, polarity=polarity)
     return exchanged(map_batches(exchanged(read, texts), merging, _SENT), readers)
