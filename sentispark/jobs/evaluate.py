@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS
+from sentispark.evaluate.metrics import Measures
 from sentispark.ml.model import LSTMClassificationModel
 from sentispark.ml.pipeline import load_pipeline, require_same_vocabulary
 from sentispark.spark.folders import glob_escaped, spark_folder, spark_path
@@ -26,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     """Run the command and return what it prints as JSON."""
-    return evaluate(spark, flags.model, flags.dataset, split=flags.split)
+    return dict(evaluate(spark, flags.model, flags.dataset, split=flags.split))
 
 
-def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: str = "test") -> dict[str, Any]:
+def evaluate(spark: SparkSession, model_path: str, dataset_path: str, *, split: str = "test") -> Measures:
     """The measures of a pipeline on a split; see `sentispark.evaluate.metrics.measures`.
 
     Raises
