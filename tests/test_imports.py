@@ -43,7 +43,10 @@ LAYERS = [
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = LAYERS[1]
-MAY_NOT_IMPORT = {"torch": ["spark", "reviews", "text", "prepare"], "pyspark": ["nn", "privacy", "train"]}
+MAY_NOT_IMPORT = {
+    "torch": ["spark", "reviews", "text", "dataset", "evaluate", "prepare"],
+    "pyspark": ["nn", "evaluate", "privacy", "train"],
+}
 
 Imports = dict[
     str, set[str]
