@@ -2,7 +2,7 @@
 
 `petastorm.make_batch_reader` makes the same `Reader`, with parts that are exchanged here. Its worker copies all rows to
 put them where they were and stacks a list column from one array a row: longer than the reading itself takes. Its pools,
-the one without threads included, ask whether work is there before they ask whether more is to come, so they can end
+the one without threads included, check for work before they check whether more will come, so they can end
 early under load; they may also stand still for a tenth of a second. Its file systems, with pyarrow 14, are local alone.
 """
 

@@ -90,7 +90,7 @@ class ChunkPlan:
     def chunk_of(self, split: np.ndarray, order: np.ndarray) -> np.ndarray:
         """The chunk of each row, int64 of shape (n,): its order among all 64-bit numbers, scaled to its split.
 
-        A row of a split that is to have no rows gets -1.
+        A row of a split that is planned without rows gets -1.
 
         Parameters
         ----------

@@ -82,7 +82,7 @@ def positive_weight(dataset: Dataset, options: LossOptions) -> float:
     Raises
     ------
     OptionError
-        If it is to be balanced, and all rows of one class weigh nothing.
+        If it is "balanced" and all rows of one class weigh nothing.
     """
     if not isinstance(options.positive_weight, str):
         return options.positive_weight

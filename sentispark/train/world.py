@@ -127,7 +127,7 @@ class World:
             _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
     def wait_for_all(self) -> None:
-        """Return once every rank has come here, which is to be soon."""
+        """Return once every rank has come here; waits for `PATIENCE` at most."""
         if self.size > 1:
             distributed.barrier()
 

@@ -70,17 +70,15 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch):
 
 
 @pytest.mark.distributed
-def test_torchruns_ranks_tell_each_other_what_they_are_before_they_connect():
-    told = all_well(run_ranks(torchrun_like, 2))
-    assert told == ["gloo", "gloo"]
+def test_torchruns_ranks_exchange_what_they_are_before_they_connect():
+    backends = all_well(run_ranks(torchrun_like, 2))
+    assert backends == ["gloo", "gloo"]
 
 
 def torchrun_like(world):
     """Over the store that torchrun's variables lead to, here that of the helper."""
-    import torch.distributed as distributed
-
-    distributed.rendezvous = lambda *_, **__: iter([(world.store, world.rank, world.size)])
+    module.rendezvous = lambda *_, **__: iter([(world.store, world.rank, world.size)])
     environ = {"RANK": world.rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": world.rank, "GROUP_RANK": 0}
     found = world_from_environment("auto", {name: str(value) for name, value in environ.items()})
-    assert RankInfo.from_json(world.store.get("sentispark/told/0").decode()).host.endswith("(host 0)")
+    assert RankInfo.from_json(world.store.get("sentispark/rank-info/0").decode()).host.endswith("(host 0)")
     return found.backend
