@@ -1,0 +1,123 @@
+"""A plugin of pytest: a test fails that leaves a process, thread, file, socket or environment variable behind.
+
+What fixtures of a module or a session start is theirs to end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+# Python starts these once, on first use, and ends them itself.
+_OF_PYTHON = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
+# What ends by itself has this long to do so.
+_PATIENCE_SECONDS = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """What the process holds, by kind: descriptions that are the same as long as the thing is."""
+
+    processes: frozenset[str]
+    threads: frozenset[str]
+    files: frozenset[str]
+    sockets: frozenset[str]
+    variables: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Held:
+        """What this process holds now."""
+        own = psutil.Process()
+        return cls(
+            processes=frozenset(filter(None, map(_process, own.children()))),
+            threads=frozenset(
+                f"{thread.name} ({thread.ident})" for thread in threading.enumerate() if not thread.daemon
+            ),
+            files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files()),
+            sockets=frozenset(
+                f"{one.laddr.ip}:{one.laddr.port}"
+                for one in own.net_connections("tcp")
+                if one.status == psutil.CONN_LISTEN
+            ),
+            variables=frozenset(
+                f"{name}={value}" for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"
+            ),
+        )
+
+    @classmethod
+    def nothing(cls) -> Held:
+        """What a process holds that holds nothing."""
+        return cls(*(frozenset[str]() for _ in dataclasses.fields(cls)))
+
+    def __or__(self, other: Held) -> Held:
+        return Held(*(getattr(self, field.name) | getattr(other, field.name) for field in dataclasses.fields(self)))
+
+    def __sub__(self, other: Held) -> Held:
+        return Held(*(getattr(self, field.name) - getattr(other, field.name) for field in dataclasses.fields(self)))
+
+    def new_since(self, before: Held) -> dict[str, list[str]]:
+        """What is held now and was not before, and variables that are gone, by kind."""
+        new = {
+            field.name: sorted(getattr(self, field.name) - getattr(before, field.name))
+            for field in dataclasses.fields(self)
+        }
+        gone = {entry.partition("=")[0] for entry in before.variables - self.variables}
+        changed = {entry.partition("=")[0] for entry in new["variables"]}
+        new["variables"] = sorted(changed | gone)
+        return {kind: found for kind, found in new.items() if found}
+
+
+def leaks_since(before: Held, allowed: Held | None = None) -> dict[str, list[str]]:
+    """What was left behind since then, by kind, once what ends by itself has ended."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while found := (Held.now() - (allowed or Held.nothing())).new_since(before - (allowed or Held.nothing())):
+        if time.monotonic() > deadline:
+            return found
+        gc.collect()
+        time.sleep(0.05)
+    return {}
+
+
+def _process(child: psutil.Process) -> str | None:
+    try:
+        command = " ".join(child.cmdline())
+        if child.status() == psutil.STATUS_ZOMBIE or any(name in command for name in _OF_PYTHON):
+            return None
+        return f"{child.pid} {command[:120]}"
+    except psutil.NoSuchProcess:
+        return None
+
+
+class _OfFixtures:
+    """What fixtures of a wider scope than a test have started, some of them in the middle of a test."""
+
+    held = Held.nothing()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+    """Remember what a fixture of a module or a session starts."""
+    if fixturedef.scope == "function":
+        return (yield)
+    before = Held.now()
+    try:
+        return (yield)
+    finally:
+        _OfFixtures.held |= Held.now() - before
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, thread, file, socket or environment variable behind."""
+    before = Held.now()
+    yield
+    if "leaves" not in request.node.keywords and (found := leaks_since(before, _OfFixtures.held)):
+        pytest.fail(f"This test leaves behind: {found}")
