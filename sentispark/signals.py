@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are cancelled, drafts are removed, and the exit status gives the signal."""
+"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are canceled, drafts are removed, and the exit status gives the signal."""
 
 from __future__ import annotations
 

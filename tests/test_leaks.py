@@ -18,7 +18,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(leaks, "_PATIENCE_SECONDS", 0.2)
 
 
-def test_what_is_closed_again_is_no_leak(tmp_path, monkeypatch):
+def test_a_resource_that_is_closed_is_not_a_leak(tmp_path, monkeypatch):
     before = Held.now()
     with (tmp_path / "file").open("w"), socket.create_server(("127.0.0.1", 0)):
         subprocess.run([sys.executable, "-c", ""], check=True)

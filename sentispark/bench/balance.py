@@ -70,7 +70,7 @@ def best_batch_sizes(case: Case, rows: int, *, later: bool = False) -> list[int]
     case : sequence of Slowdown
         One for each rank.
     rows : int
-        Of a step, over all ranks.
+        Rows of a step, over all ranks.
     later : bool
         Whether the speeds have changed.
     """

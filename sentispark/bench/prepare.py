@@ -200,7 +200,7 @@ def compare_prepares(
     rows : int
         Number of records in all files.
     processes : int
-        Of the streaming jobs; the number of Spark's cores.
+        Number of processes of the streaming jobs, equal to the number of Spark's cores.
     times : int
         Timed turns.
 

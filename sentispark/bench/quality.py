@@ -39,7 +39,7 @@ from sentispark.train.options import TrainOptions
 from sentispark.train.result import TrainedNet
 from sentispark.train.world import World
 
-__all__ = ["Texts", "evaluate_linear", "evaluate_majority", "labelled_texts", "measure"]
+__all__ = ["Texts", "evaluate_linear", "evaluate_majority", "labeled_texts", "measure"]
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, paths: Sequence[str
     """
     cores, options = task_cores(spark), ReviewOptions()
     paths = list(paths) or generated_reviews(folder / "data", rows, processes=cores)
-    texts = labelled_texts(spark, paths, options)
+    texts = labeled_texts(spark, paths, options)
     reference, default = (str(folder / "data" / name) for name in ("reference", "default"))
     # A row's split depends on its words, and the reference's cleaning leaves other words: its splits have other rows.
     prepare_dataset(spark, paths, reference, options, REFERENCE_TEXT)
@@ -99,7 +99,7 @@ def measure(spark: SparkSession, folder: Path, *, rows: int, paths: Sequence[str
     return {"rows": written, "results": results}
 
 
-def labelled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOptions) -> dict[str, Texts]:
+def labeled_texts(spark: SparkSession, paths: Sequence[str], options: ReviewOptions) -> dict[str, Texts]:
     """The texts and labels of the rows that `prepare` would write, by split, all in memory.
 
     An independent implementation in pandas: one row for each text, with its most frequent rating, or the lowest of

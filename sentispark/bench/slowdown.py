@@ -27,7 +27,7 @@ class Slowdown:
     noise : float
         Standard deviation of the logarithm of each step's random factor.
     seed : int
-        Of the random factors: runs with the same seed have the same factors.
+        Seed of the random factors: runs with the same seed have the same factors.
     """
 
     fixed: float = 0.0

@@ -1,7 +1,7 @@
 """Which rows the steps of an epoch take, and a rank's part of a step as arrays.
 
-The rows of a step depend on the dataset, the global batch, the seed and the epoch alone: not on how many ranks there
-are, nor on their batch sizes. In each step all rows are of about the same length.
+The rows of a step depend only on the dataset, the global batch, the seed and the epoch, not on the number of ranks or
+their batch sizes. In each step all rows have about the same length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sentispark.dataset.store import RowStore
 
 __all__ = ["SECTION_STEPS", "Batch", "Epoch", "SectionedEpoch", "epoch_steps", "make_batch"]
 
-# Rows are sorted by length within a section of this many steps: long enough for little padding.
+# The steps of a section, within which rows are sorted by length: enough of them for little padding.
 SECTION_STEPS = 128
 
 
@@ -59,18 +59,18 @@ def make_batch(rows: ChunkArrays, chosen: np.ndarray | slice = slice(None), *, t
 
 
 def epoch_steps(rows: int, global_batch: int) -> int:
-    """The steps of an epoch."""
+    """The number of steps of an epoch."""
     return int(_steps(rows, global_batch).sum())
 
 
 def _steps(rows: int, global_batch: int) -> np.ndarray:
-    """The steps of each section."""
+    """The number of steps of each section."""
     sections = section_count(rows, global_batch, SECTION_STEPS)
     return np.asarray(-(-section_rows(np.arange(sections), sections, rows) // global_batch))
 
 
 class Epoch(Protocol):
-    """Which rows the steps of an epoch take: a sampling of the training rows."""
+    """Which rows the steps of an epoch take: a way to sample the training rows."""
 
     @property
     def steps(self) -> int:
@@ -78,19 +78,19 @@ class Epoch(Protocol):
         ...
 
     def rows_in_step(self, step: int) -> int:
-        """The rows of all ranks in a step, from 0 to steps - 1; at least 1."""
+        """The number of rows of all ranks in a step, which is from 0 to steps - 1; at least 1."""
         ...
 
     def batch(self, step: int, batch_sizes: Sequence[int] | np.ndarray, rank: int) -> Batch:
         """A rank's part of a step's rows.
 
-        Steps are asked for in order, from any of them on.
+        Callers ask for consecutive steps, starting at any step.
 
         Parameters
         ----------
         step : int
         batch_sizes : sequence of int, shape (W,)
-            Those of the ranks in the step; they sum to the global batch.
+            The ranks' batch sizes in the step; they sum to the global batch.
         rank : int
         """
         ...
@@ -102,12 +102,12 @@ class SectionedEpoch:
     Parameters
     ----------
     store : RowStore
-        A rank that asks for its part of steps has its own region of the rows read, and little more.
+        A rank that asks for its parts of steps causes the store to read its own region of the rows, and little more.
     global_batch : int
-        Rows of a step over all ranks, at least 1; some steps have a few less.
+        Rows of a step over all ranks, at least 1; some steps have slightly fewer.
     seed : int
     epoch : int
-        Another number, another order.
+        Each number gives another order.
     trim : bool
         Whether batches lose the columns that are padding in all their rows.
 
@@ -128,14 +128,14 @@ class SectionedEpoch:
         return int(self._starts[-1])
 
     def rows_in_step(self, step: int) -> int:
-        """The rows of a step, at least 1."""
+        """The number of rows in a step, at least 1."""
         section, within = self._find(step)
         return int(section.counts[within].sum())
 
     def batch(self, step: int, batch_sizes: Sequence[int] | np.ndarray = (), rank: int = 0) -> Batch:
         """A rank's part of a step's rows; without batch sizes one rank takes all.
 
-        Steps are asked for nearly in order: one section is in memory at a time.
+        Callers should ask for steps nearly in order, as only one section is in memory at a time.
         """
         section, within = self._find(step)
         counts = section.counts[within]
@@ -154,7 +154,7 @@ class SectionedEpoch:
 
 
 class _Section:
-    """The steps of one section; a block's rows are looked at when they are first asked for.
+    """The steps of one section; a block's rows are sorted when they are first asked for.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class _Section:
         self, store: RowStore, full_counts: np.ndarray, number: int, sections: int, seed: tuple[int, int]
     ) -> None:
         self._store, self._number, self._sections = store, number, sections
-        self._seed = (*seed, number + 1)  # a seed with zeros behind it is the same seed
+        self._seed = (*seed, number + 1)  # trailing zeros do not change a seed
         plan = plan_section(int(section_rows(number, sections, len(store))), full_counts)
         # Long and short steps come in one random order.
         order = np.random.default_rng(self._seed).permutation(len(plan.counts))
@@ -176,7 +176,7 @@ class _Section:
         self._blocks: dict[int, np.ndarray] = {}
 
     def part(self, step: int, first: int, last: int) -> np.ndarray:
-        """The dataset's rows, ascending, number `first` to `last` of those of a step, shape (last - first,)."""
+        """The rows of the dataset that are rows `first` to `last` of a step, ascending, shape (last - first,)."""
         counts, firsts = self.counts[step], self._firsts[step]
         ends = np.cumsum(counts)
         starts = ends - counts

@@ -1,4 +1,4 @@
-"""A folder of a finished dataset, opened: its manifest and vocabulary, checked against the files that are there."""
+"""A finished dataset, opened: its manifest and vocabulary, checked against the files in its folder."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ __all__ = ["Dataset", "open_dataset"]
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A dataset that was written to its end."""
+    """A dataset that was written completely."""
 
     folder: Folder
     manifest: Manifest
 
     @cached_property
     def word_list(self) -> WordList | None:
-        """The vocabulary; None where the dataset was made of sequences alone. Raises `DatasetError`."""
+        """The vocabulary; None if the dataset was made from sequences. Raises `DatasetError`."""
         if self.manifest.vocabulary_fingerprint is None:
             return None
         source = self.folder.path(wordlist.FILE_NAME)
         try:
             words = WordList.from_json(self.folder.read(wordlist.FILE_NAME), source=source)
         except FileNotFoundError as error:
-            raise DatasetError(f"'{source}' must be there. It is gone. Prepare the dataset again.") from error
+            raise DatasetError(f"'{source}' is missing. Prepare the dataset again.") from error
         if words.fingerprint != self.manifest.vocabulary_fingerprint:
-            raise DatasetError(f"'{source}' must be the vocabulary of the dataset. It is another one.")
+            raise DatasetError(f"'{source}' is not the vocabulary of the dataset. Prepare the dataset again.")
         return words
 
     def require_split(self, split: str) -> None:
-        """Raise `OptionError` if the dataset has no rows of that split."""
+        """Raise `OptionError` if the dataset has no rows in that split."""
         if split not in SPLITS or not self.manifest.rows(split):
             rows = ", ".join(f"{name} {self.manifest.rows(name)}" for name in SPLITS)
             raise OptionError(f"'split' must name a split with rows ({rows}). Got '{split}'.")
 
     def require_size(self, chunk: Chunk, size: int | None) -> None:
-        """Raise `DatasetError` if a chunk's file has not the bytes it was written with, or is gone (`size` None)."""
+        """Raise `DatasetError` if a chunk's file does not have its original size, or is missing (`size` is None)."""
         if size != chunk.size:
-            state = "gone" if size is None else f"{size} bytes long instead of {chunk.size}"
+            state = "missing" if size is None else f"{size} bytes long instead of {chunk.size}"
             raise DatasetError(
                 f"'{self.folder.path(chunk.file)}' must be as it was written. It is {state}. Prepare the dataset again."
             )
@@ -58,7 +58,7 @@ def open_dataset(path: str | os.PathLike[str] | Folder) -> Dataset:
     Raises
     ------
     DatasetError
-        If there is none, it was not written to its end, is of another version, or a chunk is gone or cut.
+        If there is none, it is incomplete or of another version, or a chunk is missing or truncated.
     """
     folder = (path if isinstance(path, Folder) else Folder(os.fspath(path))).absolute_folder()
     if not folder.exists(manifest_file.FILE_NAME):

@@ -1,4 +1,4 @@
-"""What a dataset folder holds: its chunks, how its texts were encoded, and how a chunk is found whole."""
+"""What a dataset folder holds: its chunks, how its texts were encoded, and what each chunk is checked against."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Chunk:
     label_counts : tuple of int
         The rows with label 0, 1, …; they sum to `rows`.
     weight : float
-        The sum of the rows' weights; `rows` where there are none.
+        The sum of the rows' weights; equal to `rows` if there are no weights.
     size : int
         Bytes of the file.
     label_weights : tuple of float or None
-        What the rows with label 0, 1, … have of `weight`; None in a weighted dataset of format version 1.
+        The parts of `weight` of the rows with label 0, 1, …; None in a weighted dataset of format version 1.
     """
 
     split: str
@@ -65,19 +65,19 @@ class Manifest:
     sequence_length : int
         L, the length of every sequence.
     vocabulary_size : int
-        Token ids are below it; padding (0) and unknown (1) are counted in.
+        Token ids are below it; it includes padding (0) and unknown (1).
     vocabulary_fingerprint : str or None
-        `WordList.fingerprint` of `vocabulary.json`; None where the dataset was made of sequences alone.
+        `WordList.fingerprint` of `vocabulary.json`; None if the dataset was made from sequences.
     weighted : bool
         Whether the chunks have a column `weight`.
     chunks : tuple of Chunk
         In the order of their rows.
     text_options : mapping
-        The options the texts were encoded with; empty where the dataset was made of sequences alone.
+        The options that the texts were encoded with; empty if the dataset was made from sequences.
     counts : mapping
-        What became of the rows that were read.
+        The counts of the records that were read, by what became of them.
     origin : str or None
-        A hash of the files and options it was made of; None where it was made of sequences alone.
+        A hash of the files and options that it was made from; None if it was made from sequences.
     label_names : tuple of str
         What the labels 0, 1, … mean.
     """
@@ -106,21 +106,21 @@ class Manifest:
         return sum(chunk.rows for chunk in self.chunks_of(split))
 
     def label_counts(self, split: str) -> tuple[int, ...]:
-        """The numbers of rows of one split with label 0, 1, …"""
+        """The number of rows with label 0, 1, … in one split."""
         return _sums([chunk.label_counts for chunk in self.chunks_of(split)], len(self.label_names), 0)
 
     def mean_weight(self, split: str) -> float:
-        """The mean weight of a row; 1 where the split has no rows or the dataset no weights."""
+        """The mean weight of a row; 1 if the split has no rows or the dataset has no weights."""
         rows = self.rows(split)
         return sum(chunk.weight for chunk in self.chunks_of(split)) / rows if rows else 1.0
 
     def label_weights(self, split: str) -> tuple[float, ...]:
-        """The weights of the rows of one split with label 0, 1, …
+        """The total weight of the rows with label 0, 1, … in one split.
 
         Raises
         ------
         DatasetError
-            If the dataset is of a version that did not store them.
+            If the dataset's format version did not store them.
         """
         chunks = self.chunks_of(split)
         if any(chunk.label_weights is None for chunk in chunks):
@@ -140,7 +140,7 @@ class Manifest:
         Raises
         ------
         DatasetError
-            Naming `source`, if the text is no manifest or of a later format version.
+            If the text is not a manifest or is of a later format version; the message names `source`.
         """
         try:
             content = json.loads(text)
@@ -170,14 +170,14 @@ def _chunk(content: Mapping[str, Any], *, weighted: bool) -> Chunk:
 
 
 def _of_positives(fields: Mapping[str, Any], *, weighted: bool) -> dict[str, Any]:
-    """The fields of a chunk of format version 1 or 2, which counted the rows with label 1 alone."""
+    """The fields of a chunk of format version 1 or 2, which counted only the rows with label 1."""
     positives, positives_weight = fields["positives"], fields.get("positives_weight")
     if not weighted:
         positives_weight = float(positives)
     weights = None
     if positives_weight is not None:
         negatives_weight = fields["weight"] - positives_weight
-        # Summed in another order, the same numbers differ in their last digits: such a rest is not a weight.
+        # Summed in another order, the same numbers differ in their last digits: such a remainder is not a weight.
         weights = (negatives_weight if negatives_weight > 1e-9 * fields["weight"] else 0.0, positives_weight)
     others = {name: value for name, value in fields.items() if name not in ("positives", "positives_weight")}
     return {**others, "label_counts": (fields["rows"] - positives, positives), "label_weights": weights}

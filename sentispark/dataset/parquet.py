@@ -1,9 +1,9 @@
 """Sequences of one length and columns of numbers to the bytes of a Parquet file: one row group, no nulls. Pure.
 
-Of lists, Arrow's writer finds out value by value where each begins and that none is null, which costs three times as
-much as all else that is done to write them. Here that is known beforehand, so it is written down as what it is, a few
-runs a page. Parquet has no 16-bit integers: they are written as indices into a dictionary of all values up to the
-highest that occurs, which halves the bytes to compress.
+Arrow's writer works out value by value where each list begins and that none is null, which costs three times as much
+as the rest of the writing. Here that is known beforehand, so it is written as what it is: a few runs per page. Parquet
+has no 16-bit integers: they are written as indices into a dictionary of all values up to the highest that occurs,
+which halves the bytes to compress.
 
 For the format see https://github.com/apache/parquet-format (`parquet.thrift`, `Encodings.md`); headers are in Thrift's
 compact protocol.
@@ -24,7 +24,7 @@ _MAGIC = b"PAR1"
 _CREATED_BY = "sentispark"
 _PAGE_BYTES = 1 << 20
 
-# Of `parquet.thrift`.
+# Constants of `parquet.thrift`.
 _INT32, _DOUBLE = 1, 5
 _REQUIRED, _REPEATED = 0, 2
 _LIST, _INT_16 = 3, 16
@@ -35,7 +35,7 @@ _TYPES = {np.dtype("<i2"): _INT32, np.dtype("<i4"): _INT32, np.dtype("<f8"): _DO
 
 
 class _Column(NamedTuple):
-    """What the footer says of a column's pages."""
+    """What the footer states about a column's pages."""
 
     path: tuple[str, ...]
     kind: int
@@ -47,7 +47,7 @@ class _Column(NamedTuple):
 
 
 def parquet_bytes(sequence: np.ndarray, columns: Mapping[str, np.ndarray]) -> bytes:
-    """A file with a column `sequence`, lists of `element`, and further ones, all compressed by zstd.
+    """A file with a column `sequence`, lists of `element`, and further columns, all compressed with zstd.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
 
 
 def _packed(values: np.ndarray) -> list[bytes | memoryview]:
-    """The bytes of the values; of 16-bit numbers behind their width, as one run of groups of eight."""
+    """The bytes of the values; for 16-bit numbers preceded by their width, as one run of groups of eight."""
     raw = np.ascontiguousarray(values).reshape(-1).data.cast("B")
     if not _by_place(values.dtype):
         return [raw]
@@ -155,7 +155,7 @@ def _footer(ids: np.dtype, names: list[str], rows: int, columns: list[_Column]) 
 
 
 def _width(ids: np.dtype) -> dict[int, tuple[int, bytes]]:
-    """That numbers of 32 bits stand for such of 16."""
+    """The footer's fields stating that 32-bit numbers stand for 16-bit ones; none for other types."""
     if ids.itemsize == 4:
         return {}
     return {6: _i32(_INT_16), 10: _struct({10: _struct({1: (_BYTE, bytes([16])), 2: (_TRUE, b"")})})}
@@ -184,7 +184,7 @@ _TRUE, _BYTE, _I32, _I64, _BINARY, _OF_LIST, _OF_STRUCT = 1, 3, 5, 6, 8, 9, 12
 
 
 def _struct(fields: Mapping[int, tuple[int, bytes]]) -> tuple[int, bytes]:
-    """Fields by their numbers, ascending, none of them 16 or more above the one before."""
+    """Fields by their numbers, ascending, each less than 16 above the previous one."""
     parts, before = [], 0
     for number, (kind, content) in fields.items():
         parts.append(bytes([(number - before) << 4 | kind]) + content)

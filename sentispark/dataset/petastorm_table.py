@@ -1,9 +1,9 @@
 """The bytes of a Parquet file to an Arrow table, by Petastorm's `Reader`. Petastorm is imported here and nowhere else.
 
-`petastorm.make_batch_reader` makes the same `Reader`, with parts that are exchanged here. Its worker copies all rows to
-put them where they were and stacks a list column from one array a row: longer than the reading itself takes. Its pools,
-the one without threads included, check for work before they check whether more will come, so they can end
-early under load; they may also stand still for a tenth of a second. Its file systems, with pyarrow 14, are local alone.
+`petastorm.make_batch_reader` makes the same `Reader`, with parts that are replaced here. Its worker copies all rows
+into the order that they already have, and stacks a list column from one array per row, which takes longer than reading.
+Its pools, even the one without threads, check for work before they check whether more will come, so they can end early
+under load; they may also pause for a tenth of a second. With pyarrow 14 its file systems are only local ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 
 __all__ = ["petastorm_table"]
 
-# Petastorm warns of each file that it did not write.
+# Petastorm warns about each file that it did not write.
 logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 
@@ -38,11 +38,11 @@ def petastorm_table(content: pa.Buffer, columns: Sequence[str], row_groups: int)
         The file.
     columns : sequence of str
     row_groups : int
-        How many the file has, at least one.
+        The number of row groups of the file, at least 1.
     """
     pool = _PlainPool()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it also warns of columns that it cannot read, which are not wanted
+        warnings.simplefilter("ignore")  # it also warns about columns that it cannot read, which are not needed
         reader = petastorm.reader.Reader(
             _OneFile(content),
             ["chunk.parquet"],
@@ -59,7 +59,7 @@ def petastorm_table(content: pa.Buffer, columns: Sequence[str], row_groups: int)
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
-class _OneFile(FileSystem):  # type: ignore[misc]  # of no type that is known
+class _OneFile(FileSystem):  # type: ignore[misc]  # the base class is untyped
     """A file system, of the kind that Petastorm needs, in which every path is one file held in memory."""
 
     def __init__(self, content: pa.Buffer) -> None:
@@ -75,15 +75,15 @@ class _OneFile(FileSystem):  # type: ignore[misc]  # of no type that is known
         return pa.BufferReader(self._content)
 
 
-class _PlainPool(DummyPool):  # type: ignore[misc]  # of no type that is known
-    """Works in the calling thread on what was laid out before; no thread brings more, so there is nothing to race."""
+class _PlainPool(DummyPool):  # type: ignore[misc]  # the base class is untyped
+    """Works in the calling thread on row groups that are all known beforehand, so there is nothing to race with."""
 
     def start(self, worker_class: type, worker_args: Any = None, ventilator: Any = None) -> None:
         super().start(worker_class, worker_args)
 
 
-class _RowGroupWorker(ArrowReaderWorker):  # type: ignore[misc]  # of no type that is known
-    """Gives each row group as the Arrow table that it is."""
+class _RowGroupWorker(ArrowReaderWorker):  # type: ignore[misc]  # the base class is untyped
+    """Returns each row group as an Arrow table."""
 
     @staticmethod
     def new_results_queue_reader() -> _Tables:

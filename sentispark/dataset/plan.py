@@ -2,8 +2,8 @@
 
 An epoch is cut into M *sections*: section s holds the rows s, s + M, s + 2M, … The rows of a section are cut into
 contiguous *blocks*, and each of its steps takes a few rows of every block, about `ROWS_OF_BLOCK`. So the rows of a step
-do not depend on the ranks. Put in order they go to the ranks as contiguous parts, which follow the ranks' batch sizes:
-a rank keeps to one region of the dataset, whose edges move when sizes do, and sizes may change after any step.
+do not depend on the ranks. In order, they go to the ranks as contiguous parts, sized by the ranks' batch sizes: a rank
+keeps to one region of the dataset, whose edges move when sizes do, and sizes may change after any step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
     "spread",
 ]
 
-# A block's rows are sorted by length on their own. With fewer of them in a step, the rows of a step are less equal in
-# length; with more, ranks share blocks, and each of these ranks reads the block's rows.
+# The rows of each block are sorted by length separately. With fewer of them in a step, the lengths in a step differ
+# more; with more, ranks share blocks, and each of these ranks reads the block's rows.
 ROWS_OF_BLOCK = 32
 
 
@@ -63,7 +63,7 @@ def parts_of_step(counts: np.ndarray, full_counts: np.ndarray, batch_sizes: Sequ
     """Where the ranks' parts of a step begin and end: shape (W + 1,), dtype=int64, from 0 to the step's rows.
 
     An edge that lies between two blocks in a full step lies there in every step, so that ranks whose batch sizes
-    are whole blocks share none.
+    are whole blocks do not share any block.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def parts_of_step(counts: np.ndarray, full_counts: np.ndarray, batch_sizes: Sequ
     full_counts : ndarray of shape (G,), dtype=int64
         The same for a full step, from `block_rows`.
     batch_sizes : sequence of int, shape (W,)
-        Those of the ranks, each at least 0; they sum to the rows of a full step. No part is larger than its size.
+        The ranks' batch sizes, each at least 0; they sum to the rows of a full step. No part is larger than its size.
 
     Examples
     --------
@@ -98,12 +98,12 @@ def spread(rows: int, parts: int) -> np.ndarray:
 
 
 def section_count(rows: int, global_batch: int, steps: int) -> int:
-    """M: the fewest sections of which none needs more than `steps` steps; at least 1."""
+    """M: the smallest number of sections with which none needs more than `steps` steps; at least 1."""
     return max(1, math.ceil(rows / (global_batch * steps)))
 
 
 def section_rows(section: int | np.ndarray, sections: int, rows: int) -> int | np.ndarray:
-    """How many of the dataset's rows are in a section, or in each of some."""
+    """The number of the dataset's rows in a section, or in each of several."""
     return (rows - section + sections - 1) // sections
 
 
@@ -136,7 +136,7 @@ def plan_section(rows: int, full_counts: Sequence[int] | np.ndarray) -> SectionP
     shares = np.diff(edges)
     if not steps:
         return SectionPlan(edges, np.zeros((0, len(shares)), np.int64))
-    # A phase of its own puts each block's larger steps where the blocks before it have smaller ones.
+    # Each block has its own phase, so its larger steps fall where the blocks before it have smaller ones.
     step, phase = np.arange(steps)[:, None], edges[:-1] % steps
     return SectionPlan(edges, ((step + 1) * shares + phase) // steps - (step * shares + phase) // steps)
 

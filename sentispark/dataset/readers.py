@@ -1,7 +1,7 @@
 """Chunks of Parquet to NumPy arrays, every row checked against the file's footer and the manifest.
 
-Petastorm reads where it can run; where it cannot (pyarrow 15 or later, NumPy 2), pyarrow alone does. A chunk's file is
-brought into memory once, whole: what was checked is what is read, on any file system that fsspec knows.
+Petastorm reads if it can run; otherwise (with pyarrow 15 or later, or NumPy 2) pyarrow does. A chunk's file is loaded
+into memory once, whole, so what was checked is what is read, on any file system that fsspec supports.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class ChunkArrays(NamedTuple):
-    """The rows of a chunk, in their order.
+    """The rows of a chunk, in order.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class ChunkArrays(NamedTuple):
     length : ndarray of shape (n,), dtype=int32
     label : ndarray of shape (n,), dtype=int32
     weight : ndarray of shape (n,), dtype=float64
-        Ones where the dataset has no weights.
+        All 1 if the dataset has no weights.
     """
 
     sequence: np.ndarray
@@ -51,11 +51,11 @@ class Reader(Protocol):
     name: str
 
     def read(self, dataset: Dataset, chunk: Chunk) -> ChunkArrays:
-        """All rows of one chunk. Raises `DatasetError` if they are not exactly those the dataset was written with."""
+        """All rows of one chunk. Raises `DatasetError` if they do not match the manifest."""
 
 
 class PetastormReader:
-    """Reads with `petastorm.reader.Reader`, one a chunk, in the calling thread."""
+    """Reads with `petastorm.reader.Reader`, one per chunk, in the calling thread."""
 
     name = "petastorm"
 
@@ -72,7 +72,7 @@ class PetastormReader:
 
 
 class ArrowReader:
-    """Reads with pyarrow alone."""
+    """Reads with pyarrow."""
 
     name = "arrow"
 
@@ -85,7 +85,7 @@ class ArrowReader:
 
 
 def choose_reader(name: str) -> Reader:
-    """The reader of that name; "auto" is Petastorm where it can run, and pyarrow where not, and the log says why.
+    """The reader of that name; "auto" is Petastorm if it can run, else pyarrow, and the log says why.
 
     Raises
     ------
@@ -130,7 +130,7 @@ class _TableOf(Protocol):
 
 
 def _read(dataset: Dataset, chunk: Chunk, table_of: _TableOf) -> ChunkArrays:
-    """What a reader gives of a chunk, if that is each row once and all of the right form."""
+    """The rows that a reader returns for a chunk, after all checks."""
     path, manifest = dataset.folder.path(chunk.file), dataset.manifest
     types = _column_types(manifest)
     content = _content(dataset, chunk)
@@ -146,7 +146,9 @@ def _read(dataset: Dataset, chunk: Chunk, table_of: _TableOf) -> ChunkArrays:
             f"'{path}' must be a Parquet file. It cannot be read: {error!r}. Prepare the dataset again."
         ) from error
     if table.num_rows != chunk.rows:
-        raise DatasetError(f"'{path}' must give {chunk.rows} rows. The reader gave {table.num_rows}. Read it again.")
+        raise DatasetError(
+            f"'{path}' must have {chunk.rows} rows. The reader returned {table.num_rows}. Read it again."
+        )
     if fault := _form_fault(table, manifest):
         raise DatasetError(f"'{path}' must {fault} Prepare the dataset again.")
     arrays = _arrays(table, manifest)
@@ -156,7 +158,7 @@ def _read(dataset: Dataset, chunk: Chunk, table_of: _TableOf) -> ChunkArrays:
 
 
 def _content(dataset: Dataset, chunk: Chunk) -> pa.Buffer:
-    """The bytes of a chunk's file, of the size that the manifest says."""
+    """The bytes of a chunk's file, which has the size that the manifest states."""
     try:
         content = dataset.folder.read(chunk.file)
     except FileNotFoundError:
@@ -175,7 +177,7 @@ def _column_types(manifest: Manifest) -> dict[str, pa.DataType]:
 
 
 def _footer_fault(file: pq.ParquetFile, chunk: Chunk, types: dict[str, pa.DataType]) -> str | None:
-    """What the footer says that it must not, as the rest of a sentence."""
+    """What is wrong with the footer, as the rest of a sentence that begins "'…' must"; None if nothing is."""
     rows, schema = file.metadata.num_rows, file.schema_arrow
     if rows != chunk.rows:
         return f"hold {chunk.rows} rows, as the manifest says. It holds {rows}."
@@ -188,12 +190,12 @@ def _footer_fault(file: pq.ParquetFile, chunk: Chunk, types: dict[str, pa.DataTy
 
 
 def _type_name(of: pa.DataType) -> str:
-    """A type as people say it, without the names that writers give to what is in a list."""
+    """A type in words, without the names that writers give to the elements of lists."""
     return f"lists of {of.value_type}" if pa.types.is_list(of) else str(of)
 
 
 def _form_fault(table: pa.Table, manifest: Manifest) -> str | None:
-    """What makes the rows no arrays, as the rest of a sentence."""
+    """Why the rows cannot become arrays, as in `_footer_fault`."""
     for name in table.column_names:
         column = table[name]
         nulls = column.null_count + (pc.list_flatten(column).null_count if name == "sequence" else 0)
@@ -213,13 +215,13 @@ def _arrays(table: pa.Table, manifest: Manifest) -> ChunkArrays:
 
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    """The values of a column without nulls; not copied where they lie together."""
+    """The values of a column without nulls; not copied if they are contiguous."""
     parts = [part.to_numpy() for part in column.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, column.type.to_pandas_dtype()), *parts])
 
 
 def _value_fault(arrays: ChunkArrays, chunk: Chunk, manifest: Manifest) -> str | None:
-    """What the values are that they must not, as the rest of a sentence."""
+    """What is wrong with the values, as in `_footer_fault`."""
     limits = {
         "sequence": manifest.vocabulary_size - 1,
         "length": manifest.sequence_length,

@@ -1,4 +1,4 @@
-"""Rows by their number: chunks are read once, when first needed, and stay in memory or memory-mapped local files."""
+"""Rows by their index: chunks are read once, when first needed, and stay in memory or memory-mapped local files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentispark.errors import SetupError
 
 __all__ = ["MEMORY_BYTES", "RowStore"]
 
-# More than a million rows of 100 ids; a host runs several ranks, and each has a store a split.
+# More than a million rows of 100 ids; a host may run several ranks, and each has a store for each split.
 MEMORY_BYTES = 256 << 20
 
 
@@ -30,7 +30,7 @@ class RowStore:
     reader : Reader
     memory_bytes : int
         Chunks beyond this many bytes go to memory-mapped files in the temporary folder (`TMPDIR`) instead. The
-        files have no name, so nothing of them is left however the process ends.
+        files have no name, so they disappear however the process ends.
 
     Attributes
     ----------
@@ -59,22 +59,22 @@ class RowStore:
         self._files.close()
 
     def load(self, first: int, last: int) -> None:
-        """Read the chunks with the rows from `first` up to, not including, `last` unless they are there already."""
+        """Read the chunks with the rows from `first` up to, not including, `last`, unless they have been read."""
         for number, (start, stop) in enumerate(itertools.pairwise(self._starts)):
             if max(first, start) < min(last, stop):
                 self._chunk(number)
 
     def take(self, rows: np.ndarray) -> ChunkArrays:
-        """The rows of the given numbers (dtype=int64, ascending), in that order. Raises IndexError beyond the end."""
+        """The rows at the given indices (dtype=int64, ascending), in that order. Raises IndexError beyond the end."""
         parts = [ChunkArrays(*(column[places] for column in chunk)) for chunk, places in self._find(rows)]
         return ChunkArrays(*(np.concatenate(columns) for columns in zip(self._empty(), *parts, strict=True)))
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
-        """The lengths alone of the rows of the given numbers, int32 of shape (n,); else as `take`."""
+        """Only the lengths of the rows at the given indices, int32 of shape (n,); otherwise like `take`."""
         return np.concatenate([self._empty().length, *(chunk.length[places] for chunk, places in self._find(rows))])
 
     def _find(self, rows: np.ndarray) -> Iterator[tuple[ChunkArrays, np.ndarray]]:
-        """Each chunk that holds some of the rows, with their places in it."""
+        """Each chunk that holds some of the rows, with their indices in it."""
         if len(rows) and not (rows[0] >= 0 and rows[-1] < len(self)):
             raise IndexError(f"Rows must be from 0 to {len(self) - 1}. Got {rows[0]} to {rows[-1]}.")
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
@@ -122,9 +122,9 @@ class RowStore:
 
 
 class _MappedColumn:
-    """A file with room for one column of all rows, on disk as large as what was written, and its values as an array.
+    """A sparse file with room for one column of all rows, and its values as an array.
 
-    One mapping for all chunks: each holds a file open, and a process may have about a thousand.
+    There is one mapping for all chunks, as each mapping keeps a file open, and a process may open about a thousand.
     """
 
     def __init__(self, file: io.FileIO, rows: int, like: np.ndarray) -> None:
@@ -134,8 +134,8 @@ class _MappedColumn:
         self._values = np.memmap(file, like.dtype, "r", shape=(rows, *like.shape[1:]))
 
     def write(self, start: int, values: np.ndarray) -> np.ndarray:
-        """Put in the rows from `start` on, and give them back as they are there."""
-        # Written as a file is: where a disk is full, writing to mapped memory would end the process.
+        """Write values from row `start` on; returns them as a view of the mapping."""
+        # Written through the file: if the disk is full, writing to mapped memory would kill the process.
         self._file.seek(start * self._row_bytes)
         left = np.ascontiguousarray(values, self._values.dtype).reshape(-1).view(np.uint8).data
         while left:

@@ -1,4 +1,4 @@
-"""Rows of a DataFrame to chunks of Parquet in a random order that depends on the rows alone."""
+"""Rows of a DataFrame to chunks of Parquet in a random order that depends only on the rows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from sentispark.text.wordlist import WordList
 
 __all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "rows_per_chunk_of", "write_dataset"]
 
-# What a task says of a chunk that it has written.
+# What a task reports about a chunk that it has written.
 _LINE = (
     "split string, file string, rows long, label_counts array<long>, weight double, size long, "
     "label_weights array<double>"
 )
 
-# A chunk is read whole: small enough to hold several in memory, large enough for columns to pay.
+# A chunk is read whole: small enough to hold several in memory, large enough for a columnar format to pay.
 ROWS_PER_CHUNK = 32_768
 IDS_PER_CHUNK = 1 << 26
 
@@ -43,7 +43,7 @@ def rows_per_chunk_of(sequence_length: int) -> int:
 
 
 def pack_tokens(ids: pa.ListArray, kind: str) -> pa.BinaryArray:
-    """Lists of token ids as binary values, of two or four bytes an id: what crosses the shuffle, padding left out.
+    """Lists of token ids as binary values of two or four bytes per id, without padding: the form that is shuffled.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ class ChunkPlan:
         return groups_of(len(self.files))
 
     def chunk_of(self, split: np.ndarray, order: np.ndarray) -> np.ndarray:
-        """The chunk of each row, int64 of shape (n,): its order among all 64-bit numbers, scaled to its split.
+        """The chunk of each row, int64 of shape (n,): its `order`, scaled from 64-bit numbers to its split's chunks.
 
-        A row of a split that is planned without rows gets -1.
+        A row of a split for which the plan has no rows gets -1.
 
         Parameters
         ----------
         split : ndarray of shape (n,)
-            Places in `SPLITS`.
+            Indices in `SPLITS`.
         order : ndarray of shape (n,), dtype=int64
         """
         chunks = np.array([self._chunks(name) for name in SPLITS])
@@ -109,7 +109,7 @@ class ChunkPlan:
 
 
 def packed_rows(batches: Iterable[pa.RecordBatch], plan: ChunkPlan) -> Iterator[pa.RecordBatch]:
-    """Rows in packages for the tasks that write their chunks; for `map_batches`, with the schema `PACKED`.
+    """Rows in packets for the tasks that write their chunks; for `map_batches`, with the schema `PACKED`.
 
     Parameters
     ----------
@@ -123,14 +123,14 @@ def packed_rows(batches: Iterable[pa.RecordBatch], plan: ChunkPlan) -> Iterator[
         chunk = plan.chunk_of(*(batch.column(name).to_numpy() for name in ("split", "order")))
         schema = _row_schema(weighted="weight" in batch.schema.names)
         columns = [batch.column(name) for name in schema.names if name != "chunk"]
-        # A row that was not announced, whose chunk is -1, goes with those of the first.
+        # A row that the plan does not have, whose chunk is -1, goes with those of the first chunk.
         return np.maximum(chunk, 0), pa.RecordBatch.from_arrays([*columns, pa.array(chunk)], schema=schema)
 
     return packed(map(chunked, batches), plan.groups)
 
 
 def write_dataset(
-    packages: DataFrame,
+    packets: DataFrame,
     folder: Folder,
     plan: ChunkPlan,
     *,
@@ -142,22 +142,22 @@ def write_dataset(
     counts: Mapping[str, Any] | None = None,
     origin: str | None = None,
 ) -> Manifest:
-    """Write a dataset into a folder that is not there yet; the manifest comes last, and makes it a dataset.
+    """Write a dataset into a folder that does not exist yet; the manifest is written last and makes it a dataset.
 
-    The order of the rows within a split is that of `order`, so two runs give the same bytes however the rows were
-    partitioned, and any chunk is a fair sample if `order` is a hash.
+    The rows of a split are sorted by `order`, so two runs write the same bytes however the rows were partitioned, and
+    any chunk is a fair sample if `order` is a hash.
 
     Parameters
     ----------
-    packages : DataFrame
+    packets : DataFrame
         What `packed_rows` makes of the rows.
     folder : Folder
     plan : ChunkPlan
-        The one that the rows were packed by.
+        The plan with which the rows were packed.
     sequence_length : int
         L; longer lists of tokens lose their end.
     vocabulary_size : int
-        Upper bound of the token ids, itself left out.
+        Exclusive upper bound of the token ids.
     weighted : bool
         Whether the rows have weights.
     word_list, text_options, counts, origin
@@ -166,7 +166,7 @@ def write_dataset(
     Raises
     ------
     DatasetError
-        If the number of rows is not that of the plan. There is no manifest then.
+        If the number of rows is not that of the plan. Then no manifest is written.
     """
     manifest = Manifest(
         sequence_length=sequence_length,
@@ -178,7 +178,7 @@ def write_dataset(
         counts=dict(counts or {}),
         origin=origin,
     )
-    manifest = dataclasses.replace(manifest, chunks=_write_chunks(packages, folder, plan, manifest))
+    manifest = dataclasses.replace(manifest, chunks=_write_chunks(packets, folder, plan, manifest))
     counted = {split: rows for split, rows in plan.split_rows.items() if rows}
     found = {split: manifest.rows(split) for split in sorted({chunk.split for chunk in manifest.chunks})}
     if found != counted:
@@ -189,8 +189,8 @@ def write_dataset(
     return manifest
 
 
-def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest: Manifest) -> tuple[Chunk, ...]:
-    """Write all chunks: a task each, or several one after the other where they are very many."""
+def _write_chunks(packets: DataFrame, folder: Folder, plan: ChunkPlan, manifest: Manifest) -> tuple[Chunk, ...]:
+    """Write all chunks: one per task or, if there are very many, several per task, one after the other."""
     files, row = plan.files, _row_schema(weighted=manifest.weighted)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -205,7 +205,7 @@ def _write_chunks(packages: DataFrame, folder: Folder, plan: ChunkPlan, manifest
                     sequence, length = _padded(rows["tokens"], manifest.sequence_length, plan.token_type)
                     yield _write_chunk(rows, sequence, length, folder, manifest, files[chunk])
 
-    written = collected(map_batches(exchanged(packages, plan.groups), run, _LINE))
+    written = collected(map_batches(exchanged(packets, plan.groups), run, _LINE))
     return tuple(sorted(map(_chunk_of, written), key=lambda chunk: (chunk.split, chunk.file)))
 
 
@@ -217,13 +217,13 @@ def _chunk_of(line: Row) -> Chunk:
 
 
 def _row_schema(*, weighted: bool) -> pa.Schema:
-    """The rows in the packages: their chunk, but not their split."""
+    """The rows in the packets: their chunk, but not their split."""
     types = {"order": pa.int64(), "tokens": pa.binary(), "label": pa.int32()}
     return pa.schema(types | ({"weight": pa.float64()} if weighted else {}) | {"chunk": pa.int64()})
 
 
 def _ordered(rows: pa.Table) -> pa.Table:
-    """The rows by their order; rows of the same order, which are rare, by all that is in them."""
+    """The rows sorted by `order`; those of equal `order`, which are rare, by all their values."""
     rows = rows.combine_chunks()
     order = rows["order"].to_numpy()
     indices = np.argsort(order)
@@ -235,7 +235,7 @@ def _ordered(rows: pa.Table) -> pa.Table:
 def _write_chunk(
     table: pa.Table, sequence: np.ndarray, length: np.ndarray, folder: Folder, manifest: Manifest, file: str
 ) -> pa.RecordBatch:
-    """Write one chunk's file and give its line of the manifest."""
+    """Write one chunk's file and return its entry for the manifest."""
     list_offsets(np.array([sequence.size]))  # what readers count in 32 bits
     label = table["label"].combine_chunks().cast(pa.int32()).to_numpy()
     counts = np.bincount(label, minlength=len(manifest.label_names))
@@ -253,7 +253,7 @@ def _write_chunk(
 
 
 def _unannounced(table: pa.Table) -> pa.RecordBatch:
-    """A line for rows of a split that was to have none; it makes the counts differ."""
+    """An entry for rows of a split for which the plan has none; it makes the counts differ."""
     line = {"split": "others", "file": "", "rows": table.num_rows, "label_counts": [0]}
     return pa.RecordBatch.from_pylist([line | {"weight": 0.0, "size": 0, "label_weights": [0.0]}])
 

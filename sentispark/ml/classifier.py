@@ -64,7 +64,7 @@ class LSTMClassifier(
     """Trains an LSTM on sequences of token ids with one torch rank in each of `numWorkers` Spark tasks.
 
     `fit` takes a DataFrame with an array column of token ids (0 is padding) and a label column of 0 and 1, or a
-    dataset that `sentispark prepare` wrote: its path, or what `open_dataset` gives.
+    dataset that `sentispark prepare` wrote: its path, or what `open_dataset` returns.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class LSTMClassifier(
     def fit(self, dataset: TrainingRows, params: list[ParamMap] | tuple[ParamMap]) -> list[LSTMClassificationModel]: ...
 
     def fit(self, dataset: TrainingRows, params: ParamMap | list[ParamMap] | tuple[ParamMap] | None = None) -> Any:
-        """Fit to rows, with the Params of a param map in place of the stage's; a list of maps gives a list of models.
+        """Fit to rows, with a param map's Params in place of the stage's; a list of maps returns a list of models.
 
         Parameters
         ----------

@@ -98,7 +98,7 @@ class TextPredictor:
 
     @classmethod
     def of(cls, pipeline: PipelineModel) -> TextPredictor:
-        """The predictor of a fitted pipeline that ends with our encoder, or the stages equal to it, and classifier.
+        """The predictor of a fitted pipeline that ends with an encoder, or the stages equal to it, and a classifier.
 
         It takes the texts that reach these stages; earlier stages are ignored.
 

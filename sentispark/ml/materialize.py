@@ -94,7 +94,7 @@ def materialize(
         found = collected(
             rows.groupBy("split").agg(
                 F.count("*").alias("rows"),
-                F.sum(F.coalesce(F.col("label"), F.lit(-1)).isin(0, 1).cast("int")).alias("labelled"),
+                F.sum(F.coalesce(F.col("label"), F.lit(-1)).isin(0, 1).cast("int")).alias("labeled"),
                 F.sum(((F.col("weight") >= 0) & (F.col("weight") < math.inf)).cast("int")).alias("weighed"),
                 F.sum("weight").alias("weight"),
                 F.max("largest").alias("largest"),
@@ -104,7 +104,7 @@ def materialize(
                 F.sum(F.xxhash64("order", "tokens", "label", "weight").cast("decimal(20)")).alias("content"),
             )
         )
-        if wrong := sum(row.rows - row.labelled for row in found):
+        if wrong := sum(row.rows - row.labeled for row in found):
             shown = ", ".join(_other_labels(dataset, label_col))
             raise InputError(f"Column '{label_col}' must hold 0 or 1. {wrong} rows hold something else: {shown}.")
         _check(found, weight_col=weight_col, features_col=features_col, shortened=max_sequence_length is not None)

@@ -26,7 +26,7 @@ class FitOptions:
         None,
         optional(at_least(1)),
         "most token ids of a row: longer rows are cut at the end, in training and prediction; "
-        f"with none a row of more than {LONGEST_SEQUENCE} is refused",
+        f"with none, a row of more than {LONGEST_SEQUENCE} is an error",
     )
     validation_fraction: float = option(
         0.0, between(0, 1, open_high=True), "share of the rows used for validation if no column marks them"

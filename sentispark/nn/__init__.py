@@ -1,1 +1,1 @@
-"""The networks: token ids and lengths in, logits out. Torch alone, no Spark and no training loop."""
+"""The networks: token ids and lengths in, logits out. Only torch: no Spark and no training loop."""

@@ -1,4 +1,4 @@
-"""The interface of a net to training, serving and export, and the function that builds every net."""
+"""The interface of a net for training, serving and export, and the function that builds every net."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Net", "build_net"]
 
 
 class Net(Protocol):
-    """A module of torch: token ids and lengths in, one logit a row out.
+    """A torch module: token ids and lengths in, one logit per row out.
 
-    A logit depends on its own row alone. Everything but the first three members is `nn.Module`'s.
+    A logit depends only on its own row. All members except the first three are those of `nn.Module`.
     """
 
     @property
@@ -30,7 +30,7 @@ class Net(Protocol):
         ...
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters by the name of the group they are trained in: "deep" or "wide", each parameter in one."""
+        """The parameters by the group they are trained in, "deep" or "wide"; each parameter is in one group."""
         ...
 
     def forward(self, sequence: Tensor, length: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Net(Protocol):
         sequence : Tensor of shape (n, T), dtype=int16, int32 or int64
             Token ids, padded on the right; n and T may be 0.
         length : Tensor of shape (n,), dtype=int32 or int64
-            Valid steps of each row, in [0, T].
+            Number of valid steps of each row, in [0, T].
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The shape of the network as options, declared once; torch is not needed to name it."""
+"""The shape of the network as options, declared once; this module does not need torch."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class NetOptions:
         0.2, between(0, 1, open_high=True), "share of the values of word vectors dropped in training"
     )
     word_dropout: float = option(
-        0.0, between(0, 1, open_high=True), "share of a review's words that are read as unknown in training"
+        0.0, between(0, 1, open_high=True), "share of a review's words replaced by the unknown word in training"
     )
     pooling: str = option(
         "max_mean",
         one_of("last", "max", "mean", "max_mean", "padded_last"),
-        "how the steps become one vector; padded_last counts padding as steps and so rules out trimming batches",
+        "how the time steps become one vector; padded_last counts padding as steps and so rules out trimming batches",
     )
     head_layers: tuple[int, ...] = option(
         (),

@@ -1,7 +1,7 @@
-"""Token ids in, one logit a review out: embedding → LSTM or GRU → pooling over the review's own steps → linear head;
+"""Token ids in, one logit per review out: embedding → LSTM or GRU → pooling over the review's own steps → linear head;
 and, optionally, a linear model of words and pairs of words, whose output is added.
 
-Nothing is packed: packed input shuts off cuDNN's persistent kernels (pytorch#149194: 15 times slower at length 100).
+No packed sequences: they disable cuDNN's persistent kernels (pytorch#149194: 15 times slower at length 100).
 Reviews are padded on the right, so the forward direction never sees padding before a valid step; the backward
 direction is a second layer on the reversed valid steps. Inside, the time axis comes first, as both cuDNN and oneDNN
 store it; every float array here is of shape (T, n, …).
@@ -29,11 +29,11 @@ BELOW_ANY_OUTPUT = -4.0  # outputs lie in [-1, 1], so padding shifted down by th
 class RecurrentNet(nn.Module):
     """A binary classifier of reviews; a logit above 0 means positive.
 
-    A logit depends on its own review's valid steps alone: not on trailing padding, not on the other rows. The pooling
+    A logit depends only on its own review's valid steps: not on trailing padding, not on the other rows. The pooling
     `padded_last` is the exception: it reads every column, padding included.
 
-    Weights begin as torch's defaults, those of the embedding as N(0, 0.1²) with a zero vector for padding; set
-    `torch.manual_seed` before building to repeat them.
+    Weights are initialized with torch's defaults, those of the embedding with N(0, 0.1²) and a zero vector for padding;
+    set `torch.manual_seed` before building to repeat them.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class RecurrentNet(nn.Module):
         steps = sequence.t().int()
         words = self.embedding_dropout(self.embedding(self._with_unknowns(steps)))
         if torch.is_autocast_enabled(words.device.type):
-            # It would run an LSTM on a GPU in float16, whatever it was asked for, and cuDNN has none in bfloat16.
+            # Autocast would run an LSTM on a GPU in float16 whatever its dtype, and cuDNN has no bfloat16 LSTM.
             with torch.autocast(words.device.type, enabled=False):
                 runs = self._runs(words.float(), length)
         else:
@@ -128,7 +128,7 @@ class RecurrentNet(nn.Module):
         return self.rnn(words, length) if self.options.bidirectional else (self.rnn(words)[0],)
 
     def _with_unknowns(self, sequence: Tensor) -> Tensor:
-        """In training, some of the words as unknown ones (Iyyer et al. 2015, "word dropout")."""
+        """The ids; in training, some words are replaced by the unknown word ("word dropout", Iyyer et al. 2015)."""
         if not (self.training and self.options.word_dropout):
             return sequence
         dropped = torch.rand(sequence.shape, device=sequence.device) < self.options.word_dropout
@@ -136,7 +136,7 @@ class RecurrentNet(nn.Module):
 
 
 class BidirectionalLayers(nn.Module):
-    """What `nn.LSTM(bidirectional=True)` gives on packed input, without packing; so for other recurrent layers.
+    """Computes what `nn.LSTM(bidirectional=True)` does on packed input, without packing; also for GRU layers.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ class BidirectionalLayers(nn.Module):
     def forward(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """The last layer's outputs, each direction in the order in which it reads.
 
-        Step 0 of the second is the review's last word, so `length - 1` is the last valid step of both; what stands
-        at steps from `length` on has no meaning.
+        Step 0 of the second is the review's last word, so `length - 1` is the last valid step of both; values at steps
+        from `length` on have no meaning.
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ class BidirectionalLayers(nn.Module):
 
 
 def _reversal(length: Tensor, steps: int) -> Tensor:
-    """For each index of a flattened (steps · n) array the index to take from, so that valid steps come last first.
+    """For each index of a flattened (steps · n) array, the index to take from to reverse the order of valid steps.
 
     Padding stays where it is, so doing it twice changes nothing.
     """
@@ -197,7 +197,7 @@ def _reversal(length: Tensor, steps: int) -> Tensor:
 
 
 def _reorder(run: Tensor, order: Tensor) -> Tensor:
-    # Whole rows of a flat array: forward and backward 2.7 ms where `gather` takes 4.2 (T=75, n=128, 100 values).
+    # Indexes whole rows of a flat array: forward and backward take 2.7 ms, `gather` 4.2 (T=75, n=128, 100 values).
     return run.flatten(0, 1).index_select(0, order).view_as(run)
 
 

@@ -1,4 +1,4 @@
-"""A linear model of words and of pairs of neighbouring words: the wide part of a "wide & deep" net."""
+"""A linear model of words and of pairs of neighboring words: the wide part of a "wide & deep" net."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _A, _B, _P = 1_013_904_223, 1_640_531_527, 2_147_483_647
 
 
 class WideLinear(nn.Module):
-    """The sum of a weight for each word and each pair of neighbours of a review, over the square root of its length.
+    """The sum of a weight for each word and each pair of neighbors of a review, over the square root of its length.
 
-    What is rare and plain ("not worth", "works great") a linear model learns from far fewer reviews than an LSTM does;
+    A linear model learns rare, clear phrases ("not worth", "works great") from far fewer reviews than an LSTM does;
     both together are Cheng et al.'s "wide & deep" (2016, arXiv:1606.07792). Weights are found by hash (Weinberger et
-    al. 2009, arXiv:0902.2206), so that pairs need no vocabulary; they begin at 0.
+    al. 2009, arXiv:0902.2206), so that pairs need no vocabulary; they start at 0.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ class WideLinear(nn.Module):
         before = functional.pad(words, (0, 0, 1, 0))[:-1]
         single = self._index(torch.zeros_like(words), words) * (words != PAD)
         paired = self._index(before, words) * ((words != PAD) & (before != PAD))
-        # Looked up at once: each look-up's gradient is as large as the table.
+        # One look-up for both, as each look-up's gradient is as large as the table.
         total: Tensor = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
         return total / length.clamp(min=1).sqrt()
 
     def _index(self, before: Tensor, words: Tensor) -> Tensor:
-        """The index of the weight of a word behind another; a single word is one behind padding."""
+        """The index of the weight of a word that follows another; a single word is treated as following padding."""
         return (before * _A + words * _B) % _P % (self.weights.num_embeddings - 1) + 1

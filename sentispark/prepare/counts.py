@@ -61,7 +61,7 @@ def count_records(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
     """
     seen: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    labelled: Counter[tuple[str, int]] = Counter()
+    labeled: Counter[tuple[str, int]] = Counter()
     merged = rows_with_replaced = characters_replaced = 0
     # There are a few of these rows per task; summing them in Spark would take longer.
     columns = ("rating", "reason", "split", "label", "rows", "copies", "replaced")
@@ -74,20 +74,20 @@ def count_records(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
         elif line.reason is not None:
             reasons[line.reason] += line.copies
         else:
-            labelled[SPLITS[line.split], line.label] += line.rows
+            labeled[SPLITS[line.split], line.label] += line.rows
             merged += line.copies - line.rows
     counts = {
-        "rows_read": reasons.total() + merged + labelled.total(),
+        "rows_read": reasons.total() + merged + labeled.total(),
         "rows_quarantined": reasons.total(),
         "quarantine_reasons": dict(sorted(reasons.items())),
         "duplicates_merged": merged,
-        "rows_left_out": sum(labelled[split, LEFT_OUT] for split in SPLITS),
+        "rows_left_out": sum(labeled[split, LEFT_OUT] for split in SPLITS),
         "rows_with_replaced": rows_with_replaced,
         "characters_replaced": characters_replaced,
-        "rows_written": {split: labelled[split, 0] + labelled[split, 1] for split in SPLITS},
+        "rows_written": {split: labeled[split, 0] + labeled[split, 1] for split in SPLITS},
     }
     return counts, Ratings(
-        seen, merged + labelled.total(), {split: (labelled[split, 0], labelled[split, 1]) for split in SPLITS}
+        seen, merged + labeled.total(), {split: (labeled[split, 0], labeled[split, 1]) for split in SPLITS}
     )
 
 

@@ -1,4 +1,4 @@
-"""Groups of rows shuffled as packages: Spark moves a few binary values instead of every row.
+"""Groups of rows shuffled as packets: Spark moves a few binary values instead of every row.
 
 Spark's own `repartition` turns Arrow's columns into rows, hashes and copies each, and turns them into columns again,
 which costs more than most of what is done with them here. It also assigns a group by the hash of its key, so that some
@@ -21,13 +21,13 @@ from pyspark.sql import DataFrame
 
 __all__ = ["MAX_PARTITIONS", "PACKED", "Groups", "by_group", "exchanged", "groups_of", "packed", "unpacked"]
 
-# What is shuffled: the key of a package's group, and a batch in Arrow's IPC format, without its schema.
-PACKED = "key int, package binary"
+# What is shuffled: the key of a packet's group, and a batch in Arrow's IPC format, without its schema.
+PACKED = "key int, packet binary"
 
-# Rows are buffered until they fill large packages; packages are small enough for a task to pass on thousands of them.
+# Rows are buffered until they fill large packets; packets are small enough for a task to pass on thousands of them.
 _BUFFER_BYTES = 16 << 20
 _PACKAGE_BYTES = 32 << 10
-# With many groups more is buffered, up to a limit, so that packages do not become smaller than this.
+# With many groups more is buffered, up to a limit, so that packets do not become smaller than this.
 _MIN_PACKAGE_BYTES, _MAX_BUFFER_BYTES = 2 << 10, 64 << 20
 
 # Of one exchange: each sending task writes at most this number of shuffle blocks, whatever the number of groups.
@@ -66,7 +66,7 @@ def groups_of(number: int, *, max_partitions: int = MAX_PARTITIONS) -> Groups:
 
 
 def packed(batches: Iterable[tuple[np.ndarray, pa.RecordBatch]], groups: Groups) -> Iterator[pa.RecordBatch]:
-    """Packages of each group's rows, in the order of the rows, with the columns of `PACKED`.
+    """Packets of each group's rows, in the order of the rows, with the columns of `PACKED`.
 
     Parameters
     ----------
@@ -83,42 +83,42 @@ def packed(batches: Iterable[tuple[np.ndarray, pa.RecordBatch]], groups: Groups)
         buffered.append((group, batch))
         size += batch.nbytes
         if size >= enough:
-            yield _packages(buffered, keys)
+            yield _packets(buffered, keys)
             buffered, size = [], 0
     if buffered:
-        yield _packages(buffered, keys)
+        yield _packets(buffered, keys)
 
 
-def exchanged(packages: DataFrame, groups: Groups) -> DataFrame:
-    """The packages moved to their groups' partitions, those of one key together; other columns move with them."""
-    together = packages.repartition(groups.partitions, "key")
+def exchanged(packets: DataFrame, groups: Groups) -> DataFrame:
+    """The packets moved to their groups' partitions, those of one key together; other columns move with them."""
+    together = packets.repartition(groups.partitions, "key")
     # Spark sorts on disk what does not fit into memory, so a partition may hold any number of groups.
     return together if groups.partitions == groups.groups else together.sortWithinPartitions("key")
 
 
-def unpacked(packages: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of each package; `schema` is the schema of the batches that were packed. Nulls are skipped."""
-    for batch in packages:
-        for rows in batch.column("package").drop_null():
+def unpacked(packets: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of each packet; `schema` is the schema of the batches that were packed. Nulls are skipped."""
+    for batch in packets:
+        for rows in batch.column("packet").drop_null():
             yield pa.ipc.read_record_batch(rows.as_buffer(), schema)
 
 
-def by_group(packages: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+def by_group(packets: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """The groups of a partition of `exchanged`, one after the other; only one of them is in memory at a time."""
-    runs = (run for batch in packages for run in _runs(batch))
+    runs = (run for batch in packets for run in _runs(batch))
     for _, run in itertools.groupby(runs, key=lambda run: run.column("key")[0].as_py()):
         yield pa.Table.from_batches(unpacked(run, schema), schema=schema)
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch cut into runs of packages with the same key."""
+    """The batch cut into runs of packets with the same key."""
     changes = np.flatnonzero(np.diff(batch.column("key").to_numpy())) + 1
     for first, last in itertools.pairwise([0, *changes.tolist(), len(batch)]):
         if last > first:
             yield batch.slice(first, last - first)
 
 
-def _packages(batches: list[tuple[np.ndarray, pa.RecordBatch]], keys: np.ndarray) -> pa.RecordBatch:
+def _packets(batches: list[tuple[np.ndarray, pa.RecordBatch]], keys: np.ndarray) -> pa.RecordBatch:
     group = np.concatenate([groups for groups, _ in batches])
     order = np.argsort(group, kind="stable")
     group = group[order]
@@ -126,13 +126,13 @@ def _packages(batches: list[tuple[np.ndarray, pa.RecordBatch]], keys: np.ndarray
     max_rows = max(1, len(rows) * _PACKAGE_BYTES // max(1, rows.nbytes))
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
     starts = [start for first, last in itertools.pairwise(edges) for start in range(first, last, max_rows)]
-    packages = [
-        package.serialize().to_pybytes()
+    packets = [
+        packet.serialize().to_pybytes()
         for start, stop in itertools.pairwise([*starts, len(rows)])
-        for package in rows.slice(start, stop - start).to_batches()
+        for packet in rows.slice(start, stop - start).to_batches()
     ]
     return pa.RecordBatch.from_arrays(
-        [pa.array(keys[group[starts]]), pa.array(packages, pa.binary())], names=["key", "package"]
+        [pa.array(keys[group[starts]]), pa.array(packets, pa.binary())], names=["key", "packet"]
     )
 
 

@@ -112,7 +112,7 @@ def save_pipeline(pipeline: PipelineModel, folder: Folder) -> None:
 
 def _our_stage(stage: Params) -> FilesWritable:
     if not isinstance(stage, FilesWritable):
-        raise InputError(f"A pipeline must hold stages of sentispark alone. It holds a {type(stage).__name__}.")
+        raise InputError(f"A pipeline must hold only stages of sentispark. It holds a {type(stage).__name__}.")
     return stage
 
 

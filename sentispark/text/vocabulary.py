@@ -36,7 +36,7 @@ __all__ = [
     "top_words",
 ]
 
-# A task's counts are sent in at least this many packages.
+# A task's counts are sent in at least this many packets.
 _GROUPS = groups_of(64)
 
 
@@ -108,12 +108,12 @@ def top_words(counts: DataFrame, *, vocab_size: int, min_count: int, source: str
         # One value per partition, to avoid a row and a Python object for each word.
         words = best(batches).combine_chunks().to_batches()
         yield pa.RecordBatch.from_pydict(
-            {"package": pa.array([batch.serialize().to_pybytes() for batch in words], pa.binary())}
+            {"packet": pa.array([batch.serialize().to_pybytes() for batch in words], pa.binary())}
         )
 
     # Spark chooses the number of partitions by size; all counts of a word are in the same partition in any case.
-    found = collected(map_batches(counts.repartition("key"), run, "package binary"))
-    top = best([pa.RecordBatch.from_pylist([row.asDict() for row in found], pa.schema([("package", pa.binary())]))])
+    found = collected(map_batches(counts.repartition("key"), run, "packet binary"))
+    top = best([pa.RecordBatch.from_pylist([row.asDict() for row in found], pa.schema([("packet", pa.binary())]))])
     if not len(top):
         raise InputError(
             f"{source} must hold a word that occurs at least {min_count} times. None does. "

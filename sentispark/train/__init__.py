@@ -1,1 +1,1 @@
-"""Training on ranks: one process each, the same whether Spark or torchrun starts them. Nothing here knows Spark."""
+"""Training on ranks: one process each, the same whether Spark or torchrun starts them. Nothing here imports Spark."""

@@ -1,6 +1,6 @@
 """Measured seconds in, batch sizes out: how many rows each rank takes, so that all ranks finish a step together.
 
-All functions are pure: ranks that are given the same seconds decide the same. Related: LB-BSP (Chen et al. 2020,
+All functions are pure: ranks that are given the same seconds make the same decision. Related: LB-BSP (Chen et al. 2020,
 doi:10.1145/3419111.3421299), DFPA (Lastovetsky and Reddy 2009) and the cost model of AdaptDL (Qiao et al. 2021, OSDI).
 """
 
@@ -20,7 +20,7 @@ __all__ = ["Balancer", "Decision", "EpochBalancer", "SizeRule"]
 # A rank whose time differs from its line's by a larger share has changed.
 _CHANGED = 0.15
 _POINTS_KEPT = 4
-# Moving pays if the slowest rank is expected to be faster by this share, and by twice the error of what was measured.
+# A change pays if the slowest rank is expected to be faster by this share, and by twice the measurement's error.
 _LEAST_GAIN, _ERRORS = 0.03, 2.0
 # How many times a rank may grow at once, and the part of an even share (1 in …) that it always may grow to.
 _LARGEST_GROWTH, _LEAST_REACHED = 2.0, 8
@@ -36,7 +36,7 @@ class _Rank:
     share: float = 1.0
 
     def after(self, rows: float, seconds: float) -> _Rank:
-        """The same with one more measurement."""
+        """This rank's record with one more measurement."""
         known = self.points
         if known:
             sizes = [size for size, _ in known]
@@ -82,7 +82,7 @@ class Decision:
 
 
 class SizeRule(Protocol):
-    """A rule that makes batch sizes of measured seconds: an immutable value; `after` returns the next one."""
+    """A rule that derives batch sizes from measured seconds: an immutable value; `after` returns the next one."""
 
     @property
     def sizes(self) -> np.ndarray:
@@ -90,7 +90,7 @@ class SizeRule(Protocol):
         ...
 
     def due(self, steps: int, *, epoch_ends: bool) -> bool:
-        """Whether it is time to decide, with that many steps measured."""
+        """Whether it is time to decide after `steps` measured steps."""
         ...
 
     def after(
@@ -100,17 +100,17 @@ class SizeRule(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """What the rule knows, as JSON can hold it."""
+        """What the rule knows, as values that JSON can hold."""
         ...
 
     def restored(self, state: Mapping[str, Any]) -> SizeRule:
-        """The rule with what `state` gave."""
+        """The rule with the state that `state` returned."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Balancer:
-    """The batch sizes of all ranks, and what was learnt about the ranks' speed.
+    """The batch sizes of all ranks, and what was learned about the ranks' speed.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Balancer:
 
     @classmethod
     def start(cls, global_batch: int, ranks: int, *, limit: float = 8.0) -> Balancer:
-        """All ranks alike, and nothing known."""
+        """Equal sizes for all ranks, and nothing measured yet."""
         return cls(even_sizes(global_batch, ranks), limit, ranks=(_Rank(),) * ranks)
 
     def due(self, steps: int, *, epoch_ends: bool) -> bool:
@@ -150,9 +150,9 @@ class Balancer:
         rows : ndarray of shape (W,)
             The rows that each rank had in a step, on average.
         seconds : ndarray of shape (steps, W)
-            What each step took each rank alone, without waiting for others.
+            How long each rank computed in each step, without waiting for others.
         most_rows : ndarray of shape (W,), optional
-            The rows that each rank has memory for. They bound growth alone: a size that has fitted so far is allowed.
+            The rows that each rank has memory for. They only limit growth: a size that has fit so far stays allowed.
         """
         times, error = relative_step_times(seconds)
         times = times / self._common_factor(rows, times)
@@ -174,7 +174,7 @@ class Balancer:
         return known._moved(best, gain)
 
     def state(self) -> dict[str, Any]:
-        """All but the limit, which is an option, as JSON can hold it."""
+        """Everything but the limit, which is an option, as values that JSON can hold."""
         return {
             "sizes": self.sizes.tolist(),
             "window": self.window,
@@ -183,7 +183,7 @@ class Balancer:
         }
 
     def restored(self, state: Mapping[str, Any]) -> Balancer:
-        """This balancer with what `state` gave, for the same number of ranks."""
+        """This balancer with the state that `state` returned, for the same number of ranks."""
         ranks = tuple(_Rank(tuple((n, t) for n, t in rank["points"]), rank["share"]) for rank in state["ranks"])
         move = state["last_move"]
         return dataclasses.replace(
@@ -195,7 +195,7 @@ class Balancer:
         )
 
     def _common_factor(self, rows: np.ndarray, times: np.ndarray) -> float:
-        """How many times as long as the lines say the steps of this window took: each window has its own unit."""
+        """The measured times of this window over those that the lines predict: each window has its own unit."""
         if not all(rank.points for rank in self.ranks):
             return 1.0
         expected = [fixed + per_row * n for (fixed, per_row), n in zip(self._lines, rows, strict=True)]
@@ -208,7 +208,7 @@ class Balancer:
     def _moved(self, best: np.ndarray, gain: float) -> tuple[Balancer, Decision]:
         move, window = best - self.sizes, _SHORTEST_WINDOW
         if self.last_move is not None and float(move @ self.last_move) < 0:
-            # There and back again: noise. Half the way, after a longer look.
+            # A move against the direction of the last one is probably noise: go halfway, then measure for longer.
             move = _halved(move)
             window = min(2 * self.window, _LONGEST_WINDOW)
         sizes = self.sizes + move
@@ -231,7 +231,7 @@ class Balancer:
 
 
 def _halved(move: np.ndarray) -> np.ndarray:
-    """Half of each change, rounded so that the changes still sum to 0; the whole of it where nothing would be left."""
+    """Half of each change, rounded so that the changes still sum to 0; all of it if halving would leave nothing."""
     half: np.ndarray = np.fix(move / 2).astype(np.int64)
     half[np.argmax(np.abs(move))] -= half.sum()
     return half if half.any() else move
@@ -249,7 +249,7 @@ class EpochBalancer:
     sizes: np.ndarray
 
     def due(self, steps: int, *, epoch_ends: bool) -> bool:
-        """Whether an epoch that was measured ends."""
+        """Whether a measured epoch has ended."""
         return epoch_ends and steps > 0
 
     def after(
@@ -258,7 +258,7 @@ class EpochBalancer:
         seconds: np.ndarray,
         most_rows: np.ndarray | None = None,
     ) -> tuple[EpochBalancer, Decision]:
-        """Decide as `Balancer.after` does; memory is not looked at."""
+        """Decide as `Balancer.after` does; memory is ignored."""
         per_row = seconds.mean(axis=0) / rows
         total = int(self.sizes.sum())
         low, high = np.minimum(1, self.sizes), np.full(len(self.sizes), total)

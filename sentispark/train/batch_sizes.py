@@ -18,19 +18,19 @@ from sentispark.train.world import World
 
 __all__ = ["BatchSizeController", "BatchSizeSchedule", "rows_with_room"]
 
-# Pairs of a step, counted over all epochs from 0, and the batch sizes from that step on.
+# Pairs: a step, counted over all epochs from 0, and the batch sizes from that step on.
 BatchSizeSchedule = Sequence[tuple[int, Sequence[int]]]
 
 # The first steps of a training set up memory and kernels: their times say little about later steps.
 _STEPS_OF_WARM_UP = 3
-# The clock is read after this many steps at the latest, and no rank sends the times of more.
+# The clock is read at least this often, in steps, and no rank sends the times of more steps at once.
 _MOST_STEPS = 1000
 # The part of a GPU's memory that larger batches may fill.
 _MEMORY_SHARE = 0.9
 
 
 class BatchSizeController:
-    """The batch sizes of all ranks, on one of them; all ranks make the same decisions after the same steps.
+    """The batch sizes of all ranks, as one rank keeps them; all ranks make the same decisions after the same steps.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ class BatchSizeController:
     world : World
         Joined.
     clock : StepClock
-        Of this rank's steps.
+        The clock of this rank's steps.
     replay : sequence of (int, sequence of int), optional
-        A schedule to follow, in the order of its steps; nothing is decided then.
+        A schedule to follow, in the order of its steps; then no decisions are made.
 
     Attributes
     ----------
     schedule : list of (int, list of int)
-        The sizes of all steps so far, and those that are announced for steps to come; `replay` takes it.
+        The sizes of all steps so far, and those announced for future steps; can be passed as `replay`.
     seconds : ndarray of shape (2,)
-        Of this rank's computing and waiting in all steps of which the clock was read.
+        Seconds that this rank spent computing and waiting, in all steps for which the clock was read.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class BatchSizeController:
         return np.array(self.schedule[index][1], np.int64)
 
     def after_step(self, rows: int, *, epoch_ends: bool) -> BalanceDecision | None:
-        """This rank has taken a step with that many rows; gives the decision after it, if there is one."""
+        """Record that this rank took a step with `rows` rows; returns the decision made after it, if any."""
         self._step += 1
         if self._rule:
             self._rows.append(rows)
-        # The batch of the next step is being made already, unless it is another epoch's.
+        # The batch of the next step is already being made, unless that step belongs to the next epoch.
         begin = self._step + (0 if epoch_ends else 1)
         if self._rule and self._rule.due(len(self._rows) - self._skip, epoch_ends=epoch_ends):
             return self._decide(self._rule, begin)
@@ -96,7 +96,7 @@ class BatchSizeController:
         )
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` gave; on another number of ranks, with even sizes and an untrained balancer."""
+        """Continue from what `state` returned; on another number of ranks, with even sizes and a new balancer."""
         self._step = state.values["step"]
         self.schedule = [(begin, [*sizes]) for begin, sizes in state.values["schedule"]]
         if len(self.schedule[-1][1]) != self._world.size:
@@ -140,7 +140,7 @@ class BatchSizeController:
             return np.inf
         peak = torch.cuda.max_memory_allocated(device)
         free, _ = torch.cuda.mem_get_info(device)
-        torch.cuda.reset_peak_memory_stats(device)  # else the largest batch that ever was would count for any other
+        torch.cuda.reset_peak_memory_stats(device)  # else the peak of the largest batch ever would count for all
         return rows_with_room(rows, peak=peak, room=free + torch.cuda.memory_reserved(device))
 
     def _announce(self, sizes: list[int], begin: int) -> None:
@@ -156,7 +156,7 @@ def rows_with_room(rows: float, *, peak: float, room: float) -> float:
     rows : float
         The largest batch of a window of steps.
     peak, room : float
-        Bytes: the most that this rank used in that window, and what it could use.
+        Bytes: the most that this rank used in that window, and the most that it may use.
     """
     # All of it is assumed to grow with rows, although weights do not: better too few rows than to run out of memory.
     return rows * _MEMORY_SHARE * room / peak if peak > 0 else np.inf

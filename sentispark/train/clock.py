@@ -1,4 +1,4 @@
-"""How long a rank computed in each step, and how long it then waited for the others; no step is held up for it."""
+"""How long a rank computed in each step, and how long it then waited for the others; measuring delays no step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["StepClock"]
 class StepClock:
     """Three moments of each step: it begins, this rank's own gradients are done, and the sum over all ranks is there.
 
-    On a GPU moments are events in the stream of work, which is only waited for when the times are read.
+    On a GPU the moments are CUDA events in the stream, which is synchronized only when the times are read.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -26,11 +26,11 @@ class StepClock:
         self._steps.append([now, now, now])
 
     def computed(self) -> None:
-        """This rank has computed what it can without the others; of several such moments in a step the last counts."""
+        """This rank has computed all it can without the others; if called several times in a step, the last counts."""
         self._steps[-1][1] = self._now()
 
     def summed(self) -> None:
-        """The ranks' gradients are added up."""
+        """The sum of the ranks' gradients is there."""
         self._steps[-1][2] = self._now()
 
     def read(self) -> np.ndarray:

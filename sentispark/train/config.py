@@ -28,8 +28,8 @@ class TrainConfig:
     train : TrainOptions
     net : NetOptions
     batch_sizes : tuple of (int, tuple of int), optional
-        Pairs of a step, counted over all epochs from 0, and the ranks' batch sizes from that step on: what an earlier
-        run has as its `batch_sizes`. Nothing is balanced then, and the run is repeated bit for bit.
+        Pairs: a step, counted over all epochs from 0, and the ranks' batch sizes from that step on, as in the
+        `batch_sizes` of an earlier run. With them nothing is balanced, and that run is repeated bit for bit.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class TrainConfig:
         Raises
         ------
         OptionError
-            If the text is no such JSON, or an option is unknown or breaks its rule.
+            If the text is not such JSON, or an option is unknown or breaks its rule.
         """
         try:
             content = json.loads(text)
@@ -68,7 +68,7 @@ class TrainConfig:
 
 
 def check_batch_size(options: BatchOptions, ranks: int) -> None:
-    """Raise `OptionError` if the global batch is too small for each rank to have a row of it."""
+    """Raise `OptionError` if the global batch has fewer rows than there are ranks."""
     if options.batch_size < ranks:
         raise OptionError(
             f"'batchSize' must be at least the number of workers ({ranks}). Got {options.batch_size}. "
@@ -77,21 +77,21 @@ def check_batch_size(options: BatchOptions, ranks: int) -> None:
 
 
 def positive_weight(dataset: Dataset, options: LossOptions) -> float:
-    """The factor of a positive row's loss; balanced, the weight of all negative training rows by that of the positive.
+    """The factor of a positive row's loss; "balanced" is the total weight of negative training rows over positive ones.
 
     Raises
     ------
     OptionError
-        If it is "balanced" and all rows of one class weigh nothing.
+        If the option is "balanced" and one class has no rows or no weight.
     """
     if not isinstance(options.positive_weight, str):
         return options.positive_weight
     negative, positive = dataset.manifest.label_weights("train")
     if not negative or not positive:
         raise OptionError(
-            "'positiveWeight' balanced needs rows of both classes"
-            + (" that weigh something." if dataset.manifest.weighted else ".")
-            + " All training rows are of one."
+            "'positiveWeight' must be a number if only one class has training rows"
+            + (" of weight above 0." if dataset.manifest.weighted else ".")
+            + " Got 'balanced'."
         )
     return negative / positive
 

@@ -1,7 +1,7 @@
-"""How many threads a rank computes with: what it was given, or its share of the cores that its host lends it.
+"""How many threads a rank computes with: what it was given, or its share of its host's cores.
 
-A rank that takes more cores than are its own is not a little slower but many times: its threads wait for each other
-by spinning, on cores on which other ranks compute.
+A rank that takes more cores than its share is not slightly slower but many times slower: its threads wait for each
+other by spinning, on cores where other ranks compute.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def thread_count(*, asked: int | None, cores: int | None, usable: int, ranks: in
     Parameters
     ----------
     asked : int or None
-        What the user or the launcher has said that a process takes; it is taken as it is.
+        The threads that the user or the launcher chose for a process; used as they are.
     cores : int or None
         The cores that the ranks of this host share; None means all that are usable.
     usable : int
@@ -33,13 +33,13 @@ def thread_count(*, asked: int | None, cores: int | None, usable: int, ranks: in
 
 
 def asked_threads(value: str | None) -> int | None:
-    """The threads that the variable `OMP_NUM_THREADS` asks for; of a list for nested regions the first."""
+    """The threads that the variable `OMP_NUM_THREADS` asks for; the first of a list for nested regions."""
     first = (value or "").split(",")[0].strip()
     return int(first) if first.isdigit() and int(first) else None
 
 
 def usable_cores(affinity: int, quota: float | None) -> int:
-    """The cores that a process can keep busy: those it may run on, and no more than its control group has time for."""
+    """The cores that a process can keep busy: those it may run on, but no more than its control group's quota."""
     return affinity if quota is None else max(1, min(affinity, int(quota)))
 
 
@@ -50,12 +50,12 @@ def cores_here() -> int:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """The cores' worth of time that this process's control groups, of version 1 or 2, leave it; None without a limit.
+    """The CPU quota of this process's control groups (cgroup v1 or v2), in cores; None if there is no limit.
 
     Parameters
     ----------
     root : Path
-        Where `proc` and `sys` are.
+        The folder that contains `proc` and `sys`.
     """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
@@ -70,7 +70,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _quotas(mount: Path, controllers: str, path: str) -> Iterator[float]:
-    """The limits of a group and of those it lies in."""
+    """The limits of a group and of its parents."""
     if controllers == "":
         bases, files = [mount, mount / "unified"], ["cpu.max"]
     elif "cpu" in controllers.split(","):
@@ -78,7 +78,7 @@ def _quotas(mount: Path, controllers: str, path: str) -> Iterator[float]:
     else:
         return
     for base in bases:
-        # In a container the path may be the host's, of which nothing is seen here but its end, the mount itself.
+        # In a container the path may be the host's; of it only the last part is visible here, as the mount itself.
         for folder in (Path(path.lstrip("/")), *Path(path.lstrip("/")).parents):
             try:
                 numbers = " ".join((base / folder / file).read_text() for file in files).split()

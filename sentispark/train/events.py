@@ -22,7 +22,7 @@ __all__ = [
 
 
 class BalanceDecision(TypedDict):
-    """What was decided about batch sizes after a step; lists have an entry a rank."""
+    """What was decided about batch sizes after a step; lists have one entry per rank."""
 
     step: int  # counted over all epochs, from 1
     rows: list[float]  # in a step, on average
@@ -73,7 +73,7 @@ Emit = Callable[[Event], None]
 
 
 class Throttle:
-    """Lets a progress event through at most once in `seconds`; the clock is passed in."""
+    """Lets a progress event through at most once every `seconds`; the clock is passed in."""
 
     def __init__(self, emit: Emit, *, seconds: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
         self._emit, self._seconds, self._clock = emit, seconds, clock
@@ -87,7 +87,7 @@ class Throttle:
 
 
 def line_of(event: Event) -> str | None:
-    """One line for people: an epoch's loss, speed and validation, or how rows were moved; None for other events."""
+    """One line for people: an epoch's loss, speed and validation, or new batch sizes; None for other events."""
     if event["kind"] == "epoch":
         return _epoch_line(event)
     if event["kind"] == "balance" and event["moved"]:

@@ -27,19 +27,19 @@ class RankInfo:
     Attributes
     ----------
     host : str
-        As the launcher knows it.
+        Its name or address, as the launcher knows it.
     gpus : tuple of str
-        The GPUs that torch sees there: their UUIDs in torch's order, or "" where it does not give them.
+        The GPUs that torch sees there: their UUIDs in torch's order, or "" where torch does not report one.
     given : str or None
         The GPU that the launcher has given this rank: a number, or a UUID (`GPU-…`, `MIG-…`).
     listed : str or None
-        `CUDA_VISIBLE_DEVICES`.
+        The value of `CUDA_VISIBLE_DEVICES`.
     torch, cuda, sentispark : str
         Versions; `cuda` is "" where torch was built without it.
     address : str or None
         The address at which others reach this rank's host, if known.
     port : int or None
-        Where at that address this rank's store is open, if it has one.
+        The port of this rank's store at that address, if it has a store.
     """
 
     host: str
@@ -58,7 +58,7 @@ class RankInfo:
 
     @classmethod
     def from_json(cls, text: str) -> RankInfo:
-        """What another rank sent, possibly of another version: fields that are unknown here are left out."""
+        """What another rank, possibly of another version, sent: fields that are unknown here are left out."""
         known = {field.name for field in dataclasses.fields(cls)}
         values = {name: value for name, value in json.loads(text).items() if name in known}
         return cls(**{**values, "gpus": tuple(values.get("gpus", ()))})
@@ -109,9 +109,9 @@ def gpu_index(given: str, listed: str | None, gpus: Sequence[str]) -> int | None
     given : str
         A number, or a UUID (`GPU-…`, `MIG-…`).
     listed : str or None
-        `CUDA_VISIBLE_DEVICES`: then torch counts what is listed there, in that order.
+        `CUDA_VISIBLE_DEVICES`; if it is set, torch numbers the GPUs listed there, in that order.
     gpus : sequence of str
-        The UUIDs of the GPUs that torch sees, "" where it does not give one.
+        The UUIDs of the GPUs that torch sees, "" where it does not report one.
     """
     given = given.strip()
     for index, entry in enumerate([entry.strip() for entry in listed.split(",")] if listed else []):
@@ -135,7 +135,7 @@ def _uuid(index: int) -> str:
 
 
 def _index(infos: Sequence[RankInfo], rank: int) -> int | None:
-    """The GPU that the launcher gave, else one of the host's where it has enough for all of its ranks."""
+    """The GPU that the launcher gave, else one of the host's if it has enough for all of its ranks."""
     own = infos[rank]
     if own.given is not None:
         return gpu_index(own.given, own.listed, own.gpus)
@@ -144,7 +144,7 @@ def _index(infos: Sequence[RankInfo], rank: int) -> int | None:
 
 
 def _require_given(infos: Sequence[RankInfo]) -> None:
-    """Every GPU that was given is one that torch sees there."""
+    """Raise `SetupError` unless torch sees every GPU that was given."""
     for rank, one in enumerate(infos):
         if one.given is None or gpu_index(one.given, one.listed, one.gpus) is not None:
             continue
@@ -162,7 +162,7 @@ def _require_given(infos: Sequence[RankInfo]) -> None:
 
 
 def _require_own(infos: Sequence[RankInfo], found: Sequence[int]) -> None:
-    """No GPU is that of two ranks."""
+    """Raise `SetupError` if two ranks have the same GPU."""
     holders = collections.defaultdict(list)
     for rank, (one, index) in enumerate(zip(infos, found, strict=True)):
         holders[one.gpus[index] or (one.host, index)].append(rank)

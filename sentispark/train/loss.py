@@ -22,7 +22,7 @@ class WeightedLoss:
     mean_weight : float
         Mean weight of the dataset's rows; weights are divided by it, so that their scale does not matter.
     label_smoothing : float
-        How far labels are moved from 0 and 1 towards 0.5, in [0, 1).
+        How far labels are moved from 0 and 1 toward 0.5, in [0, 1).
     """
 
     positive_weight: float = 1.0

@@ -1,7 +1,7 @@
 """The address by which the other ranks reach this one, and torch's connections at that address and no other.
 
-By itself gloo takes the address that the host's own name leads to, which on Debian is one of the loopback: ranks of
-two hosts then look for each other on themselves.
+By itself gloo uses the address that the host's own name resolves to, which on Debian is a loopback address: ranks on
+two hosts then look for each other on their own host.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "open_store",
     "own_address",
     "resolved",
-    "source_towards",
+    "source_toward",
 ]
 
 LOOPBACK = "127.0.0.1"
@@ -43,22 +43,22 @@ def own_address(
     interfaces: Mapping[str, Sequence[str]],
     *,
     resolve: Callable[[str], Sequence[str]],
-    towards: Callable[[str], str | None],
+    toward: Callable[[str], str | None],
 ) -> str | None:
-    """The address of this host that the other ranks reach; None where that is unknown.
+    """The address at which the other ranks reach this host; None if it is unknown.
 
     Parameters
     ----------
     known_as : str
         The address or name by which the launcher knows this host.
     peers : sequence of str
-        Those of all ranks' hosts.
+        The addresses or names of all ranks' hosts.
     interfaces : mapping of str to sequence of str
         The addresses of each of this host's network interfaces.
     resolve : callable
-        From a name or an address to the addresses that it stands for here.
-    towards : callable
-        From another host to the address of this one from which it is reached, if it is.
+        Takes a name or an address; returns the addresses that it resolves to here.
+    toward : callable
+        Takes another host; returns the address of this one from which that host is reached, or None.
     """
     others = [peer for peer in dict.fromkeys(peers) if peer != known_as]
 
@@ -68,9 +68,9 @@ def own_address(
     for address in resolve(known_as):
         if fits(address):
             return address
-    # The name leads to the loopback, or the address is one by which others know a container.
+    # The name resolves to the loopback, or the address is one by which other hosts know a container.
     for peer in others:
-        source = towards(peer)
+        source = toward(peer)
         if fits(source):
             return source
     return None if others else LOOPBACK
@@ -89,7 +89,7 @@ def interface_of(address: str, interfaces: Mapping[str, Sequence[str]]) -> str |
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is one that every host has for itself alone."""
+    """Whether an address is a loopback address."""
     parsed = _parsed(address)
     return parsed is not None and parsed.is_loopback
 
@@ -103,7 +103,7 @@ def interfaces_here() -> dict[str, list[str]]:
 
 
 def resolved(host: str) -> list[str]:
-    """The addresses that a name, or an address, stands for here; none if it is unknown."""
+    """The addresses that a name, or an address, resolves to here; none if it is unknown."""
     try:
         return list(
             dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
@@ -112,8 +112,8 @@ def resolved(host: str) -> list[str]:
         return []
 
 
-def source_towards(host: str) -> str | None:
-    """The address of this host from which packets to another one leave; none is sent."""
+def source_toward(host: str) -> str | None:
+    """The address of this host from which packets to another one would leave; no packet is sent."""
     for address in resolved(host):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -127,7 +127,7 @@ def open_store(address: str, timeout: timedelta) -> TCPStore:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, 0), family=family) as listener:
         port = listener.getsockname()[1]
-        # The store that torch 2.4 to 2.7 prefer, that of libuv, takes no socket that listens already.
+        # The libuv store, which torch 2.4 to 2.7 prefer, cannot use a socket that is already listening.
         for choice in ({}, {"use_libuv": False}):
             taken = os.dup(listener.fileno())
             try:
@@ -148,14 +148,14 @@ def open_store(address: str, timeout: timedelta) -> TCPStore:
 
 
 def gloo_at(address: str | None, environ: Mapping[str, str]) -> str:
-    """The name of a backend that is gloo at one address of this host; gloo itself where it finds its own.
+    """The name of a backend that is gloo bound to one address of this host, or of gloo itself.
 
     Parameters
     ----------
     address : str or None
         None leaves the choice to gloo.
     environ : mapping of str to str
-        Where `GLOO_SOCKET_IFNAME` names an interface, that is taken.
+        If `GLOO_SOCKET_IFNAME` is set, gloo itself is used, with that interface.
     """
     kind = getattr(distributed, "ProcessGroupGloo", None)
     if address is None or "GLOO_SOCKET_IFNAME" in environ or not hasattr(kind, "_Options"):
@@ -164,9 +164,9 @@ def gloo_at(address: str | None, environ: Mapping[str, str]) -> str:
     return _registered(address)
 
 
-@functools.cache  # torch before 2.8 takes a name once, and Spark reuses the processes of its tasks
+@functools.cache  # torch before 2.8 accepts a name only once, and Spark reuses its tasks' processes
 def _registered(address: str) -> str:
-    """The name of a backend that is gloo at one address."""
+    """The name of a backend that is gloo bound to one address."""
     kind: Any = distributed.ProcessGroupGloo  # whose options torch does not declare
     name = re.sub(r"\W", "_", f"sentispark_gloo_{address}")
 
@@ -186,14 +186,14 @@ def nccl_at(
 ) -> Iterator[None]:
     """In this context NCCL finds the interface that has an address, unless the user has named one.
 
-    It looks once a process, when its first communicator is made. Spark gives the process to other tasks afterwards, so
-    the variable does not stay.
+    NCCL looks once per process, when its first communicator is made. Spark reuses the process for other tasks, so the
+    variable is removed afterwards.
     """
     name = None if address is None or is_loopback(address) else interface_of(address, interfaces)
     if name is None or "NCCL_SOCKET_IFNAME" in environ:
         yield
         return
-    environ["NCCL_SOCKET_IFNAME"] = f"={name}"  # "=": that name, and not those that begin so
+    environ["NCCL_SOCKET_IFNAME"] = f"={name}"  # "=": exactly that name, not a prefix
     try:
         yield
     finally:

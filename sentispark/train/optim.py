@@ -25,7 +25,7 @@ class Optimizers:
     net : Net
     options : OptimizerOptions
     batch_size : int
-        The rows of a step.
+        The rows of a step, over all ranks.
     steps : int
         Steps of the whole training.
     """
@@ -72,7 +72,7 @@ class Optimizers:
         )
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` gave."""
+        """Continue from what `state` returned."""
         slots: dict[str, dict[str, Tensor]] = {}
         for key_of_tensor, tensor in state.tensors.items():
             name, key = key_of_tensor.rsplit(":", 1)
@@ -99,9 +99,9 @@ def _copied(slots: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def optimizers_of(net: Net, options: OptimizerOptions, rate: float) -> list[Optimizer]:
-    """One for each parameter group: Adagrad for "wide", as few steps have a gradient for most of its weights.
+    """One optimizer for each parameter group: Adagrad for "wide", as most of its weights rarely have a gradient.
 
-    AdamW goes on moving a weight for many steps after its only gradient, some 30 times as far as Adagrad (Duchi et al.
+    AdamW keeps moving a weight for many steps after its only gradient, about 30 times as far as Adagrad (Duchi et al.
     2011) with the same learning rate.
 
     Parameters
@@ -125,12 +125,12 @@ def _optimizer(group: str, parameters: list[nn.Parameter], options: OptimizerOpt
 def _fastest(kind: type[Optimizer], parameters: list[nn.Parameter], **options: Any) -> Optimizer:
     devices = {parameter.device for parameter in parameters}
     fused = all(takes_fused(kind, device) for device in devices)  # type: ignore[arg-type]  # the class has a hash
-    return kind(parameters, fused=fused, **options)  # type: ignore[call-arg]  # of Optimizer itself it is none
+    return kind(parameters, fused=fused, **options)  # type: ignore[call-arg]  # subclasses have it
 
 
 @functools.cache
 def takes_fused(kind: type[Optimizer], device: torch.device) -> bool:
-    """Whether this torch has an optimizer in one kernel for a device: it says so at a step, and not before."""
+    """Whether this torch has a fused kernel of an optimizer for a device: only taking a step shows it."""
     one = nn.Parameter(torch.zeros(1, device=device))
     one.grad = torch.zeros_like(one)
     try:

@@ -70,14 +70,14 @@ class OptimizerOptions:
     optimizer: str = option("adamw", one_of("adamw", "sgd"), "optimizer of all but the net's linear part")
     momentum: float = option(0.9, between(0, 1, open_high=True), "momentum, for sgd")
     weight_decay: float = option(
-        0.01, between(0, math.inf), "share of each weight that a step takes away, times the learning rate"
+        0.01, between(0, math.inf), "share of each weight that a step removes, times the learning rate"
     )
     schedule: str = option(
         "cosine", one_of("cosine", "linear", "constant", "one_cycle"), "how the learning rate falls after the warm-up"
     )
     warmup_share: float = option(0.1, between(0, 1), "share of all steps during which the learning rate rises")
     gradient_clip: float | None = option(
-        1.0, optional(between(0, math.inf, open_low=True)), "largest norm of a step's gradient, or none"
+        1.0, optional(between(0, math.inf, open_low=True)), "largest norm of a step's gradient; none for no limit"
     )
 
 
@@ -91,7 +91,7 @@ class LossOptions:
         "loss weight of a positive row relative to a negative one; balanced gives both classes the same total weight",
     )
     label_smoothing: float = option(
-        0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 towards 0.5"
+        0.0, between(0, 1, open_high=True), "how far labels are moved from 0 and 1 toward 0.5"
     )
 
 
@@ -111,7 +111,8 @@ class RankOptions:
     gradient_wire: str = option(
         "float32",
         one_of("float32", "float16", "bfloat16", "powersgd", "rows"),
-        "how gradients travel: float32, rounded, as low-rank factors, or of the embedding only the rows that occurred",
+        "how gradients are sent: as float32, rounded to float16 or bfloat16, as low-rank factors (powersgd), or in "
+        "float32 with only those rows of the embedding that occurred (rows)",
     )
     reader: str = option(
         "auto", one_of(*READERS), "what reads the dataset; auto uses petastorm where it can run, else arrow"

@@ -31,7 +31,7 @@ def products(precision: str) -> Iterator[None]:
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
     """In this context a net on a GPU computes in bfloat16, where that is asked for; its weights stay float32.
 
-    Its LSTM keeps out of it: torch's autocast would run it in float16, which small gradients leave.
+    The LSTM is excluded: torch's autocast would run it in float16, in which small gradients underflow.
     """
     if device.type != "cuda" or precision != "bfloat16":
         return contextlib.nullcontext()

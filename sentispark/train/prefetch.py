@@ -1,4 +1,4 @@
-"""A rank's batches of an epoch, each made while the step before it is computed."""
+"""A rank's batches of an epoch, each made while the previous step is computed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class PrefetchedBatches:
     epoch : Epoch
     world : World
     sizes_at : callable
-        The ranks' batch sizes, int64 of shape (W,), in a step of the epoch; asked once a step, in order, one step
-        before it is taken.
+        Takes a step of the epoch; returns the ranks' batch sizes in it, int64 of shape (W,). Called once for each
+        step, in order, one step ahead.
     first : int
         The step to begin with, from 0 to `epoch.steps`.
 
     Attributes
     ----------
     seconds_waited : float
-        For batches that were not ready when they were asked for.
+        Seconds spent waiting for batches that were not ready when they were needed.
     """
 
     def __init__(self, epoch: Epoch, world: World, sizes_at: Callable[[int], np.ndarray], *, first: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""How the gradients of all ranks are added up: as they are, narrower, by factors of low rank, or row by row.
+"""How the gradients of all ranks are added up: as they are, rounded, as low-rank factors, or row by row.
 
 DDP calls a hook for each bucket of gradients that is ready, while the backward pass goes on. Its own mean over the
 ranks would be wrong for unequal batches: the hooks here sum, and losses were divided by the rows of the whole step.
@@ -22,16 +22,16 @@ from sentispark.train.world import World
 
 __all__ = ["Reducer"]
 
-# PowerSGD (Vogels et al. 2019, arXiv:1905.13727): the rank of its factors, and the steps before it sets in.
+# PowerSGD (Vogels et al. 2019, arXiv:1905.13727): the rank of its factors, and the steps before it starts.
 _POWERSGD_RANK, _POWERSGD_STEPS_BEFORE = 4, 50
 
 
 class Reducer:
     """A net whose backward pass leaves the sum of all ranks' gradients, on each of them.
 
-    The sum is taken in the same order in every step, in every run and after a restart. With three ranks or more it
-    depends on where a gradient lies in DDP's buckets, and DDP sorts these anew after its first backward pass. That
-    pass is one of a made-up row, before the first step.
+    The sum is taken in the same order in every step, in every run and after a restart. With three ranks or more that
+    order depends on where a gradient lies in DDP's buckets, and DDP rebuilds these after its first backward pass. So
+    that pass is done on a made-up row, before the first step.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ class Reducer:
     clock : StepClock
         Records when this rank's own gradients are done, and when the sum is.
     wire : {"float32", "float16", "bfloat16", "powersgd", "rows"}
-        What travels: gradients as they are; rounded; low-rank factors of matrices, the error kept for the next step;
-        or, of the word vectors, the rows of those words alone that occur on any rank, which gives the same sums.
+        What is sent: gradients as they are; rounded; low-rank factors of matrices, with the error kept for the next
+        step; or, of the word vectors, only the rows of words that occur on any rank, which gives the same sums.
 
     Attributes
     ----------
     module : Net
-        To call in place of the net.
+        The module to call in place of the net.
     """
 
     def __init__(self, net: Net, world: World, clock: StepClock, wire: str) -> None:
@@ -82,7 +82,7 @@ class Reducer:
             parameter.grad = None
 
     def begin(self, sequence: Tensor) -> None:
-        """A step begins, of these token ids."""
+        """A step with these token ids begins."""
         if self._rows:
             self._rows.begin(sequence)
 
@@ -103,7 +103,7 @@ class Reducer:
         return self._hook.wire.state() if self._hook else State()
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` gave."""
+        """Continue from what `state` returned."""
         if self._hook:
             self._hook.wire.restore(state)
 
@@ -114,11 +114,11 @@ class _RowSum:
     def __init__(self, weight: nn.Parameter, clock: StepClock) -> None:
         self._weight = weight
         self._used = torch.zeros(len(weight), dtype=torch.uint8, device=weight.device)
-        # The embedding's gradient is the last; the end of the backward pass is later, as it waits for the other ranks.
+        # The embedding's gradient is the last one; the backward pass ends later, as it waits for the other ranks.
         weight.register_post_accumulate_grad_hook(lambda _: clock.computed())  # type: ignore[no-untyped-call]
 
     def begin(self, sequence: Tensor) -> None:
-        # The ranks exchange which rows these are while they compute.
+        # The ranks exchange the numbers of these rows while they compute.
         self._used.zero_()
         self._used[sequence.reshape(-1).long()] = 1
         self._told = distributed.all_reduce(self._used, distributed.ReduceOp.MAX, async_op=True)
@@ -136,10 +136,10 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class _Wire(Protocol):
-    """How the gradients of a bucket travel."""
+    """How the gradients of a bucket are sent."""
 
     def sum(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-        """The sum over all ranks, in time."""
+        """A future of the sum over all ranks."""
         ...
 
     def state(self) -> State: ...
@@ -147,14 +147,14 @@ class _Wire(Protocol):
 
 
 class _BucketHook:
-    """What DDP calls; it knows nothing of DDP, which must be gone before the process group is."""
+    """The hook that DDP calls. It has no reference to DDP, which must be deleted before the process group."""
 
     def __init__(self, wire: _Wire, clock: StepClock) -> None:
         self.wire, self._clock, self.settled = wire, clock, False
 
-    # DDP refuses annotations that are text, and asks for no others.
+    # DDP refuses annotations that are strings, and does not require any.
     def on_bucket(self, _state, bucket):  # type: ignore[no-untyped-def]
-        """The future sum of a bucket's gradients; before the buckets are settled, as it is."""
+        """The future sum of a bucket's gradients; until the buckets are settled, the bucket unchanged."""
         if not self.settled:
             done: torch.futures.Future[Tensor] = torch.futures.Future()
             done.set_result(bucket.buffer())
@@ -184,7 +184,7 @@ class _Plain:
 
 
 class _PowerSgd:
-    """Factors of low rank, and what they leave out is added to the next step's gradients."""
+    """Low-rank factors; what they leave out is added to the next step's gradients."""
 
     def __init__(self, ranks: int) -> None:
         self._ranks = ranks

@@ -1,6 +1,6 @@
 """A trained net as a value: what it is made of, its weights and its history; saved as safetensors and JSON.
 
-Torch is loaded only where the net itself is built, so a driver that passes nets on does without.
+Torch is loaded only where the net itself is built, so a driver that only passes nets on does not need it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RunRecord(TypedDict):
     device: str
     threads: list[int]  # of each rank
     kept_epoch: int  # whose weights these are, from 1
-    batch_sizes: list[list[Any]]  # for `TrainConfig.batch_sizes`: pairs of a step and the sizes from it on
+    batch_sizes: list[list[Any]]  # for `TrainConfig.batch_sizes`: a step, and the sizes from it on
     options: dict[str, Any]
     text_options: dict[str, Any]
     vocabulary_fingerprint: str | None
@@ -48,7 +48,7 @@ class RunRecord(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNet:
-    """What training leaves.
+    """The result of a training.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class TrainedNet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the net: its shape and its weights."""
+        """A hash of the net's shape and weights."""
         shape = json.dumps([dataclasses.asdict(self.options), self.vocabulary_size, self.sequence_length])
         return hashlib.sha256(shape.encode() + self.weights).hexdigest()
 
@@ -117,7 +117,7 @@ class TrainedNet:
         Raises
         ------
         DatasetError
-            Naming `source`, if a file is gone (`read` raises FileNotFoundError) or damaged.
+            If a file is missing (`read` raises FileNotFoundError) or damaged; the message names `source`.
         """
         try:
             shape = json.loads(read(NET_FILE))
@@ -145,10 +145,10 @@ class TrainedNet:
 
     @classmethod
     def load(cls, folder: Folder) -> TrainedNet:
-        """Read what `save` wrote. Raises `DatasetError` if a file is gone or damaged."""
+        """Read what `save` wrote. Raises `DatasetError` if a file is missing or damaged."""
         return cls.from_files(folder.read, source=folder.url)
 
 
 def _name(name: str) -> str:
-    """What a weight is called today: in format version 1 the recurrent layers were "lstm"."""
+    """A weight's current name: in format version 1 the recurrent layers were named "lstm"."""
     return f"rnn.{name.removeprefix('lstm.')}" if name.startswith("lstm.") else name

@@ -53,7 +53,7 @@ def run_rank(
         Not yet joined: what can fail for one rank alone, such as opening its data, is done before the ranks meet, so
         that no other rank waits for it.
     emit : callable
-        Takes the first rank's events.
+        Called with the first rank's events.
     before_step : callable, optional
         Called at the beginning of each step, within the time that counts as this rank's own.
 
@@ -65,14 +65,14 @@ def run_rank(
     Raises
     ------
     TrainingError
-        Naming the rank and its host, with the cause chained.
+        Names the rank and its host; the cause is chained.
     """
     try:
         with _stores(config, world) as (dataset, stores), _own_randomness(world):
             check_trainable(dataset, config, world.size)
             net = _untrained(config, dataset)
             with world.joined(), products(config.train.precision):
-                # In a function of its own: the trainer's DDP must be gone before the process group is.
+                # In a function of its own: the trainer's DDP must be deleted before the process group.
                 return _train(config, world, dataset, stores, net, emit if world.is_first else _silent, before_step)
     except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
         raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
@@ -80,7 +80,7 @@ def run_rank(
 
 @contextlib.contextmanager
 def _stores(config: TrainConfig, world: World) -> Iterator[tuple[Dataset, dict[str, RowStore]]]:
-    """The dataset and its rows, those that this rank will use read already."""
+    """The dataset and its stores; the rows that this rank will use have been read."""
     dataset = open_dataset(config.dataset)
     reader = choose_reader(config.train.reader)
     with contextlib.ExitStack() as stack:
@@ -91,7 +91,7 @@ def _stores(config: TrainConfig, world: World) -> Iterator[tuple[Dataset, dict[s
 
 
 def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
-    """What follows leaves torch's random state as it was: Spark gives this process to other tasks afterwards."""
+    """A context that restores torch's random state at its end: Spark reuses this process for other tasks."""
     return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 
 
@@ -130,7 +130,7 @@ def new_trainer(
         Joined.
     dataset : Dataset
     stores : mapping of str to RowStore
-        `train`, and `validation`, which may have no rows.
+        The stores of `train` and of `validation`, which may have no rows.
     net : Net
         The same weights on every rank.
     emit, before_step, after_step : callable

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a pure function of its number, and of the batch it is made for."""
+"""The learning rate of every step, as a pure function of its number and of the batch size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 __all__ = ["learning_rate_factor", "scaled_to_batch"]
 
-# Of the one-cycle schedule: its first and its last share of the highest rate (the defaults of torch's OneCycleLR).
+# The first and the last rate of the one-cycle schedule, as shares of the highest (the defaults of torch's OneCycleLR).
 _FIRST_SHARE, _LAST_SHARE = 1 / 25, 1 / 25e4
 
 # A warm-up that grows with the batch still leaves half of the steps to learn in.
@@ -24,10 +24,10 @@ def learning_rate_factor(step: int, steps: int, *, schedule: str, warmup_share: 
         Steps of the whole training.
     schedule : {"cosine", "linear", "constant", "one_cycle"}
         How the rate falls after the warm-up: along half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983), along
-        a line, or not at all. "one_cycle" rises, too, along half a cosine, from a 25th, and falls far below where it
-        began (Smith and Topin 2018, arXiv:1708.07120).
+        a line, or not at all. "one_cycle" also rises along half a cosine, from a 25th, and falls far below where it
+        started (Smith and Topin 2018, arXiv:1708.07120).
     warmup_share : float
-        Share of the steps in which the rate rises, along a line (Goyal et al. 2017, arXiv:1706.02677) but for
+        Share of the steps in which the rate rises, along a line (Goyal et al. 2017, arXiv:1706.02677) except with
         "one_cycle".
     """
     if schedule == "one_cycle":
@@ -56,7 +56,7 @@ def _cosine(passed: float) -> float:
 def scaled_to_batch(
     learning_rate: float, warmup_share: float, *, batch_size: int, base_batch_size: int, scaling: str
 ) -> tuple[float, float]:
-    """The learning rate and the warm-up share for another batch size than the one that they were found with.
+    """The learning rate and the warm-up share for a batch size other than the one that they were tuned for.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def scaled_to_batch(
     batch_size, base_batch_size : int
     scaling : {"none", "linear", "sqrt"}
         "linear" multiplies the rate by k = batch_size / base_batch_size (Goyal et al. 2017, arXiv:1706.02677), "sqrt"
-        by √k (LEGW: You et al. 2019, arXiv:1901.08256). With both a larger batch warms up for k times the share of
-        the steps, which is LEGW's rule, but at most for half of them.
+        by √k (LEGW: You et al. 2019, arXiv:1901.08256). With either, a larger batch warms up for k times the share of
+        the steps, which is LEGW's rule, but for at most half of them.
     """
     if scaling == "none":
         return learning_rate, warmup_share

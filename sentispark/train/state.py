@@ -1,4 +1,4 @@
-"""The state of a training as a value: all that is needed to continue it later with the same result."""
+"""The state of a training as a value: everything needed to continue it later with the same result."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["State"]
 class State:
     """The state of one object, or of several objects by name.
 
-    What follows from (seed, epoch, step, rank) is not in it: the rows of a step, their order and dropout.
+    It does not contain what follows from (seed, epoch, step, rank): the rows of a step, their order, and dropout.
 
     Attributes
     ----------
     values : dict
-        What JSON can hold; the same on every rank.
+        Values that JSON can hold; the same on every rank.
     tensors : dict of str to Tensor
         Copies; the same on every rank.
     own : dict of str to Tensor
-        Copies of what only this rank has; another number of ranks continues without it.
+        Copies of what only this rank has; a different number of ranks continues without it.
     """
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)

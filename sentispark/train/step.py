@@ -32,7 +32,7 @@ StepHook = Callable[[int, int], None]
 
 
 def to_tensors(batch: Batch, device: torch.device) -> Tensors:
-    """A batch as tensors on a device; a GPU fetches them by itself while the CPU goes on."""
+    """A batch as tensors on a device; copies to a GPU are asynchronous."""
     sequence, length, label, weight = (_on(torch.from_numpy(column), device) for column in batch)
     return sequence, length, label, weight
 
@@ -60,7 +60,7 @@ class Stepper:
     Attributes
     ----------
     clock : StepClock
-        Of all steps that were taken.
+        The clock of all steps that were taken.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Stepper:
         return torch.stack(sums).sum()
 
     def _backward(self, micro_batch: Tensors, step_rows: int) -> Tensor:
-        """Add the gradients of some rows; gives the sum of their losses."""
+        """Add the gradients of some rows; returns the sum of their losses."""
         sequence, length, label, weight = micro_batch
         with autocast(sequence.device, self._precision):
             logits = self._reducer.module(sequence, length)
@@ -131,7 +131,7 @@ class Stepper:
         return State.joined(parts)
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` gave, possibly on another number of ranks."""
+        """Continue from what `state` returned, possibly on another number of ranks."""
         weights = state.part("weights")
         self._step = weights.values["step"]
         self._net.load_state_dict(weights.tensors)
@@ -140,7 +140,7 @@ class Stepper:
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of what is random in a rank's step: dropout.
+    """The seed of the randomness in a rank's step, that is, of dropout.
 
     >>> step_seed(0, 1, 0) != step_seed(0, 0, 1)
     True

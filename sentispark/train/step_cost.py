@@ -1,8 +1,8 @@
 """What a step of n rows costs a rank, a + b·n seconds: found from measured times, and turned into batch sizes.
 
-An LSTM's cost is mostly a on a GPU, where a step of few rows takes as long as one of many; a rule that knows speeds
-alone (n ∝ n/t, that of the 2019 system) then creeps. With a and b known the best sizes are those of *equal finish*:
-T = (B + Σ a/b) / Σ 1/b and n = (T - a) / b.
+On a GPU an LSTM's cost is mostly `a`: a step of few rows takes as long as one of many. A rule that knows only speeds
+(n ∝ n/t, the 2019 system's) then converges slowly. With a and b known, the best sizes are those with which all ranks
+finish together (*equal finish*): T = (B + Σ a/b) / Σ 1/b and n = (T - a) / b.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["SAME_SIZE", "equal_finish", "fit_cost_line", "relative_step_times"]
 
-# Two batch sizes that differ by a smaller share say nothing about a and b.
+# Two batch sizes that differ by a smaller share reveal nothing about a and b.
 SAME_SIZE = 0.05
 # The share of a rank's step that grows with its rows: measured shares below are noise.
 _LEAST_SHARE = 0.2
@@ -23,7 +23,7 @@ _DEVIATIONS_PER_MAD, _MEDIAN_ERROR = 1.4826, 1.2533
 
 
 def equal_finish(fixed: np.ndarray, per_row: np.ndarray, rows: int, *, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The sizes, int64 of shape (W,), with the smallest largest fixed + per_row · size of all that sum to `rows`.
+    """The sizes, int64 of shape (W,), that sum to `rows` and minimize the largest fixed + per_row · size.
 
     Two ranks, of which the second takes three times as long for a row:
 
@@ -51,10 +51,10 @@ def equal_finish(fixed: np.ndarray, per_row: np.ndarray, rows: int, *, low: np.n
 
 
 def relative_step_times(seconds: np.ndarray) -> tuple[np.ndarray, float]:
-    """What a step takes each rank compared with the others, and the largest standard error of it, as a share.
+    """How long a step takes each rank compared with the others, and the largest standard error of that, as a share.
 
-    Each step's times are divided by their geometric mean over the ranks, so that steps of more work for all ranks alike
-    count the same as others. Of these quotients the median over the steps is taken; its error is that of normal
+    Each step's times are divided by their geometric mean over the ranks, so that steps with more work for all ranks
+    count the same as others. The result is the median of these quotients over the steps; its error is that of normal
     values whose spread follows from the median absolute deviation, so a few outliers do not count.
 
     Parameters
@@ -76,8 +76,8 @@ def relative_step_times(seconds: np.ndarray) -> tuple[np.ndarray, float]:
 def fit_cost_line(points: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
     """A rank's a and b, from pairs of rows and seconds, the newest last.
 
-    The line is that of least squares through the points, turned about the newest one until a is at least 0 and b·n at
-    least a fifth of the whole. With one size alone, `share` is b·n's share of the whole.
+    The line is the least-squares line through the points, turned about the newest one until a is at least 0 and b·n at
+    least a fifth of the total. If all points have one size, `share` is b·n's share of the total.
     """
     rows, seconds = np.array(points, float).T
     if np.ptp(rows) > SAME_SIZE * rows.max():

@@ -1,4 +1,4 @@
-"""Epochs of steps and evaluations, on one rank among others that do the same."""
+"""Epochs of steps and evaluations on one rank; all ranks do the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sentispark.train.world import World
 
 __all__ = ["Best", "EpochTotals", "Trainer"]
 
-# Decisions of an epoch in the history, in addition to those that moved rows.
+# The most decisions of an epoch in the history, in addition to those that changed sizes.
 _DECISIONS_KEPT = 50
 
 
@@ -62,20 +62,20 @@ class Trainer:
     net : Net
         The same weights on every rank.
     stepper : Stepper
-        Made of that net.
+        The stepper of that net.
     batch_sizes : BatchSizeController
-        With the stepper's clock.
+        Has the stepper's clock.
     epoch_of : callable
-        The steps of an epoch, by its number from 1; every epoch has the same number of steps.
+        Takes an epoch's number, from 1; returns its steps, of which every epoch has the same number.
     validation : RowStore
         May have no rows.
     options : StoppingOptions
     world : World
         Joined.
     emit : callable
-        Takes events; those of the first rank are shown.
+        Called with events; those of the first rank are shown.
     after_step : callable, optional
-        Called with this trainer after each step, where `state` may be asked for.
+        Called with this trainer after each step; it may call `state`.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Trainer:
             self._emit({"kind": "epoch", **entry})
 
     def epoch(self) -> EpochEntry:
-        """Take the steps that are left of the next epoch and evaluate the net; gives the entry of the history."""
+        """Take the remaining steps of the next epoch and evaluate the net; returns the entry of the history."""
         number = len(self.history) + 1
         started = time.perf_counter() - self._totals.seconds
         self._steps(number, started)
@@ -138,7 +138,7 @@ class Trainer:
         return entry
 
     def state(self) -> State:
-        """All that is needed to continue after the last step; a collective call, made on all ranks."""
+        """Everything needed to continue after the last step; a collective call: all ranks must make it."""
         totals = self._totals
         sums = self._world.gathered(
             np.array([float(totals.loss_sum), totals.seconds_without_data, totals.seconds_for_ranks])
@@ -156,11 +156,11 @@ class Trainer:
         return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": self.batch_sizes.state()})
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` gave, possibly on another number of ranks."""
+        """Continue from what `state` returned, possibly on another number of ranks."""
         own = state.part("trainer")
         values = own.values
         sums = np.array(values["sums"])
-        if len(sums) != self._world.size:  # the first rank stands for all that there were
+        if len(sums) != self._world.size:  # the first rank's totals stand for those of all former ranks
             sums = np.concatenate([sums.sum(axis=0, keepdims=True), np.zeros((self._world.size - 1, 3))])
         loss_sum, without_data, for_ranks = sums[self._world.rank].tolist()
         self._totals = EpochTotals(
@@ -182,7 +182,7 @@ class Trainer:
         return EpochTotals(torch.zeros((), dtype=torch.float64, device=self._world.device))
 
     def _steps(self, number: int, started: float) -> None:
-        """Take the steps of an epoch that are left."""
+        """Take the remaining steps of an epoch."""
         self.net.train()
         epoch, totals, progress = self._epoch_of(number), self._totals, Throttle(self._emit)
         before = (number - 1) * epoch.steps
@@ -203,7 +203,7 @@ class Trainer:
             self._after_step(self)
 
     def _decide(self, number: int, rows: int, steps: int) -> None:
-        """After a step with that many of this rank's rows; some of the decisions go into the history."""
+        """Update batch sizes after a step with `rows` rows of this rank; some decisions go into the history."""
         totals = self._totals
         decision = self.batch_sizes.after_step(rows, epoch_ends=totals.step == steps)
         if decision:

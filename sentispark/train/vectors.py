@@ -1,4 +1,4 @@
-"""Pretrained word vectors from a text file: one word a line, its numbers behind it."""
+"""Pretrained word vectors from a text file: one word per line, followed by its numbers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["check_vectors", "read_vectors"]
 
 
 def check_vectors(path: str, dataset: Dataset, size: int) -> None:
-    """Raise `OptionError` if the dataset has no words, or the file cannot be read or has no vectors of that size."""
+    """Raise `OptionError` if the dataset has no words, or the file cannot be read or has no vectors of size `size`."""
     if dataset.word_list is None:
         raise OptionError(
-            "'embeddingPath' needs the words of the dataset. It was made of token ids alone. Leave embeddingPath out."
+            "'embeddingPath' needs the words of the dataset. It was made from token ids. Leave embeddingPath out."
         )
     if next(_vectors(path, size), None) is None:
         raise OptionError(
@@ -32,8 +32,8 @@ def read_vectors(path: str, dataset: Dataset, size: int) -> tuple[np.ndarray, np
     Parameters
     ----------
     path : str
-        Path or URL of a text file as GloVe, word2vec and fastText write it, a line with two numbers before the first
-        word or not; compressed if its name ends in .gz, .bz2, .xz or .zip.
+        Path or URL of a text file as GloVe, word2vec and fastText write it, with or without a header line of two
+        numbers; compressed if its name ends in .gz, .bz2, .xz or .zip.
     dataset : Dataset
         With a vocabulary.
     size : int
@@ -48,7 +48,7 @@ def read_vectors(path: str, dataset: Dataset, size: int) -> tuple[np.ndarray, np
     Raises
     ------
     OptionError
-        If the file is gone, is no such text, or has vectors of another size.
+        If the file is missing, is not such a text, or has vectors of another size.
     """
     words = dataset.word_list.words if dataset.word_list else ()
     ids = {word.encode(): token_id for token_id, word in enumerate(words, start=FIRST_WORD)}
@@ -61,7 +61,7 @@ def read_vectors(path: str, dataset: Dataset, size: int) -> tuple[np.ndarray, np
 
 
 def _vectors(path: str, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Each word and its numbers. A word with a blank in it, of which GloVe has a few, is in no vocabulary of ours."""
+    """Each word and its numbers. Words with a space in them, of which GloVe has a few, are in no vocabulary."""
     fs, file_path = Folder(path).location
     try:
         with fs.open(file_path, "rb", compression="infer") as file:
@@ -75,7 +75,7 @@ def _vectors(path: str, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
                         f"'{path}' has {len(numbers)}. Set embeddingSize to the size of the vectors."
                     )
     except FileNotFoundError as error:
-        raise OptionError(f"'embeddingPath' must name a file that is there. '{path}' is not.") from error
+        raise OptionError(f"'embeddingPath' must name an existing file. '{path}' does not exist.") from error
 
 
 def _parsed(numbers: list[bytes], word: bytes, path: str) -> np.ndarray:
@@ -84,5 +84,5 @@ def _parsed(numbers: list[bytes], word: bytes, path: str) -> np.ndarray:
     except ValueError as error:
         raise OptionError(
             f"'embeddingPath' must name a text file of word vectors. In '{path}', after '{word.decode()}': {error}. "
-            "Mend that line."
+            "Correct that line."
         ) from error

@@ -1,4 +1,4 @@
-"""Who a rank is, where it computes and how it talks to the others; all that is known of environment variables."""
+"""Who a rank is, where it computes and how it talks to the others; all knowledge of environment variables is here."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from sentispark.train.network import (
     nccl_at,
     own_address,
     resolved,
-    source_towards,
+    source_toward,
 )
 
 __all__ = ["CPU", "World", "address_here", "device_of", "rank_info_here", "rank_threads", "world_from_environment"]
 
 # Between two steps a rank that waits this long for another has lost it: steps take seconds.
 PATIENCE = timedelta(minutes=10)
-# What takes a rank as long as it takes, such as reading its rows, the others wait for and say so now and then. A rank
-# that died is not waited for: its connections are reset, and its launcher ends the others.
+# Other phases, such as reading its rows, may take a rank any time: the others wait, and log that now and then. They do
+# not wait for a rank that died: its connections are reset, and its launcher ends the others.
 REMINDER = timedelta(minutes=1)
 CPU = torch.device("cpu")
 
@@ -58,9 +58,9 @@ class World:
     backend : {"gloo", "nccl"}
         NCCL only if every rank has a GPU of its own.
     threads : int or None
-        With which this rank computes; None leaves torch's number as it is.
+        The threads that this rank computes with; None leaves torch's number as it is.
     store : torch.distributed.Store or None
-        Where ranks meet; None if there is one alone.
+        Where ranks meet; None if there is only one rank.
     address : str or None
         This host's address as the other ranks reach it; None leaves the choice to torch.
     """
@@ -76,7 +76,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this rank speaks for all."""
+        """Whether this is rank 0, which reports for all ranks."""
         return self.rank == 0
 
     @contextlib.contextmanager
@@ -94,7 +94,7 @@ class World:
             # Without it a rank that leaves early can abort one that is still in its last collective.
             self.wait_for_all()
         except BaseException as error:
-            # Its frames hold DDP, which must be gone before its process group: the other order can hang for good.
+            # The error's frames hold DDP, which must be deleted before its process group: else it can hang forever.
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
@@ -112,10 +112,10 @@ class World:
                 world_size=self.size,
             )
             if self.backend == "nccl":
-                self.wait_for_all()  # it connects when it is used
+                self.wait_for_all()  # gloo and NCCL connect at their first use
 
     def meet(self) -> None:
-        """Return once every rank has come here, however late: for what takes some ranks far longer than others."""
+        """Return once every rank has called this, however late: some ranks' work may take far longer than others'."""
         store, key = self.store, f"sentispark/meeting {next(self._meetings)}"
         if store is None:
             return
@@ -127,7 +127,7 @@ class World:
             _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
     def wait_for_all(self) -> None:
-        """Return once every rank has come here; waits for `PATIENCE` at most."""
+        """Return once every rank has called this; waits for at most `PATIENCE`."""
         if self.size > 1:
             distributed.barrier()
 
@@ -148,7 +148,7 @@ class World:
 
 
 def _came(store: Store, key: str, patience: timedelta) -> bool:
-    """Whether a key is set in the store within some time; raises what the store says if it is gone."""
+    """Whether a key is set in the store within `patience`; raises the store's error if the store is gone."""
     try:
         store.wait([key], patience)
     except RuntimeError:
@@ -157,22 +157,22 @@ def _came(store: Store, key: str, patience: timedelta) -> bool:
 
 
 def device_of(gpu: int | None) -> torch.device:
-    """The device of a rank with that GPU, or with none."""
+    """The device of a rank with GPU number `gpu`, or without a GPU."""
     return CPU if gpu is None else torch.device("cuda", gpu)
 
 
 def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = None, asked: bool = True) -> int:
-    """The threads of a rank on this host, where `OMP_NUM_THREADS` is what the user or the launcher gives a process.
+    """The threads of a rank on this host; `OMP_NUM_THREADS`, if the user or the launcher set it, decides.
 
     Parameters
     ----------
     environ : mapping of str to str
     ranks : int
-        On this host.
+        The ranks on this host.
     cores : int, optional
-        That these ranks share.
+        The cores that these ranks share.
     asked : bool
-        False where nobody chose the variable: Spark in local mode sets it to 1 whatever cores there are.
+        False if `OMP_NUM_THREADS` was not chosen: Spark in local mode sets it to 1 however many cores there are.
     """
     wish = asked_threads(environ.get("OMP_NUM_THREADS")) if asked else None
     return thread_count(asked=wish, cores=cores, usable=cores_here(), ranks=ranks)
@@ -180,29 +180,29 @@ def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = 
 
 def address_here(known_as: str, peers: list[str]) -> str | None:
     """This host's address as the other ranks reach it; see `own_address`."""
-    return own_address(known_as, peers, interfaces_here(), resolve=resolved, towards=source_towards)
+    return own_address(known_as, peers, interfaces_here(), resolve=resolved, toward=source_toward)
 
 
 def rank_info_here(host: str, wanted: str, environ: Mapping[str, str], **more: Any) -> RankInfo:
-    """What this rank has; no GPUs where none is wanted."""
+    """What this rank has; no GPUs if `wanted` is "cpu"."""
     gpus = () if wanted == "cpu" else gpus_here()
     return RankInfo(host, gpus=gpus, listed=environ.get("CUDA_VISIBLE_DEVICES"), **more)
 
 
 def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
-    """The world that torchrun describes, or a world of one rank where it does not.
+    """The world that torchrun describes, or a world of one rank if torchrun did not start this process.
 
     Raises
     ------
     SetupError
-        If the ranks do not fit together.
+        If the ranks cannot work together.
     """
     rank, size = int(environ.get("RANK", 0)), int(environ.get("WORLD_SIZE", 1))
     local_size = int(environ.get("LOCAL_WORLD_SIZE", 1))
-    # torchrun's own number of the host: their names may be the same, as those of containers are.
+    # torchrun's own number of the host is added: host names may be equal, as those of containers often are.
     host = f"{socket.gethostname()} (host {environ['GROUP_RANK']})" if "GROUP_RANK" in environ else socket.gethostname()
     many = size > local_size
-    own = rank_info_here(host, device, environ, address=_address_towards(environ["MASTER_ADDR"]) if many else None)
+    own = rank_info_here(host, device, environ, address=_address_toward(environ["MASTER_ADDR"]) if many else None)
     store: Store | None = None
     infos = [own]
     if size > 1:
@@ -222,12 +222,12 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
 
 
 def _address_among(own: RankInfo, infos: Sequence[RankInfo]) -> str | None:
-    """The address from which this host reaches the first rank's, or, where that is this one, the others."""
-    found = (_address_towards(other.address) for other in infos if other.address)
+    """The address from which this host reaches the first rank's host or, on that host itself, the others."""
+    found = (_address_toward(other.address) for other in infos if other.address)
     return own.address or next(filter(None, found), None)
 
 
-def _address_towards(host: str) -> str | None:
-    """The address of this host from which another one is reached, unless it is one of the loopback."""
-    own = source_towards(host)
+def _address_toward(host: str) -> str | None:
+    """The address of this host from which another one is reached, unless it is a loopback address."""
+    own = source_toward(host)
     return None if own is None or is_loopback(own) else own

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sentispark.bench.quality import evaluate_linear, evaluate_majority, labelled_texts
+from sentispark.bench.quality import evaluate_linear, evaluate_majority, labeled_texts
 from sentispark.dataset.dataset import open_dataset
 from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews.generate import generate_reviews
@@ -25,7 +25,7 @@ def reviews(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(spark, reviews):
-    return labelled_texts(spark, reviews, ReviewOptions())
+    return labeled_texts(spark, reviews, ReviewOptions())
 
 
 def test_the_rows_are_those_of_prepare(spark, reviews, rows, tmp_path):

@@ -62,7 +62,7 @@ def test_every_row_is_used_exactly_once_in_an_epoch_of_many_sections_too(rows, g
 
 
 @given(**epochs)
-def test_steps_are_as_many_as_announced_and_hold_at_most_the_global_batch(rows, global_batch):
+def test_the_number_of_steps_is_the_announced_one_and_none_exceeds_the_global_batch(rows, global_batch):
     epoch = epoch_of(rows, global_batch)
     steps = whole_steps(epoch)
     assert len(steps) == epoch.steps == epoch_steps(rows, global_batch)
@@ -71,9 +71,7 @@ def test_steps_are_as_many_as_announced_and_hold_at_most_the_global_batch(rows, 
 
 
 @given(**epochs, ranks=st.integers(1, 6), data=st.data())
-def test_the_rows_of_a_step_are_the_same_however_many_ranks_share_them_in_whatever_sizes(
-    rows, global_batch, ranks, data
-):
+def test_the_rows_of_a_step_do_not_depend_on_the_ranks_or_their_batch_sizes(rows, global_batch, ranks, data):
     alone = whole_steps(epoch_of(rows, global_batch))
     views = [epoch_of(rows, global_batch) for _ in range(ranks)]
     for step, expected in enumerate(alone):
@@ -110,7 +108,7 @@ def test_epochs_and_seeds_differ_in_their_order():
     assert len(orders) == 6
 
 
-def test_rows_of_one_length_are_mixed_anew_in_each_epoch():
+def test_rows_of_one_length_are_shuffled_again_in_each_epoch():
     meetings = [
         {
             frozenset(pair)
@@ -128,7 +126,7 @@ def test_all_rows_of_a_step_are_of_about_the_same_length():
         assert np.ptp(epoch.batch(step).length) <= 2
 
 
-def test_long_and_short_steps_come_in_no_order():
+def test_long_and_short_steps_come_in_random_order():
     epoch = epoch_of(50 * 16, 16)
     longest = [epoch.batch(step).length.max() for step in range(epoch.steps)]
     changes = np.sign(np.diff(longest))
@@ -160,7 +158,7 @@ def test_the_steps_of_an_epoch_counted_by_hand(rows, global_batch, steps):
     assert epoch_steps(rows, global_batch) == steps
 
 
-def test_a_rank_opens_its_own_chunks_alone(tmp_path):
+def test_a_rank_opens_only_its_own_chunks(tmp_path):
     path = write_toy(
         tmp_path,
         {"train": [Row([2] * (number % L), number % 2, number) for number in range(400)]},
@@ -194,7 +192,7 @@ def rows_of(lengths):
 
 
 @pytest.mark.parametrize("lengths", [[1, 2], []])
-def test_batches_keep_their_ids_as_narrow_as_they_are_stored(lengths):
+def test_batches_keep_the_stored_width_of_ids(lengths):
     batch = make_batch(rows_of(lengths), trim=True)
     assert [column.dtype for column in batch] == [np.int16, np.int32, np.float32, np.float32]
 

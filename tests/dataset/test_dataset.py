@@ -30,14 +30,16 @@ class TestOpenDataset:
         assert manifest.mean_weight("train") == (0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9) / 4 / 10
         assert manifest.mean_weight("test") == 1
 
-    def test_datasets_of_the_first_version_know_what_classes_weigh_if_all_rows_weigh_the_same(self, folder, tmp_path):
+    def test_datasets_of_the_first_version_know_the_weights_of_classes_if_all_rows_have_equal_weights(
+        self, folder, tmp_path
+    ):
         assert open_dataset(str(folder)).manifest.label_weights("train") == (7, 3)
         weighted = open_dataset(str(write_by_hand(tmp_path / "weighted", weighted=True))).manifest
         assert error_of(DatasetError, weighted.label_weights, "train") == (
             "The dataset must hold the weight of each label. It is of format version 1. Write it again."
         )
 
-    def test_a_class_of_no_weight_has_none_whatever_the_last_digits_of_sums_are(self, tmp_path):
+    def test_a_class_without_weight_has_none_whatever_the_last_digits_of_sums_are(self, tmp_path):
         folder = write_by_hand(tmp_path, weighted=True)
         content = json.loads((folder / "_manifest.json").read_text())
         for last_digits in (-1e-15, 0.0, 1e-15):
@@ -46,7 +48,7 @@ class TestOpenDataset:
             text = json.dumps({**content, "format_version": 2})
             assert Manifest.from_json(text, source="here").label_weights("train")[0] == 0
 
-    def test_a_manifest_says_the_same_after_being_written_and_read(self, folder):
+    def test_a_manifest_is_unchanged_by_being_written_and_read(self, folder):
         manifest = open_dataset(str(folder)).manifest
         assert type(manifest).from_json(manifest.to_json(), source="here") == manifest
 
@@ -55,7 +57,7 @@ class TestOpenDataset:
             f"'{tmp_path}/none' must be a dataset. Nothing is there. Run 'sentispark prepare' first."
         )
 
-    def test_half_written(self, folder):
+    def test_a_dataset_that_is_half_written(self, folder):
         (folder / "_manifest.json").unlink()
         assert error_of(DatasetError, open_dataset, str(folder)) == (
             f"'{folder}' must be a finished dataset. It has no _manifest.json: "
@@ -74,12 +76,13 @@ class TestOpenDataset:
     def test_a_missing_chunk(self, folder):
         (folder / "train/chunk-000002.parquet").unlink()
         assert error_of(DatasetError, open_dataset, str(folder)) == (
-            f"'{folder}/train/chunk-000002.parquet' must be as it was written. It is gone. Prepare the dataset again."
+            f"'{folder}/train/chunk-000002.parquet' must be as it was written. It is missing. "
+            "Prepare the dataset again."
         )
 
     def test_a_missing_split(self, folder):
         (folder / "train").rename(folder / "elsewhere")
-        assert "chunk-000000.parquet' must be as it was written. It is gone." in error_of(
+        assert "chunk-000000.parquet' must be as it was written. It is missing." in error_of(
             DatasetError, open_dataset, str(folder)
         )
 
@@ -104,7 +107,7 @@ class TestOpenDataset:
             {"split": "other", "file": "other/chunk-000000.parquet"},
         ],
     )
-    def test_a_chunk_elsewhere_is_no_chunk(self, folder, chunk):
+    def test_a_chunk_outside_the_dataset_is_refused(self, folder, chunk):
         manifest = json.loads((folder / "_manifest.json").read_text())
         manifest["chunks"][0] |= chunk
         (folder / "_manifest.json").write_text(json.dumps(manifest))
@@ -134,24 +137,24 @@ class TestOpenDataset:
             f"'{folder}/_manifest.json' must be a manifest. It is damaged: "
         )
 
-    def test_the_vocabulary_comes_along(self, tmp_path):
+    def test_the_vocabulary_is_opened_too(self, tmp_path):
         assert open_dataset(str(write_by_hand(tmp_path, words=("good", "not")))).word_list.words == ("good", "not")
 
-    def test_sequences_alone_have_no_vocabulary(self, folder):
+    def test_a_dataset_of_sequences_has_no_vocabulary(self, folder):
         assert open_dataset(str(folder)).word_list is None
 
     def test_another_vocabulary(self, tmp_path):
         write_by_hand(tmp_path, words=("good", "not"))
         (tmp_path / "vocabulary.json").write_text(WordList(("not", "good")).to_json())
         assert error_of(DatasetError, lambda: open_dataset(str(tmp_path)).word_list) == (
-            f"'{tmp_path}/vocabulary.json' must be the vocabulary of the dataset. It is another one."
+            f"'{tmp_path}/vocabulary.json' is not the vocabulary of the dataset. Prepare the dataset again."
         )
 
     def test_a_missing_vocabulary(self, tmp_path):
         write_by_hand(tmp_path, words=("good", "not"))
         (tmp_path / "vocabulary.json").unlink()
         assert error_of(DatasetError, lambda: open_dataset(str(tmp_path)).word_list) == (
-            f"'{tmp_path}/vocabulary.json' must be there. It is gone. Prepare the dataset again."
+            f"'{tmp_path}/vocabulary.json' is missing. Prepare the dataset again."
         )
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"pad": 0, "unknown": 1, "first_word": 2}'])

@@ -46,7 +46,7 @@ def test_pyarrow_reads_the_rows_and_the_types_that_were_written(rows, length, dt
     assert table.equals(expected)
 
 
-def test_the_footer_says_what_pyarrow_says_of_its_own_file():
+def test_the_footer_equals_that_of_a_file_written_by_pyarrow():
     sequence, columns = made(3000, 400, np.int16)
     stream = io.BytesIO()
     options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "store_schema": False}

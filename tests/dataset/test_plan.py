@@ -73,7 +73,7 @@ def test_every_row_is_taken_exactly_once_an_epoch_whatever_the_sizes_do(epoch):
 
 
 @given(st.integers(0, 500), st.integers(1, 30))
-def test_sections_part_the_rows_into_equal_halves_thirds_and_so_on(rows, sections):
+def test_sections_divide_the_rows_into_equal_halves_thirds_and_so_on(rows, sections):
     counts = [section_rows(section, sections, rows) for section in range(sections)]
     assert sum(counts) == rows
     assert max(counts) - min(counts) <= 1
@@ -85,7 +85,7 @@ def test_all_blocks_have_a_part_in_each_step_and_steps_are_no_more_than_needed(r
 
 
 @given(st.integers(0, 500), batch_sizes)
-def test_the_steps_take_a_blocks_range_and_never_more_than_its_size_at_once(rows, sizes):
+def test_steps_take_all_rows_of_a_block_and_never_more_than_its_size_at_once(rows, sizes):
     plan = plan_section(rows, sizes)
     assert plan.counts.sum(axis=0).tolist() == np.diff(plan.edges).tolist()
     assert (plan.counts >= 0).all()
@@ -144,7 +144,7 @@ def test_parts_of_a_step_that_can_be_checked_by_hand():
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(1, 6), st.data())
-def test_the_parts_of_a_step_are_all_of_it_and_none_is_larger_than_its_ranks_batch_size(blocks, ranks, data):
+def test_the_parts_of_a_step_cover_it_and_none_is_larger_than_its_ranks_batch_size(blocks, ranks, data):
     counts = [data.draw(st.integers(0, block)) for block in blocks]
     cuts = sorted(data.draw(st.lists(st.integers(0, sum(blocks)), min_size=ranks - 1, max_size=ranks - 1)))
     sizes = np.diff([0, *cuts, sum(blocks)])
@@ -154,7 +154,7 @@ def test_the_parts_of_a_step_are_all_of_it_and_none_is_larger_than_its_ranks_bat
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=8), st.data())
-def test_ranks_whose_sizes_are_whole_blocks_share_none(blocks, data):
+def test_ranks_whose_sizes_are_whole_blocks_share_no_block(blocks, data):
     counts = np.array([data.draw(st.integers(0, block)) for block in blocks])
     first = data.draw(st.integers(1, len(blocks) - 1))
     edges = parts_of_step(counts, np.array(blocks), [sum(blocks[:first]), sum(blocks[first:])])
@@ -162,7 +162,7 @@ def test_ranks_whose_sizes_are_whole_blocks_share_none(blocks, data):
 
 
 @given(st.integers(1, 10_000))
-def test_blocks_share_a_step_evenly_and_are_as_many_as_have_enough_rows(global_batch):
+def test_blocks_share_a_step_evenly_and_each_has_enough_rows(global_batch):
     sizes = block_rows(global_batch)
     assert sizes.sum() == global_batch
     assert np.ptp(sizes) <= 1
@@ -170,7 +170,7 @@ def test_blocks_share_a_step_evenly_and_are_as_many_as_have_enough_rows(global_b
 
 
 @given(st.integers(0, 1000), st.integers(1, 50), st.integers(1, 20))
-def test_sections_are_as_few_as_keep_each_within_its_steps(rows, global_batch, steps):
+def test_there_are_no_more_sections_than_needed_to_keep_each_within_its_steps(rows, global_batch, steps):
     def most_steps(sections):
         return max(-(-section_rows(section, sections, rows) // global_batch) for section in range(sections))
 

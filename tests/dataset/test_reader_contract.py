@@ -102,14 +102,14 @@ class TestRows:
         dataset = open_dataset(write_by_hand(f"{tmp_path}/{name}"))
         assert [len(arrays.length) for arrays in read_all(dataset, reader)] == list(CHUNK_ROWS)
 
-    def test_columns_that_nobody_asked_for_are_left_without_a_word(self, folder, reader, recwarn):
+    def test_further_columns_are_ignored_silently(self, folder, reader, recwarn):
         replace_columns(folder, text=pa.array(["a", "b", "c"]), nested=pa.array([[[1]], [[2]], [[3]]]))
         dataset = open_dataset(folder)
         assert reader.read(dataset, dataset.manifest.chunks[0]).length.tolist() == [0, 1, 2]
         assert [str(warning.message) for warning in recwarn] == []
 
     @pytest.mark.parametrize("row_group_size", [None, 10])
-    def test_a_chunk_of_no_rows_is_no_rows_where_the_manifest_says_so(self, folder, reader, row_group_size):
+    def test_a_chunk_without_rows_is_valid_if_the_manifest_says_so(self, folder, reader, row_group_size):
         empty = parquet(columns_of(0, 0), row_group_size=row_group_size)
         replace_chunk(folder, empty, rows=0, positives=0, weight=0.0)
         dataset = open_dataset(folder)
@@ -159,9 +159,9 @@ class TestCounts:
 
         monkeypatch.setattr("petastorm.reader.Reader", EndsEarly)
         folder = write_by_hand(f"{root}/dataset", row_group_size=row_group_size)
-        assert error_of_first(PetastormReader(), folder) == f"give 3 rows. The reader gave {left}. Read it again."
+        assert error_of_first(PetastormReader(), folder) == f"have 3 rows. The reader returned {left}. Read it again."
 
-    def test_petastorm_s_word_that_all_work_is_done_is_not_taken(self, folder, monkeypatch):
+    def test_petastorms_report_that_all_work_is_done_is_not_trusted(self, folder, monkeypatch):
         reader = reader_or_skip("petastorm")
         # What a pool meets that looks for work, loses the processor, and then asks whether more is to come.
         monkeypatch.setattr("petastorm.reader.ConcurrentVentilator.completed", lambda self: True)
@@ -171,10 +171,12 @@ class TestCounts:
 class TestChangedFiles:
     """A file that is not the one the dataset was opened with."""
 
-    def test_gone(self, folder, reader):
+    def test_a_missing_file(self, folder, reader):
         dataset = open_dataset(folder)
         delete(folder, FIRST_FILE)
-        assert error_of_first(reader, folder, dataset) == "be as it was written. It is gone. Prepare the dataset again."
+        assert error_of_first(reader, folder, dataset) == (
+            "be as it was written. It is missing. Prepare the dataset again."
+        )
 
     @pytest.mark.parametrize("content", [b"", b"PAR1"])
     def test_of_another_size(self, folder, reader, content):
@@ -195,13 +197,13 @@ class TestChangedFiles:
         )
 
     @pytest.mark.parametrize("content", [b"", b"x", b"x" * 1000])
-    def test_no_parquet(self, folder, reader, content):
+    def test_not_a_parquet_file(self, folder, reader, content):
         replace_chunk(folder, content)
         text = error_of_first(reader, folder)
         assert text.startswith("be a Parquet file. It cannot be read: ")
         assert text.endswith("Prepare the dataset again.")
 
-    def test_overwritten_pages_under_a_whole_footer(self, folder, reader):
+    def test_overwritten_pages_with_an_intact_footer(self, folder, reader):
         content = bytearray(get(folder, FIRST_FILE))
         content[4:100] = b"\xff" * 96
         put(folder, FIRST_FILE, bytes(content))
@@ -228,7 +230,7 @@ class TestForm:
         replace_columns(folder, **{column: of})
         assert error_of_first(reader, folder) == f"have a column {fault} Prepare the dataset again."
 
-    def test_weights_that_the_manifest_promises_and_the_chunk_has_not(self, root, reader):
+    def test_weights_that_the_manifest_promises_and_the_chunk_lacks(self, root, reader):
         folder = write_by_hand(f"{root}/dataset", weighted=True)
         replace_columns(folder)
         assert error_of_first(reader, folder) == (
@@ -286,13 +288,13 @@ class TestForm:
 class TestChooseReader:
     """The reader by its name, and Petastorm first where it can run."""
 
-    def test_the_named_one_and_nothing_to_say_about_it(self, caplog):
+    def test_a_named_reader_is_chosen_without_a_log_line(self, caplog):
         with caplog.at_level(logging.INFO):
             assert isinstance(choose_reader("arrow"), ArrowReader)
             assert isinstance(reader_or_skip("petastorm"), PetastormReader)
         assert caplog.messages == []
 
-    def test_auto_is_petastorm_where_it_can_run_and_says_so_once(self, caplog):
+    def test_auto_is_petastorm_if_it_can_run_and_logs_so_once(self, caplog):
         reader_or_skip("petastorm")
         with caplog.at_level(logging.INFO):
             assert choose_reader("auto").name == "petastorm"
@@ -300,7 +302,7 @@ class TestChooseReader:
             f"Reading with Petastorm: it is installed, and pyarrow {pa.__version__} and NumPy {np.__version__} suit it."
         ]
 
-    def test_auto_is_arrow_where_petastorm_cannot_run_and_says_why_once(self, caplog, monkeypatch):
+    def test_auto_is_arrow_if_petastorm_cannot_run_and_logs_why_once(self, caplog, monkeypatch):
         pytest.importorskip("petastorm", exc_type=ImportError)
         monkeypatch.setattr(pa, "__version__", "15.0.0")
         with caplog.at_level(logging.INFO):
@@ -309,7 +311,7 @@ class TestChooseReader:
             "Reading with pyarrow alone: petastorm works with pyarrow below 15, and 15.0.0 is installed."
         ]
 
-    def test_auto_is_arrow_where_petastorm_is_not_installed(self, caplog, monkeypatch):
+    def test_auto_is_arrow_if_petastorm_is_not_installed(self, caplog, monkeypatch):
         monkeypatch.setattr("sys.path", [])
         monkeypatch.delitem(sys.modules, "petastorm", raising=False)
         with caplog.at_level(logging.INFO):
@@ -323,7 +325,7 @@ class TestChooseReader:
             (np, "2.1.0", "petastorm works with NumPy below 2, and 2.1.0 is installed"),
         ],
     )
-    def test_petastorm_where_it_cannot_run(self, monkeypatch, module, version, obstacle):
+    def test_petastorm_that_cannot_run_is_an_error(self, monkeypatch, module, version, obstacle):
         pytest.importorskip("petastorm", exc_type=ImportError)
         monkeypatch.setattr(np, "__version__", "1.26.0")
         monkeypatch.setattr(pa, "__version__", "14.0.0")
@@ -333,7 +335,7 @@ class TestChooseReader:
         )
 
     @pytest.mark.parametrize("name", ["pandas", "", "Arrow"])
-    def test_an_unknown_one(self, name):
+    def test_an_unknown_reader_is_an_error(self, name):
         assert error_of(OptionError, choose_reader, name) == (
             f"'reader' must be one of auto, petastorm, arrow. Got '{name}'."
         )

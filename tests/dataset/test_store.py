@@ -47,7 +47,7 @@ class TestRows:
     """What is taken, and when a chunk is read for it."""
 
     @given(takes=st.lists(ascending_rows, max_size=4), memory_bytes=st.sampled_from([0, 100, 1 << 20]))
-    def test_what_is_taken_is_what_indexing_into_the_whole_split_gives(self, dataset, takes, memory_bytes):
+    def test_taking_rows_equals_indexing_the_whole_split(self, dataset, takes, memory_bytes):
         whole = columns_of(0, ROWS, weighted=True)
         with RowStore(dataset, "train", ArrowReader(), memory_bytes=memory_bytes) as store:
             assert len(store) == ROWS
@@ -118,7 +118,7 @@ class TestMemoryAndFiles:
         del store
         assert open_files(disk) == []
 
-    def test_what_memory_holds_is_in_no_file(self, dataset, disk):
+    def test_chunks_in_memory_are_in_no_file(self, dataset, disk):
         with RowStore(dataset, "train", ArrowReader()) as store:
             store.take(np.arange(ROWS))
             assert open_files(disk) == []
@@ -148,7 +148,7 @@ class TestMemoryAndFiles:
                 used.append(bytes_in_files(disk))
         assert used == pytest.approx([1_000_000, 2_000_000, 3_000_000], rel=0.1)  # 200 bytes a row
 
-    def test_a_disk_without_room_is_one_sentence(self, dataset, disk):
+    def test_a_full_disk_is_reported_in_one_sentence(self, dataset, disk):
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (ROWS, limits[1]))  # a limit of a file's size stands for a full disk
@@ -172,7 +172,7 @@ class TestMemoryAndFiles:
             tracemalloc.stop()
         assert held < 8_000_000
 
-    def test_a_store_keeps_to_a_memory_that_a_host_of_several_ranks_can_spare(self):
+    def test_the_default_memory_limit_fits_a_host_with_several_ranks(self):
         assert MEMORY_BYTES == 256 * 1024 * 1024
 
 

@@ -58,9 +58,9 @@ def expected(number):
 
 def write(frame, path, **changes):
     plan = ChunkPlan(changes.pop("split_rows", SPLIT_ROWS), changes.pop("rows_per_chunk", 100))
-    packages = map_batches(frame, lambda batches: packed_rows(batches, plan), PACKED)
+    packets = map_batches(frame, lambda batches: packed_rows(batches, plan), PACKED)
     options = {"sequence_length": L, "vocabulary_size": WORDS.size, "weighted": "weight" in frame.columns}
-    return write_dataset(packages, Folder(str(path)), plan, **{**options, **changes})
+    return write_dataset(packets, Folder(str(path)), plan, **{**options, **changes})
 
 
 def tables(path, split):
@@ -121,7 +121,7 @@ class TestWriteDataset:
         ]
         assert manifest.rows("test") == 0
 
-    def test_rows_stand_in_the_order_of_their_hashes(self, dataset):
+    def test_rows_are_in_the_order_of_their_hashes(self, dataset):
         path, _ = dataset
         chunks = [[row["sequence"][0] - 2 for row in table.to_pylist()] for table in tables(path, "train")]
         orders = [[order_of("train", number) for number in chunk if number >= 0] for chunk in chunks]
@@ -157,7 +157,7 @@ class TestWriteDataset:
         ]
         assert manifest.label_counts("train")[1] == 75  # every fourth row
 
-    def test_what_it_gives_is_what_is_opened(self, dataset):
+    def test_the_returned_manifest_is_the_one_that_is_opened(self, dataset):
         path, manifest = dataset
         opened = open_dataset(str(path))
         assert opened.manifest == manifest
@@ -185,7 +185,7 @@ class TestWriteDataset:
         manifest = write(spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows={"test": 40}, rows_per_chunk=10)
         assert [chunk.rows for chunk in manifest.chunks] == [10, 10, 10, 10]
 
-    def test_the_ends_of_the_64_bits_are_in_the_outer_chunks_and_nothing_falls_out(self, spark, tmp_path):
+    def test_the_extreme_hashes_are_in_the_outer_chunks_and_no_row_is_lost(self, spark, tmp_path):
         orders = [0, 2**63 - 1, -(2**63), -(2**62)]
         rows = [(split, order, bytearray(), 0) for split in (TRAIN, VALIDATION) for order in orders]
         manifest = write(
@@ -196,7 +196,7 @@ class TestWriteDataset:
         ]
 
     @pytest.mark.parametrize(("vocabulary_size", "width"), [(32_768, "int16"), (32_769, "int32")])
-    def test_ids_take_two_bytes_where_they_fit_and_four_where_not(self, spark, tmp_path, vocabulary_size, width):
+    def test_ids_take_two_bytes_if_they_fit_and_four_otherwise(self, spark, tmp_path, vocabulary_size, width):
         largest = vocabulary_size - 1
         rows = [(TRAIN, 0, bytearray(packed([largest, 2])), 1)]
         manifest = write(
@@ -236,13 +236,13 @@ class TestWriteDataset:
     @pytest.mark.parametrize(
         "announced", [{"train": 0, "validation": 2}, {"train": 3, "validation": 2}, {"train": 2}, {"test": 9}]
     )
-    def test_other_rows_than_announced_are_an_error_and_not_a_dataset(self, spark, tmp_path, announced):
+    def test_rows_other_than_announced_are_an_error_and_write_no_manifest(self, spark, tmp_path, announced):
         rows = [(split, number, bytearray(), 0) for split in (TRAIN, VALIDATION) for number in range(2)]
         with pytest.raises(DatasetError, match="rows"):
             write(spark.createDataFrame(rows, SCHEMA), tmp_path, split_rows=announced)
         assert not (tmp_path / "_manifest.json").exists()
 
-    def test_the_manifest_is_text_that_anybody_can_read(self, dataset):
+    def test_the_manifest_is_readable_text(self, dataset):
         path, _ = dataset
         manifest = json.loads((path / "_manifest.json").read_text())
         assert manifest["format_version"] == 3
@@ -260,7 +260,7 @@ class TestPackTokens:
         ]
 
     @given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6), st.integers(0, 6), st.integers(0, 6))
-    def test_a_slice_packs_as_that_slice(self, rows, start, stop):
+    def test_a_slice_is_packed_as_that_slice(self, rows, start, stop):
         array = pa.array(rows, pa.list_(pa.int32()))
         assert pack_tokens(array.slice(start, stop), "int32").to_pylist() == [
             packed(row) for row in rows[start : start + stop]

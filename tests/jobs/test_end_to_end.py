@@ -371,7 +371,7 @@ def test_a_dataset_without_its_vocabulary_is_refused_before_the_training(prepare
     (dataset / "vocabulary.json").unlink()
     never = LSTMClassifier(numWorkers=1, **SMALL_NET)
     never.fit = None
-    with pytest.raises(DatasetError, match=r"vocabulary.json' must be there. It is gone"):
+    with pytest.raises(DatasetError, match=r"vocabulary.json' is missing\. Prepare the dataset again\."):
         train(str(dataset), str(tmp_path / "model"), never)
 
 

@@ -140,7 +140,7 @@ class TestValidation:
         held = model.summary.history[-1]["validation"]["rows"]
         assert 70 <= held <= 130  # 100 on average; 30 is more than 3 standard deviations
 
-    def test_none_unless_it_is_asked_for(self, frame, settings):
+    def test_no_rows_by_default(self, frame, settings):
         trained = LSTMClassifier(**{**settings, "maxEpochs": 1}).fit(frame)
         assert trained.summary.history[0]["validation"] is None
 
@@ -378,8 +378,8 @@ class TestRefusals:
         ("label", "shown"), [("2", "2"), ("-id", "-1, -7"), ("null", "null"), ("0.5", "0.5"), ("double('nan')", "nan")]
     )
     def test_labels_other_than_0_and_1_are_counted_and_shown(self, frame, label, shown):
-        labelled = frame.withColumn("label", F.expr(f"IF(id IN (1, 7), {label}, 1)"))
-        assert sentence(InputError, LSTMClassifier().fit, labelled) == (
+        labeled = frame.withColumn("label", F.expr(f"IF(id IN (1, 7), {label}, 1)"))
+        assert sentence(InputError, LSTMClassifier().fit, labeled) == (
             f"Column 'label' must hold 0 or 1. 2 rows hold something else: {shown}."
         )
 
@@ -448,7 +448,7 @@ class TestRefusals:
     def test_balancing_one_class(self, frame):
         classifier = LSTMClassifier(positiveWeight="balanced")
         assert sentence(OptionError, classifier.fit, frame.withColumn("label", F.lit(1))) == (
-            "'positiveWeight' balanced needs rows of both classes. All training rows are of one."
+            "'positiveWeight' must be a number if only one class has training rows. Got 'balanced'."
         )
 
     @pytest.mark.parametrize("kind", ["a path", "a dataset", "a DataFrame"])

@@ -289,8 +289,8 @@ class TestEvaluation:
     )
     def test_sparks_other_measures_are_ours(self, model, frame, expected, metric, name):
         evaluator = MulticlassClassificationEvaluator(metricName=metric)
-        labelled = model.transform(frame.withColumn("label", F.col("label").cast("double")))
-        assert evaluator.evaluate(labelled) == pytest.approx(expected[name], abs=1e-9)
+        labeled = model.transform(frame.withColumn("label", F.col("label").cast("double")))
+        assert evaluator.evaluate(labeled) == pytest.approx(expected[name], abs=1e-9)
 
     def test_rows_of_one_class_are_reported(self, model, frame, caplog):
         found = model.evaluate(frame.withColumn("label", F.lit(0)))

@@ -95,7 +95,7 @@ def test_a_review_without_words_is_pooled_to_zeros(pooling, bidirectional):
 
 @quick
 @given(st.sampled_from([nn.LSTM, nn.GRU]), st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 3))
-def test_two_directions_give_what_packed_torch_gives(kind, lengths, num_layers):
+def test_two_directions_equal_torch_on_packed_input(kind, lengths, num_layers):
     torch.manual_seed(1)
     net = BidirectionalLayers(kind, 5, 3, num_layers, dropout=0.0)
     length = torch.tensor(lengths)
@@ -117,7 +117,7 @@ def test_two_directions_give_what_packed_torch_gives(kind, lengths, num_layers):
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gradients_of_two_directions_are_those_of_packed_torch(num_layers, kind):
+def test_gradients_of_two_directions_equal_torch_on_packed_input(num_layers, kind):
     torch.manual_seed(2)
     net = BidirectionalLayers(kind, 5, 3, num_layers, dropout=0.0)
     peer = bare_layers(kind, net)
@@ -133,7 +133,7 @@ def test_gradients_of_two_directions_are_those_of_packed_torch(num_layers, kind)
                 torch.testing.assert_close(value.grad, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_poolings_see_the_valid_steps_alone():
+def test_poolings_see_only_the_valid_steps():
     run = torch.tensor([[0.1, -0.8], [-0.3, -0.6], [0.9, 0.9]]).unsqueeze(1)  # three steps of one review
     length = torch.tensor([2])
     expected = {"last": [-0.3, -0.6], "max": [0.1, -0.6], "mean": [-0.1, -0.7], "max_mean": [0.1, -0.6, -0.1, -0.7]}
@@ -171,7 +171,7 @@ NO_DROPOUT = {"dropout": 0.0, "embedding_dropout": 0.0, "word_dropout": 0.0}
 
 
 @pytest.mark.parametrize("kind", NO_DROPOUT)
-def test_each_dropout_acts_in_training_alone(kind):
+def test_each_dropout_acts_only_in_training(kind):
     net = make_net(**{**NO_DROPOUT, kind: 0.5}, num_layers=2)
     batch = make_batch([3, 5], 5)
     assert torch.equal(net(*batch), net(*batch))
@@ -179,7 +179,7 @@ def test_each_dropout_acts_in_training_alone(kind):
     assert not torch.equal(net(*batch), net(*batch))
 
 
-def test_without_dropout_training_is_no_chance():
+def test_without_dropout_training_is_not_random():
     net = make_net(**NO_DROPOUT, num_layers=2).train()
     batch = make_batch([3, 5], 5)
     assert torch.equal(net(*batch), net(*batch))
@@ -196,7 +196,7 @@ def test_a_dropped_word_is_read_as_unknown_and_padding_never_is():
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32])
-def test_ids_may_be_as_narrow_as_they_are_stored(dtype):
+def test_ids_may_have_the_width_in_which_they_are_stored(dtype):
     net, (sequence, length) = make_net(), make_batch([3, 5], 5)
     assert torch.equal(net(sequence.to(dtype), length.int()), net(sequence, length))
 
@@ -227,7 +227,7 @@ def test_the_reference_net_has_the_reference_systems_parameters():
     assert net.rnn.dropout == 0.5
 
 
-def test_options_outside_their_rule_are_refused():
+def test_options_that_break_their_rule_are_refused():
     with pytest.raises(OptionError, match=r"'pooling' must be one of last, max, .* Got 'sum'\."):
         NetOptions(pooling="sum")
     with pytest.raises(OptionError, match=r"'head_layers' must be a list, each entry a whole number of at least 1\."):

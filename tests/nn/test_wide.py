@@ -37,7 +37,7 @@ def place(before, word, size):
 
 @quick
 @given(reviews, st.sampled_from([1, 7, 1000]))
-def test_it_is_the_sum_over_words_and_pairs_of_neighbours(rows, size):
+def test_it_is_the_sum_over_words_and_pairs_of_neighbors(rows, size):
     wide = wide_of(size)
     weight = wide.weights.weight[:, 0].tolist()
     expected = []
@@ -50,7 +50,7 @@ def test_it_is_the_sum_over_words_and_pairs_of_neighbours(rows, size):
 
 @quick
 @given(reviews)
-def test_padding_counts_for_nothing_and_learns_nothing(rows):
+def test_padding_adds_nothing_and_is_not_trained(rows):
     wide = wide_of(50)
     logits = wide(*batch_of(rows))
     torch.testing.assert_close(logits, wide(*batch_of(rows, columns=9)), rtol=0, atol=1e-6)
@@ -58,7 +58,7 @@ def test_padding_counts_for_nothing_and_learns_nothing(rows):
     assert not wide.weights.weight.grad[0].any()
 
 
-def test_a_new_one_says_nothing():
+def test_before_training_it_returns_zeros():
     assert not WideLinear(50)(*batch_of([[3, 4], []])).any()
 
 
@@ -82,6 +82,6 @@ def test_the_net_adds_it_to_its_own_logit():
     torch.testing.assert_close(net(sequence, length), alone + net.wide(sequence.t(), length))
 
 
-def test_without_a_size_there_is_none():
+def test_with_size_0_there_is_none():
     net = RecurrentNet(30, NetOptions(wide_size=0))
     assert not any(name.startswith("wide") for name, _ in net.named_parameters())

@@ -102,7 +102,7 @@ class TestComputation:
             lambda frame: frame.alias("a").select("a.one", "a.*").filter("a.one is not null"),
         ],
     )
-    def test_a_expensive_kernel_processes_each_row_once_in_any_query(self, expensive, log, query):
+    def test_an_expensive_kernel_processes_each_row_once_in_any_query(self, expensive, log, query):
         query(expensive).collect()
         assert log.rows("one") == ROWS
 

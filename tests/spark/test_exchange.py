@@ -26,7 +26,7 @@ def batch_of(rows):
 
 
 @given(st.lists(st.lists(ROWS.filter(lambda row: abs(row[1]) < 2**63), max_size=30), max_size=5), st.integers(1, 5000))
-def test_each_group_gets_its_rows_in_order_whatever_the_sizes_of_buffer_and_packages(batches, buffer_bytes):
+def test_each_group_gets_its_rows_in_order_whatever_the_sizes_of_buffer_and_packets(batches, buffer_bytes):
     with mock.patch.multiple(exchange, _BUFFER_BYTES=buffer_bytes, _PACKAGE_BYTES=buffer_bytes // 3):
         given_batches = ((np.array([row[0] for row in rows], np.int64), batch_of(rows)) for rows in batches)
         sent = list(packed(given_batches, groups_of(4)))
@@ -34,20 +34,20 @@ def test_each_group_gets_its_rows_in_order_whatever_the_sizes_of_buffer_and_pack
     for rows in batches:
         for group, *row in rows:
             expected[int(groups_of(4).keys()[group])].append(tuple(row))
-    for packages in sent:
-        for package in range(len(packages)):
-            one = packages.slice(package, 1)
+    for packets in sent:
+        for packet in range(len(packets)):
+            one = packets.slice(packet, 1)
             for rows in unpacked([one], SCHEMA):
                 found[one.column("key")[0].as_py()] += [tuple(row.values()) for row in rows.to_pylist()]
     assert found == expected
 
 
-def test_packages_are_small_and_a_large_row_has_its_own():
+def test_packets_are_small_and_a_large_row_has_its_own():
     names = ["x" * 1000] * 100 + ["y" * 1_000_000]
     rows = pa.RecordBatch.from_pydict({"name": names})
-    (packages,) = packed([(np.zeros(101, np.int64), rows)], groups_of(1))
-    sizes = packages.column("package")
-    assert sum(batch.num_rows for batch in unpacked([packages], rows.schema)) == 101
+    (packets,) = packed([(np.zeros(101, np.int64), rows)], groups_of(1))
+    sizes = packets.column("packet")
+    assert sum(batch.num_rows for batch in unpacked([packets], rows.schema)) == 101
     assert len(sizes) > 3
 
 
@@ -68,13 +68,11 @@ def test_the_number_of_partitions_is_bounded_whatever_the_number_of_groups(numbe
     assert groups.partitions == min(groups.groups, exchange.MAX_PARTITIONS) <= 2000
 
 
-def test_packages_of_many_groups_are_not_tiny():
+def test_packets_of_many_groups_are_not_tiny():
     rows = pa.RecordBatch.from_pydict({"number": np.arange(1_000_000)})  # 8 MB
     batches = ((np.arange(1_000_000) % 20_000, rows) for _ in range(12))
     sizes = [
-        len(value)
-        for packages in packed(batches, groups_of(20_000))
-        for value in packages.column("package").to_pylist()
+        len(value) for packets in packed(batches, groups_of(20_000)) for value in packets.column("packet").to_pylist()
     ]
     assert np.mean(sizes) > 2000
 
@@ -91,8 +89,8 @@ def test_each_group_arrives_whole_in_its_partition_one_after_the_other(spark, gr
         for number, table in enumerate(by_group(batches, schema)):
             yield from table.append_column("group", pa.array([number] * len(table), pa.int64())).to_batches()
 
-    packages = exchanged(map_batches(spark.range(300, numPartitions=3), send, PACKED), groups)
-    found = map_batches(packages, receive, "id long, group long").withColumn("partition", F.spark_partition_id())
+    packets = exchanged(map_batches(spark.range(300, numPartitions=3), send, PACKED), groups)
+    found = map_batches(packets, receive, "id long, group long").withColumn("partition", F.spark_partition_id())
     rows = found.collect()
     assert sorted(row.id for row in rows) == list(range(300))
     assert all(row.partition == row.id % 10 % groups.partitions for row in rows)

@@ -32,7 +32,7 @@ class TestEqualFinish:
         assert equal_finish(np.array([4.0, 2.0]), np.array([1.0, 2.0]), 5, **bounds(2)).tolist() == [3, 2]
 
     @given(st.lists(one_rank, min_size=1, max_size=3), st.integers(0, 30))
-    def test_no_other_sizes_within_the_bounds_let_the_slowest_rank_be_faster(self, ranks, rows):
+    def test_no_other_sizes_within_the_bounds_make_the_slowest_rank_faster(self, ranks, rows):
         fixed, per_row, low, more = np.array(ranks).T
         low, high = low.astype(np.int64), (low + more).astype(np.int64)
         rows = int(np.clip(rows, low.sum(), high.sum()))
@@ -53,7 +53,7 @@ class TestEqualFinish:
 class TestRelative:
     """The ranks' times beside each other, and how well they are known."""
 
-    def test_steps_of_more_work_tell_the_same_as_others(self):
+    def test_steps_of_more_work_count_the_same_as_others(self):
         times, error = relative_step_times(np.array([[1.0, 4.0], [2.0, 8.0], [0.5, 2.0]]))
         assert times.tolist() == pytest.approx([0.5, 2.0])
         assert error == pytest.approx(0)
@@ -78,7 +78,7 @@ class TestFitting:
         found = fit_cost_line([(few, fixed + per_row * few), (many, fixed + per_row * many)], 1.0)
         assert found == pytest.approx((fixed, per_row))
 
-    def test_one_size_alone_is_cut_by_the_share(self):
+    def test_for_a_single_size_the_share_decides_the_line(self):
         assert fit_cost_line([(10, 4.0)], 1.0) == pytest.approx((0.0, 0.4))
         assert fit_cost_line([(10, 4.0), (10, 4.4)], 0.25) == pytest.approx((3.3, 0.11))
 
@@ -160,7 +160,7 @@ class TestConverging:
             assert len([step for step in moves if step > 40]) <= 3
 
     @pytest.mark.parametrize("case", ["1:4", "1:1:1:3", "mostly fixed"])
-    def test_steps_of_more_and_less_work_for_all_ranks_alike_change_nothing(self, case):
+    def test_steps_with_more_or_less_work_for_all_ranks_change_nothing(self, case):
         for seed in SEEDS:
             took, best, moves = simulated(CASES[case], seed=seed, workload=0.3)
             assert best[40:].sum() / took[40:].sum() > 0.95
@@ -173,7 +173,7 @@ class TestConverging:
         for took, best, _ in runs:
             assert best.sum() / took.sum() > 0.99 - 0.1 * noise
 
-    def test_even_under_much_noise_little_is_lost(self):
+    def test_even_with_much_noise_little_is_lost(self):
         for seed in SEEDS:
             took, best, moves = simulated(CASES["1:4"], seed=seed, noise=0.1)
             assert best[40:].sum() / took[40:].sum() > 0.93
@@ -224,11 +224,11 @@ class TestLaws:
     def test_memory_bounds_a_rank_even_where_it_is_the_fastest(self):
         assert sizes_after(Balancer.start(100, 2), [1.0, 3.0], most_rows=np.array([60, 500])) == [60, 40]
 
-    def test_memory_that_would_not_hold_what_it_holds_takes_no_rows_away(self):
+    def test_a_memory_estimate_below_the_current_rows_takes_no_rows_away(self):
         assert sizes_after(Balancer.start(100, 2), [1.0, 1.0], most_rows=np.array([45, 500])) == [50, 50]
         assert sizes_after(Balancer.start(100, 2), [1.0, 3.0], most_rows=np.array([45, 500])) == [50, 50]
 
-    def test_a_rank_without_rows_so_far_says_nothing(self):
+    def test_a_rank_that_has_had_no_rows_does_not_count(self):
         balancer = Balancer.start(8, 2)
         after, decision = balancer.after(np.array([8, 0]), np.array([[1.0, 0.5]]))
         assert not decision.moved
@@ -243,7 +243,7 @@ class TestTheOldRule:
         assert balancer.sizes.tolist() == decision.sizes.tolist() == [6, 2]
         assert decision.gain == pytest.approx(0.5)
 
-    def test_it_decides_at_the_end_of_epochs_alone(self):
+    def test_it_decides_only_at_the_end_of_epochs(self):
         balancer = EpochBalancer(np.array([4, 4]))
         assert [balancer.due(steps, epoch_ends=ends) for steps, ends in [(100, False), (100, True), (0, True)]] == [
             False,

@@ -11,7 +11,7 @@ from sentispark.train.options import TrainOptions
 from sentispark.train.world import World
 
 
-def test_rows_grow_with_the_room_up_to_nine_tenths_of_it():
+def test_rows_grow_with_free_memory_up_to_nine_tenths_of_it():
     assert rows_with_room(100, peak=10.0, room=100.0) == pytest.approx(900)
     assert rows_with_room(100, peak=100.0, room=100.0) == pytest.approx(90)
     assert rows_with_room(100, peak=0.0, room=100.0) == np.inf
@@ -47,7 +47,7 @@ def test_a_rank_whose_memory_is_full_keeps_its_rows_over_fifty_decisions():
     assert found.tolist() == [[128, 128]] * 51
 
 
-def test_a_fast_rank_of_little_memory_grows_until_it_is_full_and_stays():
+def test_a_fast_rank_with_little_memory_grows_until_it_is_full_and_stays():
     gpus = Gpus(room=[24, 1000], fixed=[4, 4], per_row=[0.1, 0.1])
     found = sizes_over(50, gpus, ([0, 0], [0.1, 0.4]))
     assert (found[:, 0] >= 128).all()
@@ -55,12 +55,12 @@ def test_a_fast_rank_of_little_memory_grows_until_it_is_full_and_stays():
     assert (np.ptp(found[-20:], axis=0) <= 8).all()
 
 
-def test_ranks_with_memory_enough_find_the_sizes_that_they_find_without_a_bound():
+def test_ranks_with_enough_memory_find_the_same_sizes_as_without_a_bound():
     found = sizes_over(50, Gpus(room=[1e6, 1e6], fixed=[1, 1], per_row=[0.1, 0.1]), ([0, 0], [0.1, 0.3]))
     assert found[-1].tolist() == pytest.approx([192, 64], abs=10)
 
 
-def test_the_peak_of_each_window_is_its_own(monkeypatch):
+def test_each_window_measures_its_own_peak(monkeypatch):
     """A fake of torch.cuda: the peak is that since it was last reset."""
     peak, resets = [900.0], []
     fakes = {

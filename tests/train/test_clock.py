@@ -10,7 +10,7 @@ from sentispark.train.options import TrainOptions
 from sentispark.train.world import World
 
 
-def test_a_step_is_cut_where_the_last_gradients_are_done(monkeypatch):
+def test_computing_ends_when_the_last_gradients_are_done(monkeypatch):
     moments = iter([10.0, 11.0, 13.0, 14.0, 20.0, 20.5, 20.75])
     monkeypatch.setattr(clock_module.time, "perf_counter", lambda: next(moments))
     clock = StepClock(torch.device("cpu"))
@@ -25,7 +25,7 @@ def test_a_step_is_cut_where_the_last_gradients_are_done(monkeypatch):
     assert clock.read().shape == (0, 2)
 
 
-def test_an_epoch_of_many_steps_is_timed_whole_without_holding_all_of_its_moments():
+def test_an_epoch_of_many_steps_is_timed_completely_in_bounded_memory():
     clock = StepClock(torch.device("cpu"))
     controller, held = BatchSizeController(TrainOptions(), World(), clock), 0
     for step in range(2500):

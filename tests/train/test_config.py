@@ -69,13 +69,13 @@ def test_the_reference_net_travels_too():
     assert TrainConfig.from_json(config.to_json()).net == reference_net()
 
 
-def test_what_is_left_out_has_its_default():
+def test_options_that_are_left_out_have_their_defaults():
     assert TrainConfig.from_json('{"dataset": "data"}') == TrainConfig("data", TrainOptions(), NetOptions())
     partial = TrainConfig.from_json('{"dataset": "data", "train": {"batch_size": 8}, "net": {"hidden_size": 4}}')
     assert partial == TrainConfig("data", TrainOptions(batch_size=8), NetOptions(hidden_size=4))
 
 
-def test_a_whole_number_serves_where_a_fraction_may_stand():
+def test_a_whole_number_is_accepted_as_a_fraction():
     assert TrainConfig.from_json('{"dataset": "data", "train": {"learning_rate": 1}}').train.learning_rate == 1
 
 
@@ -91,7 +91,7 @@ def test_a_whole_number_serves_where_a_fraction_may_stand():
         ({"dataset": "d", "zzz": {}}, "'zzz' is not an option of the config."),
     ],
 )
-def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
+def test_an_unknown_name_gets_a_hint_if_a_similar_one_exists(content, expected):
     assert sentence(content) == expected
 
 
@@ -129,20 +129,20 @@ def test_an_unknown_name_gets_a_hint_where_one_is_close(content, expected):
         ("reader", "csv", "one of auto, petastorm, arrow"),
     ],
 )
-def test_each_option_of_training_is_held_against_its_rule(name, value, rule):
+def test_each_training_option_is_checked_against_its_rule(name, value, rule):
     assert sentence({"dataset": "d", "train": {name: value}}) == f"'{name}' must be {rule}. Got {value!r}."
 
 
-def test_options_of_the_net_are_held_against_their_rules():
+def test_net_options_are_checked_against_their_rules():
     assert sentence({"dataset": "d", "net": {"head_layers": [8, 0]}}) == (
         "'head_layers' must be a list, each entry a whole number of at least 1. Got (8, 0)."
     )
 
 
-def test_every_option_of_training_was_tried():
+def test_every_training_option_is_in_this_test():
     tried = next(
         mark.args[1]
-        for mark in test_each_option_of_training_is_held_against_its_rule.pytestmark
+        for mark in test_each_training_option_is_checked_against_its_rule.pytestmark
         if mark.name == "parametrize"
     )
     assert {name for name, _, _ in tried} == {field.name for field in dataclasses.fields(TrainOptions)}
@@ -160,7 +160,7 @@ def test_a_config_names_a_dataset(content):
     assert sentence(content) == "The config must be a JSON object with a 'dataset'. It has none."
 
 
-def test_what_is_no_json_is_told_where_it_stops_being_json():
+def test_a_text_that_is_not_json_is_an_error_with_its_position():
     assert sentence("{dataset") == (
         "The config must be JSON. It is not: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
@@ -169,10 +169,10 @@ def test_what_is_no_json_is_told_where_it_stops_being_json():
 
 @pytest.mark.parametrize("part", ["train", "net"])
 @pytest.mark.parametrize("value", [None, [], [1], "text", 3])
-def test_a_part_that_is_no_object_is_told(part, value):
+def test_a_part_that_is_not_an_object_is_an_error(part, value):
     assert sentence({"dataset": "d", part: value}) == f"'{part}' must be a JSON object. Got {value!r}."
 
 
 @pytest.mark.parametrize("value", [None, 5, ["d"], {}])
-def test_a_dataset_that_is_no_text_is_told(value):
+def test_a_dataset_that_is_not_a_string_is_an_error(value):
     assert sentence({"dataset": value}) == f"'dataset' must be a path or URL. Got {value!r}."

@@ -29,7 +29,7 @@ def test_threads(asked, cores, usable, ranks, expected):
 
 
 @given(st.none() | st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
-def test_ranks_never_take_more_than_there_is_unless_there_are_fewer_cores_than_ranks(cores, usable, ranks):
+def test_ranks_never_take_more_cores_than_exist_unless_there_are_fewer_cores_than_ranks(cores, usable, ranks):
     threads = thread_count(asked=None, cores=cores, usable=usable, ranks=ranks)
     assert threads >= 1
     assert threads == 1 or threads * ranks <= min(usable, cores or usable)
@@ -94,7 +94,7 @@ def test_this_machine_has_cores():
     assert cores_here() >= 1
 
 
-def test_the_variable_counts_unless_it_is_nobodys_wish():
+def test_the_variable_counts_unless_it_was_not_chosen():
     assert rank_threads({"OMP_NUM_THREADS": "7"}, ranks=2) == 7
     assert rank_threads({"OMP_NUM_THREADS": "7"}, ranks=1, cores=1, asked=False) == 1
     assert rank_threads({}, ranks=1) == cores_here()

@@ -18,7 +18,7 @@ class TestEvaluation:
         batch_rows=st.integers(1, 50),
         trim=st.booleans(),
     )
-    def test_every_row_is_judged_once_whatever_the_batch_sizes(self, rows, sizes, batch_rows, trim):
+    def test_every_row_is_scored_once_whatever_the_batch_sizes(self, rows, sizes, batch_rows, trim):
         batches = [
             batch
             for rank in range(len(sizes))
@@ -27,7 +27,7 @@ class TestEvaluation:
         assert sorted(numbers(batches)) == list(range(rows))
         assert all(1 <= len(batch.length) <= batch_rows for batch in batches)
 
-    def test_rows_beyond_a_window_are_judged_once_too(self, monkeypatch):
+    def test_rows_beyond_a_window_are_scored_once_too(self, monkeypatch):
         monkeypatch.setattr("sentispark.train.evaluation._WINDOW_ROWS", 16)
         batches = [
             batch
@@ -45,7 +45,7 @@ class TestEvaluation:
         assert max(found) - min(found) <= 1
 
     @given(rows=st.integers(0, 10**9), sizes=st.lists(st.integers(0, 10**6), min_size=1, max_size=9).filter(any))
-    def test_a_share_is_to_all_rows_what_a_batch_is_to_all_batches(self, rows, sizes):
+    def test_shares_are_proportional_to_batch_sizes(self, rows, sizes):
         edges = shares(rows, np.array(sizes))
         assert (edges[0], edges[-1]) == (0, rows)
         for share, size in zip(np.diff(edges).tolist(), sizes, strict=True):

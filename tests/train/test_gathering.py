@@ -19,12 +19,12 @@ def sentence(told, wanted="auto"):
     return str(caught.value)
 
 
-def test_what_is_told_is_the_same_after_the_way():
+def test_information_is_unchanged_by_being_sent():
     told = dataclasses.replace(GPU, address="10.0.0.5", port=7)
     assert RankInfo.from_json(told.to_json()) == told
 
 
-def test_what_another_version_tells_beside_is_left_out():
+def test_unknown_fields_of_another_version_are_left_out():
     assert RankInfo.from_json(json.dumps({"host": "a", "sentispark": "9", "mood": "good"})).sentispark == "9"
 
 
@@ -34,7 +34,7 @@ class TestAgreed:
     def test_each_rank_has_the_gpu_that_spark_gave_it(self):
         assert agreed_gpus([GPU, dataclasses.replace(GPU, given="1"), OTHER], "auto") == [0, 1, 0]
 
-    def test_where_spark_gives_none_the_ranks_of_a_host_share_out_its_gpus(self):
+    def test_if_spark_gives_none_the_ranks_of_a_host_divide_its_gpus(self):
         told = [dataclasses.replace(one, given=None) for one in (GPU, OTHER, GPU)]
         assert agreed_gpus(told, "auto") == [0, 0, 1]
 
@@ -42,14 +42,14 @@ class TestAgreed:
     def test_without_gpus_all_compute_on_cpus(self, wanted):
         assert agreed_gpus([NONE, NONE], wanted) is None
 
-    def test_gpus_that_are_not_wanted_are_not_looked_at(self):
+    def test_unwanted_gpus_are_ignored(self):
         assert agreed_gpus([GPU, dataclasses.replace(NONE, given="0")], "cpu") is None
 
-    def test_hosts_of_which_only_some_have_gpus_compute_on_cpus_where_that_is_left_open(self, caplog):
+    def test_if_only_some_hosts_have_gpus_auto_uses_cpus(self, caplog):
         assert agreed_gpus([dataclasses.replace(GPU, given=None), dataclasses.replace(NONE, host="b")], "auto") is None
         assert "there is no GPU for rank 1 on b" in caplog.text
 
-    def test_and_are_refused_where_cuda_was_asked_for(self):
+    def test_if_only_some_hosts_have_gpus_cuda_is_refused(self):
         assert sentence([dataclasses.replace(GPU, given=None), dataclasses.replace(NONE, host="b")], "cuda") == (
             "Device 'cuda' needs a GPU for each rank. There is none for rank 1 on b. "
             "Give each task a GPU, use fewer ranks, or use device 'cpu'."
@@ -66,7 +66,7 @@ class TestAgreed:
         inside = dataclasses.replace(GPU, host="b", gpus=("u0",))
         assert "One GPU is shared by rank 0 on a and rank 1 on b." in sentence([GPU, inside])
 
-    def test_gpus_without_a_uuid_are_told_apart_by_their_number(self):
+    def test_gpus_without_a_uuid_are_distinguished_by_their_number(self):
         told = [dataclasses.replace(GPU, gpus=("", ""), given=given) for given in "01"]
         assert agreed_gpus(told, "cuda") == [0, 1]
         assert "One GPU is shared by" in sentence([told[0], told[0]])

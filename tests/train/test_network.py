@@ -10,7 +10,7 @@ import torch.distributed
 from torch.distributed import TCPStore
 
 from sentispark.train import network
-from sentispark.train.network import gloo_at, interface_of, nccl_at, open_store, own_address, resolved, source_towards
+from sentispark.train.network import gloo_at, interface_of, nccl_at, open_store, own_address, resolved, source_toward
 from tests.helpers.ranks import all_well, run_ranks
 
 DEBIAN = {"lo": ["127.0.0.1", "::1"], "eth0": ["10.0.0.5", "fd00::5", "fe80::5%eth0"], "eth1": ["192.168.1.5"]}
@@ -19,31 +19,31 @@ OTHERS = ["10.0.0.5", "10.0.0.6"]
 
 def own(known_as, peers, names=None, source=None, interfaces=DEBIAN):
     return own_address(
-        known_as, peers, interfaces, resolve=lambda name: (names or {}).get(name, [name]), towards=lambda host: source
+        known_as, peers, interfaces, resolve=lambda name: (names or {}).get(name, [name]), toward=lambda host: source
     )
 
 
 @pytest.mark.parametrize("address", ["10.0.0.5", "192.168.1.5", "fd00::5"])
-def test_an_address_that_spark_knows_and_the_host_has_is_taken(address):
+def test_an_address_that_spark_knows_and_the_host_has_is_used(address):
     assert own(address, [address, "10.0.0.6"], source="10.0.0.5") == address
 
 
 @pytest.mark.parametrize("leads_to", [["127.0.1.1"], ["127.0.0.1"], ["::1"], [], ["203.0.113.7"]])
-def test_a_name_that_leads_to_the_loopback_or_nowhere_gives_way_to_the_address_that_leads_to_the_others(leads_to):
+def test_for_a_name_that_resolves_to_the_loopback_or_not_at_all_the_address_toward_the_others_is_used(leads_to):
     assert own("a", ["a", "b"], {"a": leads_to}, source="10.0.0.5") == "10.0.0.5"
 
 
-def test_a_name_that_leads_to_an_address_of_the_host_is_that_address():
+def test_a_name_that_resolves_to_an_address_of_the_host_gives_that_address():
     assert own("a", ["a", "b"], {"a": ["127.0.1.1", "192.168.1.5"]}, source="10.0.0.5") == "192.168.1.5"
 
 
 @pytest.mark.parametrize("source", [None, "127.0.0.1", "203.0.113.7"])
-def test_where_nothing_tells_the_address_the_choice_is_left_to_torch(source):
+def test_if_the_address_is_unknown_the_choice_is_left_to_torch(source):
     assert own("a", ["a", "b"], {"a": ["127.0.1.1"]}, source=source) is None
 
 
 @pytest.mark.parametrize("known_as", ["127.0.0.1", "127.0.1.1", "localhost", "a", "203.0.113.7"])
-def test_ranks_of_one_host_meet_on_its_loopback_where_its_name_leads_nowhere_else(known_as):
+def test_ranks_on_one_host_meet_on_its_loopback_if_its_name_resolves_to_nothing_else(known_as):
     names = {"localhost": ["127.0.0.1"], "a": []}
     assert own(known_as, [known_as] * 2, names) in ("127.0.0.1", "127.0.1.1")
 
@@ -57,31 +57,31 @@ def test_interfaces_are_found_by_their_address():
     assert interface_of("host", DEBIAN) is None
 
 
-def test_names_are_looked_up_and_unknown_ones_are_not_there():
+def test_names_are_resolved_and_unknown_ones_have_no_address():
     assert "127.0.0.1" in resolved("localhost") + resolved("127.0.0.1")
     assert resolved("no.such.host.invalid") == []
-    assert source_towards("127.0.0.1") == "127.0.0.1"
-    assert source_towards("no.such.host.invalid") is None
+    assert source_toward("127.0.0.1") == "127.0.0.1"
+    assert source_toward("no.such.host.invalid") is None
 
 
 class TestNccl:
     """NCCL is told the interface while it connects, and nobody after that."""
 
-    def test_it_is_told_and_the_variable_does_not_stay(self):
+    def test_its_interface_is_set_and_the_variable_is_removed_afterwards(self):
         environ = {}
         with contextlib.suppress(ZeroDivisionError), nccl_at("192.168.1.5", DEBIAN, environ):
             assert environ == {"NCCL_SOCKET_IFNAME": "=eth1"}
             raise ZeroDivisionError
         assert environ == {}
 
-    def test_what_the_user_has_named_is_kept(self):
+    def test_an_interface_that_the_user_has_named_is_not_changed(self):
         environ = {"NCCL_SOCKET_IFNAME": "ib0"}
         with nccl_at("10.0.0.5", DEBIAN, environ):
             assert environ == {"NCCL_SOCKET_IFNAME": "ib0"}
         assert environ == {"NCCL_SOCKET_IFNAME": "ib0"}
 
     @pytest.mark.parametrize("address", [None, "127.0.0.1", "10.9.9.9"])
-    def test_on_one_host_or_without_an_interface_the_choice_is_nccls(self, address):
+    def test_on_one_host_or_without_an_interface_nccl_chooses(self, address):
         environ = {}
         with nccl_at(address, DEBIAN, environ):
             assert environ == {}
@@ -96,7 +96,7 @@ class TestStore:
         assert TCPStore(address, store.port, is_master=False).get("a") == b"1"
         return store
 
-    def test_other_addresses_of_the_host_do_not_lead_to_it(self):
+    def test_it_does_not_listen_on_other_addresses_of_the_host(self):
         store = self.reach("127.0.0.1")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", store.port), timeout=5)
@@ -109,7 +109,7 @@ class TestStore:
             pytest.skip("no loopback of IPv6")
         self.reach("::1")
 
-    def test_a_torch_whose_own_store_takes_no_socket_is_asked_for_the_other(self, monkeypatch):
+    def test_a_torch_whose_default_store_takes_no_socket_uses_the_other_one(self, monkeypatch):
         asked = []
 
         def old(host, port, *, use_libuv=True, **options):
@@ -122,7 +122,7 @@ class TestStore:
         self.reach("127.0.0.1")
         assert asked == [True, False]
 
-    def test_a_store_that_no_torch_opens_says_why(self, monkeypatch):
+    def test_a_store_that_cannot_be_opened_reports_why(self, monkeypatch):
         def refuse(*_, **__):
             raise RuntimeError("no")
 
@@ -159,6 +159,6 @@ def test_the_next_fit_in_a_process_finds_the_backend_of_the_last_one(monkeypatch
     assert found == ["sentispark_gloo_127_0_0_9"] * 2 + ["sentispark_gloo_fe80__1", found[0], found[2]]
 
 
-def test_an_interface_that_the_user_has_named_is_gloos():
+def test_gloo_uses_an_interface_that_the_user_has_named():
     assert gloo_at("10.0.0.5", {"GLOO_SOCKET_IFNAME": "eth1"}) == "gloo"
     assert gloo_at(None, {}) == "gloo"

@@ -14,7 +14,7 @@ BACKENDS = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bfloat16", True)])
 @pytest.mark.parametrize("before", [False, True])
-def test_products_are_as_asked_for_and_as_before_in_the_end(precision, allowed, before):
+def test_products_have_the_requested_precision_and_the_former_one_afterwards(precision, allowed, before):
     was = [backend.allow_tf32 for backend in BACKENDS]
     try:
         for backend in BACKENDS:
@@ -29,14 +29,14 @@ def test_products_are_as_asked_for_and_as_before_in_the_end(precision, allowed, 
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-def test_a_cpu_computes_in_single_precision(precision):
+def test_a_cpu_always_computes_in_float32(precision):
     with autocast(torch.device("cpu"), precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 @pytest.mark.parametrize(("precision", "casts"), [("float32", False), ("tf32", False), ("bfloat16", True)])
-def test_a_gpu_is_told_to_cast_where_that_is_asked_for(precision, casts):
+def test_a_gpu_uses_autocast_only_if_requested(precision, casts):
     context = autocast(torch.device("cuda", 0), precision)
     assert isinstance(context, torch.autocast) == casts
     if casts:
@@ -44,7 +44,7 @@ def test_a_gpu_is_told_to_cast_where_that_is_asked_for(precision, casts):
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_an_lstm_keeps_out_of_autocast_and_the_rest_does_not(bidirectional):
+def test_an_lstm_is_excluded_from_autocast_and_the_rest_is_not(bidirectional):
     """On a CPU, where autocast can be watched: on a GPU it would run an LSTM in float16."""
     net = RecurrentNet(10, NetOptions(embedding_size=4, hidden_size=4, bidirectional=bidirectional, wide_size=5))
     seen = {}

@@ -41,7 +41,7 @@ class TestPrefetchedBatches:
             used += numbers(batch for batch, _ in steps)
         assert sorted(used) == list(range(rows))
 
-    def test_the_sizes_of_a_step_are_asked_for_once_and_one_step_before(self):
+    def test_the_sizes_of_a_step_are_requested_once_and_one_step_ahead(self):
         asked, taken = [], []
 
         def sizes_at(step):
@@ -54,7 +54,7 @@ class TestPrefetchedBatches:
         assert asked == [(step, max(0, step - 1)) for step in range(10)]
 
     @given(rows=st.integers(1, 400), global_batch=st.integers(5, 90), data=st.data())
-    def test_from_any_step_on_they_are_those_of_the_whole_epoch(self, rows, global_batch, data):
+    def test_batches_from_any_step_on_are_those_of_the_whole_epoch(self, rows, global_batch, data):
         first = data.draw(st.integers(0, epoch_of(rows, global_batch).steps))
         whole, rest = (
             list(PrefetchedBatches(epoch_of(rows, global_batch), World(), always(global_batch), first=begin))
@@ -82,7 +82,7 @@ class TestPrefetchedBatches:
                 made.release()
         assert threading.get_ident() not in makers
 
-    def test_what_fails_while_a_batch_is_made_fails_where_it_is_asked_for(self):
+    def test_an_error_while_a_batch_is_made_is_raised_where_the_batch_is_used(self):
         epoch = epoch_of(64, 8)
         epoch.batch = lambda *_: 1 / 0
         with pytest.raises(ZeroDivisionError):

@@ -154,7 +154,7 @@ class TestSizes:
         assert again.run["batch_sizes"] == recorded
 
     @pytest.mark.parametrize("held", [(40,), (20, 21), (60, -20)])
-    def test_recorded_sizes_that_do_not_fit_are_told(self, toy, held):
+    def test_recorded_sizes_that_do_not_fit_are_an_error(self, toy, held):
         config = dataclasses.replace(config_of(toy), batch_sizes=((0, held),))
         outcomes = run_ranks(train_as_rank, 2, config)
         assert str(outcomes[0]) == (
@@ -195,7 +195,7 @@ class TestBalance:
         trained = self.slow_run(toy, balance="off")
         assert trained.run["batch_sizes"] == [[0, [6, 6]]]
 
-    def test_the_shares_of_waiting_tell_which_run_is_balanced(self, toy):
+    def test_the_shares_of_waiting_show_which_run_is_balanced(self, toy):
         shares = {mode: self.slow_run(toy, balance=mode).history[1]["rank_wait_share"] for mode in ("auto", "off")}
         assert shares["auto"] < shares["off"]
         assert 0.2 < shares["off"] < 0.7
@@ -215,7 +215,7 @@ def test_any_number_of_ranks_learns_the_toy_task(toy, ranks):
 
 
 @pytest.mark.distributed
-def test_ranks_judge_the_validation_as_one_process_does(toy):
+def test_ranks_evaluate_the_validation_rows_as_one_process_does(toy):
     trained = train_ranks(config_of(toy), 3)
     with RowStore(open_dataset(toy), "validation", ArrowReader()) as store:
         alone = evaluate(trained.module(), store, World())
@@ -241,12 +241,12 @@ class TestUnusualData:
     def test_one_row(self, rows_at):
         assert len(train_alone(rows_at(toy_rows(1))).history) == 1
 
-    def test_one_class_is_learnt_as_the_answer_to_all(self, rows_at):
+    def test_a_single_class_is_learned_as_the_answer_for_all(self, rows_at):
         rows = [row._replace(label=1) for row in toy_rows(200)]
         trained = train_alone(rows_at(rows), max_epochs=3)
         assert trained.history[-1]["train_loss"] < 0.2
 
-    def test_reviews_without_words_train_the_head_alone(self, rows_at):
+    def test_reviews_without_words_train_only_the_head(self, rows_at):
         trained = train_alone(rows_at([Row([], number % 4 // 3) for number in range(80)]), max_epochs=25)
         # A quarter is positive, so the best loss there is is the entropy of 1/4.
         assert trained.history[-1]["train_loss"] == pytest.approx(0.5623, abs=0.05)
@@ -316,7 +316,7 @@ class TestEndingEarly:
         assert [entry["validation"]["log_loss"] for entry in trained.history] == losses[:2]
 
     @pytest.mark.parametrize(("change", "name"), [({"target_loss": 0.5}, "targetLoss"), ({"patience": 1}, "patience")])
-    def test_without_validation_there_is_nothing_to_go_by(self, rows_at, change, name):
+    def test_without_validation_rows_early_stopping_is_an_error(self, rows_at, change, name):
         assert sentence(TrainingError, train_alone, rows_at(toy_rows(10)), **change) == (
             f"[rank 0/1 on {HOST}] '{name}' needs rows for validation. The dataset has none. "
             "Prepare some, or leave it out."
@@ -326,7 +326,7 @@ class TestEndingEarly:
 class TestWeights:
     """What a row or a class weighs."""
 
-    def test_rows_that_weigh_nothing_are_not_learnt(self, tmp_path):
+    def test_rows_of_weight_0_are_not_learned(self, tmp_path):
         wrong = [row._replace(label=1 - row.label, weight=0.0) for row in toy_rows(400, seed=3)]
         right = [row._replace(weight=5.0) for row in toy_rows(400, seed=1)]
         rows = [row for pair in zip(wrong, right, strict=True) for row in pair]
@@ -342,7 +342,7 @@ class TestWeights:
         for name, tensor in nets[0].module().state_dict().items():
             np.testing.assert_allclose(tensor, nets[1].module().state_dict()[name], rtol=0, atol=1e-5)
 
-    def test_weights_that_are_all_0_are_told(self, rows_at):
+    def test_weights_that_are_all_0_are_an_error(self, rows_at):
         path = rows_at([row._replace(weight=0.0) for row in toy_rows(10)], weighted=True)
         assert sentence(TrainingError, train_alone, path) == (
             f"[rank 0/1 on {HOST}] The weights of the training rows must not all be 0. They are."
@@ -354,7 +354,7 @@ class TestWeights:
         balanced, spelled = train_alone(path, positive_weight="balanced"), train_alone(path, positive_weight=4.0)
         assert balanced.weights == spelled.weights != train_alone(path).weights
 
-    def test_balanced_is_by_weight_where_rows_have_weights(self, rows_at):
+    def test_balanced_is_by_weight_if_rows_have_weights(self, rows_at):
         kinds = [Row([2, 3], 1, 6.0), Row([2, 4], 1, 0.5), Row([3, 2], 0, 1.0), Row([4, 2, 3], 0, 3.0)]
         rows = [kinds[number % 3 if number % 5 else 3] for number in range(60)]
         path = rows_at(rows, weighted=True)
@@ -373,9 +373,9 @@ class TestWeights:
         assert np.sum((weights * classes[labels])[labels == 1]) == pytest.approx(weights.sum() / 2)
         assert trained.history[0]["train_loss"] == pytest.approx(by_hand, rel=1e-5)
 
-    def test_balanced_needs_both_classes_to_weigh_something(self, rows_at):
+    def test_balanced_needs_weight_in_both_classes(self, rows_at):
         path = rows_at([Row([2, 3], 1, 0.0), Row([3, 2], 0, 1.0)] * 10, weighted=True)
-        assert "balanced needs rows of both classes that weigh something. All training rows are of one." in sentence(
+        assert "if only one class has training rows of weight above 0. Got 'balanced'." in sentence(
             TrainingError, train_alone, path, positive_weight="balanced"
         )
 
@@ -386,7 +386,7 @@ class TestWeights:
             train_alone(path, positive_weight="balanced")
         assert isinstance(caught.value.__cause__, OptionError)
         assert str(caught.value.__cause__) == (
-            "'positiveWeight' balanced needs rows of both classes. All training rows are of one."
+            "'positiveWeight' must be a number if only one class has training rows. Got 'balanced'."
         )
 
 
@@ -395,7 +395,7 @@ class TestFailures:
 
     @pytest.mark.distributed
     @pytest.mark.parametrize("ranks", [1, 2])
-    def test_a_loss_that_is_no_number_ends_the_training(self, toy, ranks):
+    def test_a_loss_that_is_not_finite_ends_the_training(self, toy, ranks):
         config = config_of(toy, optimizer="sgd", learning_rate=1e30, gradient_clip=None, schedule="constant")
         outcomes = run_ranks(train_as_rank, ranks, config)
         assert [str(outcome) for outcome in outcomes] == [
@@ -469,7 +469,7 @@ class TestTrainedNet:
             json.loads((saved / name).read_text())
 
     @pytest.mark.parametrize("name", ["net.json", "history.json", "weights.safetensors"])
-    def test_a_file_that_is_gone(self, saved, name):
+    def test_a_missing_file(self, saved, name):
         (saved / name).unlink()
         found = sentence(DatasetError, TrainedNet.load, Folder(str(saved)))
         assert found.startswith(f"'{saved}' must hold a trained net. It is damaged: FileNotFoundError")
@@ -532,7 +532,7 @@ class TestCommand:
         command = [sys.executable, "-m", *torchrun, "sentispark.train", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
 
-    def test_two_processes_of_torchrun_train_the_net_that_two_ranks_train_otherwise(self, toy, job, tmp_path):
+    def test_two_processes_of_torchrun_train_the_same_net_as_two_ranks_without_it(self, toy, job, tmp_path):
         done = self.run("--config", job, "--output", tmp_path / "net", processes=2)
         assert done.returncode == 0, done.stderr
         found, expected = TrainedNet.load(Folder(str(tmp_path / "net"))), train_ranks(config_of(toy), 2)
@@ -577,7 +577,7 @@ class TestCommand:
         ],
         ids=["no JSON", "no dataset", "no file"],
     )
-    def test_what_cannot_be_run_ends_with_one_sentence(self, tmp_path, content, expected):
+    def test_a_config_that_cannot_be_run_ends_with_one_sentence(self, tmp_path, content, expected):
         if content is not None:
             (tmp_path / "job.json").write_text(content)
         done = self.run("--config", tmp_path / "job.json", "--output", tmp_path / "net")
@@ -586,7 +586,7 @@ class TestCommand:
         assert len(done.stderr.splitlines()) == 1
         assert os.listdir(tmp_path) == (["job.json"] if content is not None else [])
 
-    def test_an_output_that_is_there_is_not_touched(self, job, tmp_path):
+    def test_an_existing_output_is_unchanged(self, job, tmp_path):
         (tmp_path / "net").mkdir()
         done = self.run("--config", job, "--output", tmp_path / "net")
         assert done.returncode == 1

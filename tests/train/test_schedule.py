@@ -22,7 +22,7 @@ shapes = {
 
 
 @given(**shapes)
-def test_a_share_is_above_0_and_at_most_1(steps, schedule, warmup_share):
+def test_a_factor_is_above_0_and_at_most_1(steps, schedule, warmup_share):
     assert all(0 < factor <= 1 for factor in factors(steps, schedule=schedule, warmup_share=warmup_share))
 
 
@@ -35,7 +35,7 @@ def test_it_rises_to_1_and_never_rises_again(steps, schedule, warmup_share):
 
 
 @given(st.sampled_from(SCHEDULES), st.integers(10**6, 10**7))
-def test_the_last_step_of_a_long_training_still_has_a_share(schedule, steps):
+def test_the_last_step_of_a_long_training_still_has_a_factor_above_0(schedule, steps):
     assert learning_rate_factor(steps - 1, steps, schedule=schedule, warmup_share=0.1) > 0
 
 
@@ -57,7 +57,7 @@ def test_a_warm_up_of_a_fifth_takes_two_of_ten_steps_and_the_fall_the_eight_othe
 
 
 @pytest.mark.parametrize(("steps", "share"), [(10, 0.3), (100, 0.3), (57, 0.1), (20, 0.9)])
-def test_one_cycle_is_torchs_own(steps, share):
+def test_one_cycle_equals_torchs(steps, share):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, steps, pct_start=share, cycle_momentum=False)
     expected = []
@@ -70,7 +70,7 @@ def test_one_cycle_is_torchs_own(steps, share):
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
-def test_one_cycle_of_a_few_steps_has_shares_too(steps, share):
+def test_one_cycle_of_a_few_steps_has_factors_too(steps, share):
     assert all(0 < factor <= 1 for factor in factors(steps, schedule="one_cycle", warmup_share=share))
 
 
@@ -80,7 +80,7 @@ class TestLargerBatches:
     def scaled(self, batch_size, scaling):
         return scaled_to_batch(0.1, 0.05, batch_size=batch_size, base_batch_size=256, scaling=scaling)
 
-    def test_linear_goes_with_the_batch_and_sqrt_with_its_root(self):
+    def test_linear_scales_with_the_batch_and_sqrt_with_its_root(self):
         assert self.scaled(1024, "none") == (0.1, 0.05)
         assert self.scaled(1024, "linear") == pytest.approx((0.4, 0.2))
         assert self.scaled(1024, "sqrt") == pytest.approx((0.2, 0.2))
@@ -89,7 +89,7 @@ class TestLargerBatches:
         assert self.scaled(256 * 100, "sqrt") == pytest.approx((1.0, 0.5))
         assert scaled_to_batch(0.1, 0.7, batch_size=512, base_batch_size=256, scaling="sqrt")[1] == 0.7
 
-    def test_a_smaller_batch_has_a_lower_rate_and_warms_up_as_long(self):
+    def test_a_smaller_batch_has_a_lower_rate_and_the_same_warm_up(self):
         assert self.scaled(64, "sqrt") == pytest.approx((0.05, 0.05))
 
     def test_the_base_batch_is_left_as_it_is(self):
@@ -105,7 +105,7 @@ def test_a_training_of_one_step_takes_it_at_the_highest_rate(schedule):
     assert factors(1, schedule=schedule, warmup_share=0.1) == [1.0]
 
 
-def test_the_cosine_is_torchs():
+def test_the_cosine_equals_torchs():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=30)
     expected = []

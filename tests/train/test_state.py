@@ -140,7 +140,7 @@ def test_three_ranks_restored_in_the_middle_of_an_epoch_end_with_the_same_bits(t
 
 
 @pytest.mark.distributed
-def test_sizes_that_were_announced_before_the_interruption_hold_after_it(toy):
+def test_sizes_announced_before_the_interruption_apply_after_it(toy):
     sizes = ((0, (20, 10, 10)), (3, (10, 20, 10)), (8, (0, 20, 20)), (STEPS + 1, (38, 1, 1)))
     config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=2), NET, batch_sizes=sizes)
     all_well(run_ranks(interrupted_as_rank, 3, [(config, (2, 7, STEPS, 2 * STEPS))]))
@@ -160,7 +160,7 @@ def restored_as_rank(world, config, values, tensors):
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_another_number_of_ranks_goes_on_with_the_rows_that_are_left(toy, ranks):
+def test_another_number_of_ranks_continues_with_the_remaining_rows(toy, ranks):
     """Without dropout the rows alone decide, whoever computes them."""
     net = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
     config = TrainConfig(toy, dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=0.1, balance="auto"), net)
@@ -175,7 +175,7 @@ def test_another_number_of_ranks_goes_on_with_the_rows_that_are_left(toy, ranks)
     assert [len(sizes) for _, _, _, sizes in history] == [1, ranks, ranks]
 
 
-def test_the_balancer_goes_on_with_what_it_knew():
+def test_the_balancer_continues_with_what_it_knew():
     rng, balancer = np.random.default_rng(0), Balancer.start(64, 3, limit=4.0)
     for _ in range(6):
         times = (0.01 + np.array([0.1, 0.2, 0.5]) * balancer.sizes) * rng.lognormal(0, 0.02, (5, 3))
@@ -189,7 +189,7 @@ def test_the_balancer_goes_on_with_what_it_knew():
     assert one.gain == other.gain
 
 
-def test_a_state_is_the_same_after_being_joined_and_parted():
+def test_a_state_is_unchanged_by_being_joined_and_split():
     part = State({"step": 3}, {"a/b": torch.ones(2)}, {"c": torch.zeros(1)})
     found = State.joined({"one": State.joined({"two": part}), "other": State()}).part("one").part("two")
     assert found == part

@@ -198,7 +198,7 @@ WIRES = {"rows": 1e-10, "float16": 2e-3, "bfloat16": 2e-2}
 @pytest.mark.distributed
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("rows", [((100, 28),), THREE_STEPS[0], ((40, 0, 1, 87),)], ids=str)
-def test_gradients_arrive_by_every_wire(wire, rows):
+def test_every_gradient_wire_delivers_the_gradients(wire, rows):
     case = Case(rows, dataclasses.replace(SGD, gradient_wire=wire, gradient_clip=None))
     exact = plain_loop(dataclasses.replace(case, options=dataclasses.replace(case.options, gradient_wire="float32")))
     outcomes = all_well(run_ranks(steps_on_rank, case.ranks, case))
@@ -223,7 +223,7 @@ def test_low_rank_factors_leave_all_ranks_with_the_same_weights_near_the_exact_o
 @pytest.mark.distributed
 @pytest.mark.parametrize("wire", ["float32", "rows"])
 @pytest.mark.parametrize("micro_batch_size", [1, 30, 64, 1000])
-def test_batches_that_are_computed_in_parts_give_the_same_step(micro_batch_size, wire):
+def test_micro_batches_give_the_same_step(micro_batch_size, wire):
     case = Case(((100, 28), (128, 0)), dataclasses.replace(SGD, micro_batch_size=micro_batch_size, gradient_wire=wire))
     weights, gradient, losses = plain_loop(dataclasses.replace(case, options=SGD))
     outcomes = all_well(run_ranks(steps_on_rank, 2, case))
@@ -246,7 +246,7 @@ def test_a_rank_without_rows_takes_part_with_a_loss_of_0():
     assert outcomes[1][2] == [0.0]
 
 
-def test_the_loss_of_two_rows_worked_out_by_hand():
+def test_the_loss_of_two_rows_by_hand():
     net = net_of(Case((), SGD))
     with torch.no_grad():
         net.head[-1].weight.zero_()
@@ -268,7 +268,7 @@ def test_smoothed_labels_lie_between_0_and_1():
     assert float(Stepper(net, options, World(), steps=1)(tensors(batch), 2)) == pytest.approx(expected)
 
 
-def test_the_rate_follows_the_batch_size_where_that_is_asked_for():
+def test_the_learning_rate_follows_the_batch_size_if_requested():
     case, changes = Case(((16,),), dataclasses.replace(SGD, gradient_clip=None, weight_decay=0.0)), []
     for scaling, batch_size in (("none", 64), ("linear", 64), ("sqrt", 64), ("linear", 16)):
         net = net_of(case)
@@ -330,15 +330,15 @@ class TestFused:
         ("kind", "expected"),
         [(torch.optim.AdamW, True), (torch.optim.Adagrad, True), (_Refusing, False)],
     )
-    def test_torch_is_asked_by_a_step(self, kind, expected):
+    def test_support_is_found_by_taking_a_step(self, kind, expected):
         assert takes_fused(kind, torch.device("cpu")) is expected
 
-    def test_an_optimizer_that_refuses_is_made_without_and_steps(self):
+    def test_an_optimizer_without_a_fused_kernel_is_built_without_it(self):
         parameter = torch.nn.Parameter(torch.ones(1))
         parameter.grad = torch.ones(1)
         _fastest(_Refusing, [parameter], lr=0.5).step()
         assert parameter.item() == 0.5
 
-    def test_those_of_a_training_are_fused_here(self):
+    def test_the_optimizers_of_a_training_are_fused_here(self):
         first, second = optimizers_of(net_of(Case(((1,),), ADAMW)), ADAMW, 0.05)
         assert (first.defaults["fused"], second.defaults["fused"]) == (True, True)

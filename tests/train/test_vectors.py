@@ -53,13 +53,13 @@ def test_the_first_vector_of_each_known_word_is_read(dataset, file, text, name):
     assert np.array_equal(vectors, np.array([[7, 8, 9], [1, 2.5, -0.3]], np.float32))
 
 
-def test_a_file_of_other_words_alone_gives_none(dataset, file):
+def test_a_file_of_only_other_words_gives_none(dataset, file):
     token_ids, vectors = read_vectors(file("nobody 1 2 3\n"), dataset, 3)
     assert token_ids.shape == (0,)
     assert vectors.shape == (0, 3)
 
 
-def test_words_start_from_their_vectors_and_the_others_from_their_own(dataset, file, monkeypatch):
+def test_words_in_the_file_start_from_its_vectors_and_other_words_do_not(dataset, file, monkeypatch):
     started = []
     monkeypatch.setattr(
         "sentispark.train.run._train", lambda config, world, dataset, stores, net, *_: started.append(net)
@@ -72,7 +72,7 @@ def test_words_start_from_their_vectors_and_the_others_from_their_own(dataset, f
     assert torch.equal(started[0].embedding.weight, expected)
 
 
-def test_a_training_from_vectors_ends(dataset, file):
+def test_a_training_from_vectors_completes(dataset, file):
     options = TrainOptions(embedding_path=file(LINES), reader="arrow", max_epochs=1, batch_size=8)
     assert isinstance(run_rank(TrainConfig(dataset.folder.url, options, NET), World()), TrainedNet)
 
@@ -87,24 +87,24 @@ def test_a_training_from_vectors_ends(dataset, file):
         ("good 1 2 3 4\n", "must name a file of word vectors of embeddingSize (3) numbers. '{path}' has none."),
     ],
 )
-def test_a_file_of_other_vectors_is_told_before_the_work(dataset, file, text, expected):
+def test_vectors_of_another_size_are_reported_before_the_work(dataset, file, text, expected):
     path = file(text)
     with pytest.raises(OptionError) as caught:
         check_trainable(dataset, TrainConfig("d", TrainOptions(embedding_path=path), NET), 1)
     assert str(caught.value).startswith("'embeddingPath' " + expected.format(path=path))
 
 
-def test_what_is_no_number_is_told_with_its_word(dataset, file):
+def test_a_value_that_is_not_a_number_is_reported_with_its_word(dataset, file):
     with pytest.raises(OptionError, match=r"after 'good': could not convert string to float"):
         read_vectors(file("good 1 x 3\n"), dataset, 3)
 
 
-def test_a_file_that_is_gone_is_told(dataset):
-    with pytest.raises(OptionError, match=r"must name a file that is there\. '/no/such' is not\."):
+def test_a_missing_file_is_reported(dataset):
+    with pytest.raises(OptionError, match=r"must name an existing file\. '/no/such' does not exist\."):
         check_trainable(dataset, TrainConfig("d", TrainOptions(embedding_path="/no/such"), NET), 1)
 
 
-def test_a_dataset_without_words_is_told(tmp_path, file):
+def test_a_dataset_without_words_is_reported(tmp_path, file):
     dataset = open_dataset(write_toy(tmp_path / "ids", {"train": toy_rows(40)}))
     config = TrainConfig("d", dataclasses.replace(TrainOptions(), embedding_path=file(LINES)), NET)
     with pytest.raises(OptionError, match="needs the words of the dataset"):

@@ -36,7 +36,7 @@ def meets(world, slow):
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("slow", ["set-up", "evaluation"])
-def test_a_rank_that_sets_up_or_judges_for_longer_than_a_step_may_last_is_waited_for(slow):
+def test_a_rank_that_sets_up_or_evaluates_for_longer_than_the_time_out_of_a_step_is_waited_for(slow):
     (total, messages), (other, _) = all_well(run_ranks(meets, 2, slow))
     assert total == other == [2.0]
     assert "[rank 0/2] is waiting for ranks [1]." in messages
@@ -50,7 +50,7 @@ def test_one_process_is_a_world_of_its_own():
     world.meet()
 
 
-def test_a_world_that_nobody_described_leaves_torchs_threads_alone():
+def test_a_world_without_a_launcher_leaves_torchs_threads_unchanged():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -70,7 +70,7 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch):
 
 
 @pytest.mark.distributed
-def test_torchruns_ranks_exchange_what_they_are_before_they_connect():
+def test_torchruns_ranks_exchange_their_information_before_they_connect():
     backends = all_well(run_ranks(torchrun_like, 2))
     assert backends == ["gloo", "gloo"]
 

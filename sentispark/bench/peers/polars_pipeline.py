@@ -80,12 +80,12 @@ def _distinct(paths: Sequence[str]) -> pl.DataFrame:
 
 def _clean(text: pl.Expr) -> pl.Expr:
     text = text.str.replace_many(_ENTITIES).str.replace_all(_TAG, " ")
-    # Single blanks are not matched: matching all of them takes six times as long.
+    # Single spaces are not matched: matching all of them takes six times as long.
     return text.str.replace_all(r"\s{2,}|[^\S ]", " ").str.strip_chars()
 
 
 def _letters(text: pl.Expr) -> pl.Expr:
-    """Lower-case words, with blanks for everything else: three times as fast as `extract_all`."""
+    """Lower-case words, with spaces for everything else: three times as fast as `extract_all`."""
     return text.str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}' ]", " ")
 
 

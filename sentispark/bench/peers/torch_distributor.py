@@ -29,7 +29,7 @@ def train_by_torch_distributor(config: TrainConfig, *, workers: int) -> dict[str
     Parameters
     ----------
     config : TrainConfig
-        Of a local dataset. The net, batch size, learning rate, schedule, gradient clip and epochs are used.
+        Its dataset must be local. The net, batch size, learning rate, schedule, gradient clip and epochs are used.
     workers : int
         Number of processes.
 

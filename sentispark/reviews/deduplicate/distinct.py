@@ -46,7 +46,7 @@ _REVIEW = pa.schema(
 )
 _ROW_ID = pa.schema([("row_id", pa.int64())])
 
-# Packages of these, interleaved with counts for the driver.
+# Packets of these, interleaved with counts for the driver.
 _COUNTS = {
     "rating": pa.string(),
     "reason": pa.string(),
@@ -103,9 +103,9 @@ def merged_reviews(
     return exchanged(map_batches(exchanged(read, texts), merging, _SENT), readers)
 
 
-def dropped_row_ids(packages: Iterable[pa.RecordBatch]) -> np.ndarray:
+def dropped_row_ids(packets: Iterable[pa.RecordBatch]) -> np.ndarray:
     """The ids of a task's rows to drop, int64, ascending, from the task's partition of `merged_reviews`."""
-    row_ids = [batch.column("row_id").to_numpy() for batch in unpacked(packages, _ROW_ID)]
+    row_ids = [batch.column("row_id").to_numpy() for batch in unpacked(packets, _ROW_ID)]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *row_ids]))
 
 
@@ -162,12 +162,12 @@ def split_codes(draws: np.ndarray, options: ReviewOptions) -> np.ndarray:
     return np.where(test, 2, draws < options.test_share + options.validation_share).astype(np.int32)
 
 
-def _merged(packages: Iterator[pa.RecordBatch], *, readers: Groups, polarity: Polarity) -> Iterator[pa.RecordBatch]:
+def _merged(packets: Iterator[pa.RecordBatch], *, readers: Groups, polarity: Polarity) -> Iterator[pa.RecordBatch]:
     """Merge the reviews of some texts, which are all in this task. Counts in between are passed on."""
     counts: list[pa.RecordBatch] = []
 
     def reviews() -> Iterator[ReviewKeys]:
-        for batch in packages:
+        for batch in packets:
             counted = batch.filter(pc.is_valid(batch.column("copies")))
             counts.append(_counts(**{name: counted.column(name) for name in _COUNTS}))
             for some in unpacked([batch], _REVIEW):
@@ -191,18 +191,18 @@ def _rows_by_split_and_label(rows: ReviewKeys, labels: np.ndarray) -> pa.RecordB
     return _counts(split=kinds // 3, label=kinds % 3 + LEFT_OUT, rows=np.bincount(kind), copies=copies)
 
 
-def _sent(packages: pa.RecordBatch) -> pa.RecordBatch:
-    """Packages in the schema `_SENT`."""
-    nothing = [pa.nulls(len(packages), kind) for kind in _COUNTS.values()]
-    return pa.RecordBatch.from_arrays([*packages.columns, *nothing], names=[*packages.schema.names, *_COUNTS])
+def _sent(packets: pa.RecordBatch) -> pa.RecordBatch:
+    """Packets in the schema `_SENT`."""
+    nothing = [pa.nulls(len(packets), kind) for kind in _COUNTS.values()]
+    return pa.RecordBatch.from_arrays([*packets.columns, *nothing], names=[*packets.schema.names, *_COUNTS])
 
 
 def _counts(**columns: Sequence[Any] | np.ndarray) -> pa.RecordBatch:
     """Counts in the schema `_SENT`; columns that are not given are null."""
     length = len(columns["copies"])
     arrays = [pa.array(columns.get(name, [None] * length), kind) for name, kind in _COUNTS.items()]
-    no_package = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
-    return pa.RecordBatch.from_arrays([*no_package, *arrays], names=["key", "package", *_COUNTS])
+    no_packet = [pa.array(np.zeros(length, np.int32)), pa.nulls(length, pa.binary())]
+    return pa.RecordBatch.from_arrays([*no_packet, *arrays], names=["key", "packet", *_COUNTS])
 
 
 class _Spellings:
