@@ -117,7 +117,7 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
         size=len(hosts),
         device=device_of(gpus[rank] if gpus else None),
         backend="nccl" if gpus else "gloo",
-        threads=rank_threads(os.environ, ranks=hosts.count(hosts[rank]), cores=local_cores, asked=local_cores is None),
+        threads=rank_threads(os.environ, ranks=hosts.count(hosts[rank]), cores=local_cores, chosen=local_cores is None),
         store=store,
         address=address,
     )

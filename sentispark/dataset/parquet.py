@@ -65,7 +65,7 @@ def parquet_bytes(sequence: np.ndarray, columns: Mapping[str, np.ndarray]) -> by
 
     def add(path: tuple[str, ...], values: np.ndarray, levels_of_row: bytes = b"") -> None:
         begin, uncompressed, dictionary = sum(map(len, parts)), 0, None
-        if _by_place(values.dtype):
+        if _uses_dictionary(values.dtype):
             dictionary = begin
             numbers = _numbers(values)
             uncompressed += put(numbers.tobytes(), _dictionary_header, len(numbers))
@@ -73,7 +73,7 @@ def parquet_bytes(sequence: np.ndarray, columns: Mapping[str, np.ndarray]) -> by
         a_page = max(1, _PAGE_BYTES // values[:1].nbytes)
         for start in range(0, len(values), a_page):
             some = values[start : start + a_page]
-            encoding = _RLE_DICTIONARY if _by_place(values.dtype) else _PLAIN
+            encoding = _RLE_DICTIONARY if _uses_dictionary(values.dtype) else _PLAIN
             raw = b"".join([_levels(levels_of_row, some), *_packed(some)])
             uncompressed += put(raw, _data_header, some.size, encoding)
         size = sum(map(len, parts)) - begin
@@ -105,7 +105,7 @@ def _run(times: int, level: int) -> bytes:
     return _varint(times << 1) + bytes([level])
 
 
-def _by_place(kind: np.dtype) -> bool:
+def _uses_dictionary(kind: np.dtype) -> bool:
     return kind == np.dtype("<i2")
 
 
@@ -117,7 +117,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
 def _packed(values: np.ndarray) -> list[bytes | memoryview]:
     """The bytes of the values; for 16-bit numbers preceded by their width, as one run of groups of eight."""
     raw = np.ascontiguousarray(values).reshape(-1).data.cast("B")
-    if not _by_place(values.dtype):
+    if not _uses_dictionary(values.dtype):
         return [raw]
     groups = -(-values.size // 8)
     return [bytes([16]), _varint(groups << 1 | 1), raw, bytes(16 * groups - values.nbytes)]

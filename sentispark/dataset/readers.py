@@ -92,7 +92,7 @@ def choose_reader(name: str) -> Reader:
     OptionError
         If the name is unknown.
     SetupError
-        If Petastorm is asked for and cannot run here.
+        If Petastorm is requested and cannot run here.
     """
     if name not in READERS:
         raise OptionError(f"'reader' must be one of {', '.join(READERS)}. Got {name!r}.")
@@ -102,7 +102,7 @@ def choose_reader(name: str) -> Reader:
     if name == "petastorm" and obstacle:
         raise SetupError(f"The Petastorm reader cannot run here: {obstacle}. Use reader 'arrow'.")
     if name == "auto" and obstacle:
-        _log.info("Reading with pyarrow alone: %s.", obstacle)
+        _log.info("Reading with pyarrow instead of Petastorm: %s.", obstacle)
         return ArrowReader()
     if name == "auto":
         _log.info("Reading with Petastorm: it is installed, and pyarrow %s and NumPy %s suit it.", *_versions())

@@ -98,13 +98,13 @@ class RowStore:
             arrays = self.reader.read(self._dataset, self._chunks[number])
             size = sum(column.nbytes for column in arrays)
             if size > self._memory_left:
-                arrays = self._put_away(number, arrays)
+                arrays = self._moved_to_file(number, arrays)
             else:
                 self._memory_left -= size
             self._loaded[number] = arrays
         return self._loaded[number]
 
-    def _put_away(self, number: int, arrays: ChunkArrays) -> ChunkArrays:
+    def _moved_to_file(self, number: int, arrays: ChunkArrays) -> ChunkArrays:
         try:
             if not self._mapped:
                 self._mapped = [_MappedColumn(self._new_file(), len(self), like) for like in self._empty()]

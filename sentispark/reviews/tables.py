@@ -16,7 +16,7 @@ _ICEBERG = re.compile(r"(.*)/metadata/[^/]*\.metadata\.json(?:\.gz)?")
 
 
 def delta_tables_below(paths: Iterable[str]) -> set[str]:
-    """The Delta tables that files belong to, by the files' paths alone.
+    """The Delta tables that files belong to, judging only by the files' paths.
 
     Raises `InputError` if a file belongs to an Iceberg or Hudi table.
     """

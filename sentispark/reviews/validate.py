@@ -36,7 +36,7 @@ def validate_records(batch: pa.RecordBatch, *, file: str, scale: Scale | None, m
     scale : Scale or None
         The rating scale; None if reviews do not need a rating.
     markup : {"clean", "keep"}
-        Whether HTML is removed from texts. A text of white space alone, or of none after cleaning, is blank.
+        Whether HTML is removed from texts. A text of only white space, or empty after cleaning, is blank.
 
     Returns
     -------

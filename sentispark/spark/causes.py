@@ -196,7 +196,7 @@ def _java_message(text: str) -> str:
         if shorter == line:
             break
         line = shorter
-    # A name alone is no message.
+    # A class name by itself is not a message.
     if re.fullmatch(r"[\w.$]+(Exception|Error)", line):
         return ""
     return re.sub(r"\s*SQLSTATE: \w+", "", line).strip(" ;")

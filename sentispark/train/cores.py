@@ -10,15 +10,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["asked_threads", "cores_here", "cpu_quota", "thread_count", "usable_cores"]
+__all__ = ["cores_here", "cpu_quota", "requested_threads", "thread_count", "usable_cores"]
 
 
-def thread_count(*, asked: int | None, cores: int | None, usable: int, ranks: int) -> int:
+def thread_count(*, requested: int | None, cores: int | None, usable: int, ranks: int) -> int:
     """The threads of one rank, at least 1.
 
     Parameters
     ----------
-    asked : int or None
+    requested : int or None
         The threads that the user or the launcher chose for a process; used as they are.
     cores : int or None
         The cores that the ranks of this host share; None means all that are usable.
@@ -27,12 +27,12 @@ def thread_count(*, asked: int | None, cores: int | None, usable: int, ranks: in
     ranks : int
         The ranks on this host.
     """
-    if asked:
-        return asked
+    if requested:
+        return requested
     return max(1, min(usable, cores or usable) // ranks)
 
 
-def asked_threads(value: str | None) -> int | None:
+def requested_threads(value: str | None) -> int | None:
     """The threads that the variable `OMP_NUM_THREADS` asks for; the first of a list for nested regions."""
     first = (value or "").split(",")[0].strip()
     return int(first) if first.isdigit() and int(first) else None

@@ -70,7 +70,7 @@ def agreed_gpus(infos: Sequence[RankInfo], wanted: str) -> list[int] | None:
     Parameters
     ----------
     infos : sequence of RankInfo
-        Of all ranks, in their order; the same on every rank, so that all come to the same result.
+        Those of all ranks, in order; the same on every rank, so that all come to the same result.
     wanted : {"auto", "cpu", "cuda"}
 
     Raises

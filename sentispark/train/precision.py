@@ -1,4 +1,4 @@
-"""How exactly GPUs compute; CPUs compute in float32 whatever is asked for, as bfloat16 gains nothing there."""
+"""The precision of GPUs' arithmetic; CPUs always compute in float32, as bfloat16 gains nothing there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def products(precision: str) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
-    """In this context a net on a GPU computes in bfloat16, where that is asked for; its weights stay float32.
+    """In this context a net on a GPU computes in bfloat16, if `precision` says so; its weights stay float32.
 
     The LSTM is excluded: torch's autocast would run it in float16, in which small gradients underflow.
     """

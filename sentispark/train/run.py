@@ -50,7 +50,7 @@ def run_rank(
     config : TrainConfig
         The same on every rank.
     world : World
-        Not yet joined: what can fail for one rank alone, such as opening its data, is done before the ranks meet, so
+        Not yet joined: what can fail for a single rank, such as opening its data, is done before the ranks meet, so
         that no other rank waits for it.
     emit : callable
         Called with the first rank's events.
@@ -68,7 +68,7 @@ def run_rank(
         Names the rank and its host; the cause is chained.
     """
     try:
-        with _stores(config, world) as (dataset, stores), _own_randomness(world):
+        with _stores(config, world) as (dataset, stores), _random_state_restored(world):
             check_trainable(dataset, config, world.size)
             net = _untrained(config, dataset)
             with world.joined(), products(config.train.precision):
@@ -90,7 +90,7 @@ def _stores(config: TrainConfig, world: World) -> Iterator[tuple[Dataset, dict[s
         yield dataset, stores
 
 
-def _own_randomness(world: World) -> contextlib.AbstractContextManager[None]:
+def _random_state_restored(world: World) -> contextlib.AbstractContextManager[None]:
     """A context that restores torch's random state at its end: Spark reuses this process for other tasks."""
     return torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else [])
 

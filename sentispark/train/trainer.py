@@ -106,7 +106,7 @@ class Trainer:
 
     def train(self) -> None:
         """Train the net for all epochs that are left, or until the validation loss ends the training."""
-        while len(self.history) < self._options.max_epochs and not self._enough():
+        while len(self.history) < self._options.max_epochs and not self._is_finished():
             entry = self.epoch()
             self._emit({"kind": "epoch", **entry})
 
@@ -219,7 +219,7 @@ class Trainer:
             weights = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
             self.best = Best(entry["epoch"], loss, weights)
 
-    def _enough(self) -> bool:
+    def _is_finished(self) -> bool:
         """Whether the validation loss is low enough, or has not fallen for long enough, to end the training."""
         losses = [loss for entry in self.history if (loss := _log_loss(entry)) is not None]
         target, patience = self._options.target_loss, self._options.patience

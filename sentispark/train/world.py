@@ -22,7 +22,7 @@ import torch.distributed.nn
 from torch import distributed
 from torch.distributed import Store, rendezvous  # type: ignore[attr-defined]  # torch exports them and does not say so
 
-from sentispark.train.cores import asked_threads, cores_here, thread_count
+from sentispark.train.cores import cores_here, requested_threads, thread_count
 from sentispark.train.gathering import RankInfo, agreed_gpus, gpus_here
 from sentispark.train.network import (
     gloo_at,
@@ -112,7 +112,7 @@ class World:
                 world_size=self.size,
             )
             if self.backend == "nccl":
-                self.wait_for_all()  # gloo and NCCL connect at their first use
+                self.wait_for_all()  # NCCL connects at its first use
 
     def meet(self) -> None:
         """Return once every rank has called this, however late: some ranks' work may take far longer than others'."""
@@ -122,7 +122,7 @@ class World:
         store.set(f"{key}/{self.rank}", "")
         if store.add(key, 1) == self.size:
             store.set(f"{key}/all", "")
-        while not _came(store, f"{key}/all", REMINDER):
+        while not _is_set_within(store, f"{key}/all", REMINDER):
             missing = [rank for rank in range(self.size) if not store.check([f"{key}/{rank}"])]
             _log.info("[rank %d/%d] is waiting for ranks %s.", self.rank, self.size, missing)
 
@@ -147,7 +147,7 @@ class World:
         return self.total(table)
 
 
-def _came(store: Store, key: str, patience: timedelta) -> bool:
+def _is_set_within(store: Store, key: str, patience: timedelta) -> bool:
     """Whether a key is set in the store within `patience`; raises the store's error if the store is gone."""
     try:
         store.wait([key], patience)
@@ -161,7 +161,7 @@ def device_of(gpu: int | None) -> torch.device:
     return CPU if gpu is None else torch.device("cuda", gpu)
 
 
-def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = None, asked: bool = True) -> int:
+def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = None, chosen: bool = True) -> int:
     """The threads of a rank on this host; `OMP_NUM_THREADS`, if the user or the launcher set it, decides.
 
     Parameters
@@ -171,11 +171,11 @@ def rank_threads(environ: Mapping[str, str], *, ranks: int, cores: int | None = 
         The ranks on this host.
     cores : int, optional
         The cores that these ranks share.
-    asked : bool
+    chosen : bool
         False if `OMP_NUM_THREADS` was not chosen: Spark in local mode sets it to 1 however many cores there are.
     """
-    wish = asked_threads(environ.get("OMP_NUM_THREADS")) if asked else None
-    return thread_count(asked=wish, cores=cores, usable=cores_here(), ranks=ranks)
+    threads = requested_threads(environ.get("OMP_NUM_THREADS")) if chosen else None
+    return thread_count(requested=threads, cores=cores, usable=cores_here(), ranks=ranks)
 
 
 def address_here(known_as: str, peers: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The steps of an epoch against the rows of the dataset; row i weighs i, so that it is known again."""
+"""The steps of an epoch compared with the rows of the dataset; row i has weight i, by which it is recognized."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from tests.helpers.toy import L, Row, write_toy
 
 
 class Rows:
-    """A store that makes its rows up: row i has i % (L + 1) ids, all of them i + 1, and weighs i."""
+    """A store that makes its rows up: row i has i % (L + 1) ids, all of them i + 1, and weight i."""
 
     def __init__(self, count):
         self._count = count
@@ -185,7 +185,7 @@ def test_a_rank_opens_only_its_own_chunks(tmp_path):
 
 
 def rows_of(lengths):
-    """One row a length, all ids of row i being i + 1, its label odd or even, its weight i / 2."""
+    """One row per length; all ids of row i are i + 1, its label is i's parity, its weight i / 2."""
     lengths, numbers = np.array(lengths, np.int32), np.arange(len(lengths))
     sequence = np.where(np.arange(L) < lengths[:, None], numbers[:, None] + 1, 0).astype(np.int16)
     return ChunkArrays(sequence, lengths, (numbers % 2).astype(np.int32), numbers / 2)

@@ -1,4 +1,4 @@
-"""The Parquet files of chunks against what pyarrow, Spark and Polars read of them, and what pyarrow itself writes."""
+"""The Parquet files of chunks compared with what pyarrow, Spark and Polars read, and with what pyarrow writes."""
 
 import io
 
@@ -64,7 +64,7 @@ def test_the_footer_equals_that_of_a_file_written_by_pyarrow():
 
 
 def test_rows_are_read_in_batches_and_in_parts_across_pages():
-    sequence, columns = made(2000, 400, np.int16)  # three pages and a part of one
+    sequence, columns = made(2000, 400, np.int16)  # three full pages and a partial one
     file = pq.ParquetFile(io.BytesIO(parquet_bytes(sequence, columns)))
     batches = list(file.iter_batches(batch_size=333, columns=["sequence", "label"]))
     assert pa.Table.from_batches(batches).equals(table_of(sequence, columns).select(["sequence", "label"]))

@@ -1,4 +1,4 @@
-"""The epoch plan against what any plan must be, whatever the rows, the sections, the blocks and the batch sizes."""
+"""The laws that the plan of an epoch must follow for any rows, sections, blocks and batch sizes."""
 
 import itertools
 import math
@@ -33,12 +33,12 @@ def epochs(draw):
 
 @st.composite
 def steady_epochs(draw):
-    """Rows of an epoch, and the sizes of blocks that hold in all of its sections."""
+    """Rows of an epoch, and the same sizes of blocks for all of its sections."""
     return draw(st.integers(0, 500)), [draw(batch_sizes)] * draw(st.integers(1, 12))
 
 
 def taken(rows, sizes_of_sections):
-    """The rows of each block in an epoch, as one array a section: {block: [array, ...]}."""
+    """The rows of each block in an epoch, as one array per section: {block: [array, ...]}."""
     by_block = {block: [] for block in range(len(sizes_of_sections[0]))}
     sections = len(sizes_of_sections)
     for section, sizes in enumerate(sizes_of_sections):

@@ -1,4 +1,4 @@
-"""What every reader gives, here and on S3: all rows of a chunk in their order, or one error that names the file."""
+"""What every reader returns, here and on S3: all rows of a chunk in order, or an error that names the file."""
 
 import contextlib
 import logging
@@ -56,7 +56,7 @@ def read_all(dataset, reader):
 
 
 def error_of_first(reader, folder, dataset=None):
-    """What reading the first chunk says after the chunk's name, which must come first."""
+    """The error of reading the first chunk, without the chunk's name, which must come first."""
     dataset = dataset or open_dataset(folder)
     text = error_of(DatasetError, reader.read, dataset, dataset.manifest.chunks[0])
     named = f"'{folder.removeprefix('s3://')}/{FIRST_FILE}' must "
@@ -65,7 +65,7 @@ def error_of_first(reader, folder, dataset=None):
 
 
 def replace_columns(folder, **columns):
-    """Write the first chunk, of three rows, with other columns; None takes one away."""
+    """Write the first chunk, of three rows, with other columns; None removes one."""
     changed = {name: column for name, column in (columns_of(0, 3) | columns).items() if column is not None}
     replace_chunk(folder, parquet(changed))
 
@@ -119,7 +119,7 @@ class TestRows:
 
 
 class TestCounts:
-    """Fewer rows, other rows: an error, whoever lost them."""
+    """Fewer rows or other rows are an error, wherever they were lost."""
 
     @pytest.mark.parametrize("rows", [0, 1, 2, 4])
     def test_a_footer_with_more_or_fewer_rows_than_the_manifest(self, folder, reader, rows):
@@ -148,7 +148,7 @@ class TestCounts:
         import petastorm.reader
 
         class EndsEarly(petastorm.reader.Reader):
-            """Petastorm's reader, as it was seen on a loaded machine: its last row group does not come."""
+            """Petastorm's reader as observed on a loaded machine: it does not return its last row group."""
 
             def __iter__(self):
                 tables = []
@@ -163,7 +163,7 @@ class TestCounts:
 
     def test_petastorms_report_that_all_work_is_done_is_not_trusted(self, folder, monkeypatch):
         reader = reader_or_skip("petastorm")
-        # What a pool meets that looks for work, loses the processor, and then asks whether more is to come.
+        # What a pool finds if it looks for work, is suspended, and then checks whether more will come.
         monkeypatch.setattr("petastorm.reader.ConcurrentVentilator.completed", lambda self: True)
         assert [len(arrays.length) for arrays in read_all(open_dataset(folder), reader)] == list(CHUNK_ROWS)
 
@@ -308,7 +308,7 @@ class TestChooseReader:
         with caplog.at_level(logging.INFO):
             assert choose_reader("auto").name == "arrow"
         assert caplog.messages == [
-            "Reading with pyarrow alone: petastorm works with pyarrow below 15, and 15.0.0 is installed."
+            "Reading with pyarrow instead of Petastorm: petastorm works with pyarrow below 15, and 15.0.0 is installed."
         ]
 
     def test_auto_is_arrow_if_petastorm_is_not_installed(self, caplog, monkeypatch):
@@ -316,7 +316,7 @@ class TestChooseReader:
         monkeypatch.delitem(sys.modules, "petastorm", raising=False)
         with caplog.at_level(logging.INFO):
             assert choose_reader("auto").name == "arrow"
-        assert caplog.messages == ["Reading with pyarrow alone: petastorm is not installed."]
+        assert caplog.messages == ["Reading with pyarrow instead of Petastorm: petastorm is not installed."]
 
     @pytest.mark.parametrize(
         ("module", "version", "obstacle"),

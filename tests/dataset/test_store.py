@@ -1,4 +1,4 @@
-"""Rows by their number, whichever chunk they are in and wherever it is kept."""
+"""Rows by their index, whichever chunk they are in and wherever it is stored."""
 
 import os
 import resource
@@ -44,7 +44,7 @@ ascending_rows = st.lists(st.integers(0, ROWS - 1), max_size=ROWS, unique=True).
 
 
 class TestRows:
-    """What is taken, and when a chunk is read for it."""
+    """Which rows are returned, and when their chunks are read."""
 
     @given(takes=st.lists(ascending_rows, max_size=4), memory_bytes=st.sampled_from([0, 100, 1 << 20]))
     def test_taking_rows_equals_indexing_the_whole_split(self, dataset, takes, memory_bytes):
@@ -95,7 +95,7 @@ def open_files(folder):
 
 
 def bytes_in_files(folder):
-    """The bytes written to those files; a part that nothing was written to has none."""
+    """The bytes written to those files; their unwritten parts take no space."""
     return sum(512 * blocks for blocks in {file.st_ino: file.st_blocks for file in open_files(folder)}.values())
 
 
@@ -108,13 +108,13 @@ def disk(tmp_path, monkeypatch):
 
 @linux
 class TestMemoryAndFiles:
-    """Memory is filled first, as far as it was given; what comes then is in files that nobody has to clean up."""
+    """Memory is filled first, up to its limit; further chunks are in files that need no clean-up."""
 
     @pytest.mark.parametrize("memory_bytes", [0, 8 * ROW_BYTES, 1 << 20])
     def test_nothing_is_ever_left_on_the_disk(self, dataset, disk, memory_bytes):
         with RowStore(dataset, "train", ArrowReader(), memory_bytes=memory_bytes) as store:
             store.take(np.arange(ROWS))
-            assert list(disk.iterdir()) == []  # so it is not left either where the process is killed here
+            assert list(disk.iterdir()) == []  # so the file is not left behind even if the process is killed here
         del store
         assert open_files(disk) == []
 
@@ -151,7 +151,7 @@ class TestMemoryAndFiles:
     def test_a_full_disk_is_reported_in_one_sentence(self, dataset, disk):
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (ROWS, limits[1]))  # a limit of a file's size stands for a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROWS, limits[1]))  # a limit on file sizes stands in for a full disk
         try:
             with RowStore(dataset, "train", ArrowReader(), memory_bytes=0) as store:
                 text = error_of(SetupError, store.take, np.array([0]))

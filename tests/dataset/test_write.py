@@ -1,4 +1,4 @@
-"""Datasets as Spark writes them against plain Python, and folders that take another's place."""
+"""Datasets written by Spark, compared with plain Python, and folders that replace others."""
 
 import hashlib
 import itertools
@@ -38,7 +38,7 @@ def order_of(split, number):
 
 
 def ids_of(number):
-    """The token ids of the row of that number: none to eight, and each row with a word has its number among them."""
+    """The token ids of a row by its index: zero to eight; each row with a word has its index among them."""
     return [number + 2] * (number % 9)
 
 
@@ -51,7 +51,7 @@ def rows_of(split_rows):
 
 
 def expected(number):
-    """Sequence, length and label of the row of that number."""
+    """Sequence, length and label of a row by its index."""
     ids = ids_of(number)[:L]
     return ids + [0] * (L - len(ids)), len(ids), number % 4 // 3
 
@@ -84,7 +84,7 @@ def frame(spark):
 
 @pytest.fixture(scope="module")
 def dataset(frame, tmp_path_factory):
-    """A dataset of 300 rows for training, 50 for validation and none for the test, and what `write_dataset` gave."""
+    """A dataset of 300 training rows, 50 validation rows and no test rows, and what `write_dataset` returned."""
     path = tmp_path_factory.mktemp("written") / "dataset"
     return path, write(
         frame, path, word_list=WORDS, text_options={"stop_words": "none"}, counts={"read": 360, "kept": 350}
@@ -104,7 +104,7 @@ def test_chunks_that_share_a_partition_are_the_same_bytes(frame, dataset, tmp_pa
 
 
 class TestWriteDataset:
-    """The rows that are given are the rows that are written."""
+    """The rows that are written are the input rows."""
 
     @pytest.mark.parametrize("split", SPLIT_ROWS)
     def test_each_row_is_written_once_with_its_own_sequence_length_and_label(self, dataset, split):
@@ -251,7 +251,7 @@ class TestWriteDataset:
 
 
 class TestPackTokens:
-    """Token ids as bytes, four little-endian ones an id."""
+    """Token ids as bytes, four little-endian bytes per id."""
 
     @given(st.lists(st.none() | st.lists(st.integers(0, 2**31 - 1), max_size=5), max_size=6))
     def test_the_bytes_are_those_of_numpy(self, rows):

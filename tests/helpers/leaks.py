@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """What the process holds, by kind: descriptions that are the same as long as the thing is."""
+    """What the process holds, by kind: descriptions that do not change as long as the resource exists."""
 
     processes: frozenset[str]
     threads: frozenset[str]
@@ -54,7 +54,7 @@ class Held:
 
     @classmethod
     def nothing(cls) -> Held:
-        """What a process holds that holds nothing."""
+        """The record of a process that holds nothing."""
         return cls(*(frozenset[str]() for _ in dataclasses.fields(cls)))
 
     def __or__(self, other: Held) -> Held:
@@ -64,7 +64,7 @@ class Held:
         return Held(*(getattr(self, field.name) - getattr(other, field.name) for field in dataclasses.fields(self)))
 
     def new_since(self, before: Held) -> dict[str, list[str]]:
-        """What is held now and was not before, and variables that are gone, by kind."""
+        """What is held now and was not before, and variables that were removed, by kind."""
         new = {
             field.name: sorted(getattr(self, field.name) - getattr(before, field.name))
             for field in dataclasses.fields(self)
@@ -76,7 +76,7 @@ class Held:
 
 
 def leaks_since(before: Held, allowed: Held | None = None) -> dict[str, list[str]]:
-    """What was left behind since then, by kind, once what ends by itself has ended."""
+    """What was left behind since then, by kind, after waiting for what ends by itself."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while found := (Held.now() - (allowed or Held.nothing())).new_since(before - (allowed or Held.nothing())):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The linear part beside a plain loop over words and pairs, and beside what it promises about padding and hashing."""
+"""The linear part compared with a plain loop over words and pairs, and its promises about padding and hashing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_few_pairs_share_a_weight():
     pairs = torch.cartesian_prod(words, words)
     wide = WideLinear(2**20)
     places = wide._index(pairs[:, 0], pairs[:, 1])
-    # Thrown at random, n pairs would lie in m (1 - exp(-n / m)) of m places.
+    # Distributed at random, n pairs would use m (1 - exp(-n / m)) of m weights.
     at_random = 2**20 * -math.expm1(-len(pairs) / 2**20)
     assert len(places.unique()) > 0.98 * at_random
 

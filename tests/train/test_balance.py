@@ -1,4 +1,4 @@
-"""The balancer against search by trial, and against the best possible sizes under the same noise."""
+"""The balancer compared with an exhaustive search, and with the best possible sizes under the same noise."""
 
 import functools
 import itertools
@@ -51,7 +51,7 @@ class TestEqualFinish:
 
 
 class TestRelative:
-    """The ranks' times beside each other, and how well they are known."""
+    """The ranks' relative times, and their standard error."""
 
     def test_steps_of_more_work_count_the_same_as_others(self):
         times, error = relative_step_times(np.array([[1.0, 4.0], [2.0, 8.0], [0.5, 2.0]]))
@@ -71,7 +71,7 @@ class TestRelative:
 
 
 class TestFitting:
-    """A rank's line through what was measured."""
+    """A rank's line through its measured times."""
 
     @given(st.floats(0, 4), st.floats(0.5, 4), st.integers(10, 50), st.integers(60, 99))
     def test_two_exact_points_give_the_line_unless_it_leaves_the_bounds(self, fixed, per_row, few, many):
@@ -141,7 +141,7 @@ SEEDS = range(12)
 
 
 class TestConverging:
-    """Nearly as fast as with the best possible sizes, soon, and calm afterwards."""
+    """Soon nearly as fast as with the best possible sizes, and stable afterwards."""
 
     @pytest.mark.parametrize("case", CASES)
     def test_after_forty_steps_sizes_are_as_good_as_the_best(self, case):
@@ -188,11 +188,11 @@ speeds = st.lists(st.tuples(st.floats(0, 50), st.floats(0.05, 0.5)), min_size=1,
 
 
 class TestLaws:
-    """Law 5, whatever the ranks and however odd the times."""
+    """Law 5, for any ranks and any times."""
 
     @example([(0.0, 0.0625), (23.0, 0.5), (24.0, 0.5)], 674)
     @example([(25.712320429681075, 0.25)] * 2 + [(44.28, 0.33834), (25.712320429681075, 0.25), (33.65923, 0.25)], 328)
-    @example([(24.0, 0.375)] * 2 + [(46.0, 0.34375), (25.0, 0.375), (33.5, 0.375)], 328)  # half a move is none
+    @example([(24.0, 0.375)] * 2 + [(46.0, 0.34375), (25.0, 0.375), (33.5, 0.375)], 328)  # half a move is no move
     @given(speeds, st.integers(6, 5000))
     @settings(max_examples=50)
     def test_constant_speeds_reach_a_fixed_point_and_stay(self, ranks, global_batch):

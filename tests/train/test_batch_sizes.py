@@ -1,4 +1,4 @@
-"""How many rows a GPU has memory for, by what a window of steps has held."""
+"""How many rows a GPU has memory for, according to the peak memory of a window of steps."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ class Gpus:
 
 
 def sizes_over(decisions, gpus, seconds, *, batch=256, noise=0.02):
-    """The batch sizes after each of so many decisions, of ranks that take a + b * n seconds."""
+    """The batch sizes after each decision, for ranks that take a + b * n seconds."""
     rng, balancer = np.random.default_rng(0), Balancer.start(batch, 2)
     fixed, per_row = (np.array(each, float) for each in seconds)
     found = [balancer.sizes]
@@ -42,7 +42,7 @@ def sizes_over(decisions, gpus, seconds, *, batch=256, noise=0.02):
 
 
 def test_a_rank_whose_memory_is_full_keeps_its_rows_over_fifty_decisions():
-    # Nearly all of it is full from the beginning, and mostly of what does not depend on rows.
+    # Nearly all of the memory is used from the beginning, mostly by what does not depend on rows.
     found = sizes_over(50, Gpus(room=[100, 1000], fixed=[85, 85], per_row=[0.1, 0.1]), ([0, 0], [0.1, 0.1]))
     assert found.tolist() == [[128, 128]] * 51
 

@@ -1,4 +1,4 @@
-"""The times of steps against a clock that is set by hand."""
+"""The times of steps, measured with a clock that is set by hand."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A run's config as JSON and back, and the sentences for those that cannot be run."""
+"""A run's config as JSON and back, and the errors about configs that cannot be run."""
 
 import dataclasses
 import json

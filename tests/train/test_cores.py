@@ -1,36 +1,36 @@
-"""The threads of a rank: what it was given, or its share of what there is."""
+"""The threads of a rank: what it was given, or its share of the available cores."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentispark.train.cores import asked_threads, cores_here, cpu_quota, thread_count, usable_cores
+from sentispark.train.cores import cores_here, cpu_quota, requested_threads, thread_count, usable_cores
 from sentispark.train.world import rank_threads
 
 
 @pytest.mark.parametrize(
-    ("asked", "cores", "usable", "ranks", "expected"),
+    ("requested", "cores", "usable", "ranks", "expected"),
     [
         (1, None, 16, 1, 1),  # Spark: a task of one core on a host of sixteen
         (4, None, 16, 2, 4),  # spark.task.cpus=4
-        (8, None, 2, 2, 8),  # a wish is a wish
+        (8, None, 2, 2, 8),  # a requested number is used as it is
         (None, 2, 2, 2, 1),  # local[2], two ranks
         (None, 2, 16, 1, 2),  # local[2], one rank, on a host of sixteen
         (None, 16, 16, 1, 16),  # local[*], one rank
         (None, 64, 2, 1, 2),  # local[64] in a container of two
         (None, 4, 4, 3, 1),
         (None, 1, 8, 4, 1),
-        (None, None, 8, 4, 2),  # torchrun without a wish
+        (None, None, 8, 4, 2),  # torchrun without a requested number
         (None, None, 1, 4, 1),
     ],
 )
-def test_threads(asked, cores, usable, ranks, expected):
-    assert thread_count(asked=asked, cores=cores, usable=usable, ranks=ranks) == expected
+def test_threads(requested, cores, usable, ranks, expected):
+    assert thread_count(requested=requested, cores=cores, usable=usable, ranks=ranks) == expected
 
 
 @given(st.none() | st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
 def test_ranks_never_take_more_cores_than_exist_unless_there_are_fewer_cores_than_ranks(cores, usable, ranks):
-    threads = thread_count(asked=None, cores=cores, usable=usable, ranks=ranks)
+    threads = thread_count(requested=None, cores=cores, usable=usable, ranks=ranks)
     assert threads >= 1
     assert threads == 1 or threads * ranks <= min(usable, cores or usable)
 
@@ -39,7 +39,7 @@ def test_ranks_never_take_more_cores_than_exist_unless_there_are_fewer_cores_tha
     ("value", "expected"), [(None, None), ("", None), ("0", None), ("x", None), ("3", 3), (" 4,2", 4), ("-1", None)]
 )
 def test_what_omp_num_threads_asks_for(value, expected):
-    assert asked_threads(value) == expected
+    assert requested_threads(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,5 +96,5 @@ def test_this_machine_has_cores():
 
 def test_the_variable_counts_unless_it_was_not_chosen():
     assert rank_threads({"OMP_NUM_THREADS": "7"}, ranks=2) == 7
-    assert rank_threads({"OMP_NUM_THREADS": "7"}, ranks=1, cores=1, asked=False) == 1
+    assert rank_threads({"OMP_NUM_THREADS": "7"}, ranks=1, cores=1, chosen=False) == 1
     assert rank_threads({}, ranks=1) == cores_here()

@@ -10,7 +10,7 @@ from tests.train.test_prefetch import numbers
 
 
 class TestEvaluation:
-    """Each row is judged once, by one rank."""
+    """Each row is scored once, by one rank."""
 
     @given(
         rows=st.integers(0, 200),

@@ -1,4 +1,4 @@
-"""What ranks tell each other → the GPU of each, or one sentence with ranks and hosts."""
+"""What ranks report to each other → the GPU of each, or an error that names ranks and hosts."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def test_unknown_fields_of_another_version_are_left_out():
 
 
 class TestAgreed:
-    """All ranks come to one result from the same words."""
+    """All ranks come to the same result from the same reports."""
 
     def test_each_rank_has_the_gpu_that_spark_gave_it(self):
         assert agreed_gpus([GPU, dataclasses.replace(GPU, given="1"), OTHER], "auto") == [0, 1, 0]

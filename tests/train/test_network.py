@@ -1,4 +1,4 @@
-"""Which address of a host the other ranks reach it by, and what is bound to it."""
+"""The address at which the other ranks reach a host, and what is bound to it."""
 
 import contextlib
 import os
@@ -65,7 +65,7 @@ def test_names_are_resolved_and_unknown_ones_have_no_address():
 
 
 class TestNccl:
-    """NCCL is told the interface while it connects, and nobody after that."""
+    """The variable with NCCL's interface is set only while NCCL connects."""
 
     def test_its_interface_is_set_and_the_variable_is_removed_afterwards(self):
         environ = {}
@@ -88,7 +88,7 @@ class TestNccl:
 
 
 class TestStore:
-    """The store listens at one address, whatever this torch's own store can do."""
+    """The store listens at one address only, with every version of torch."""
 
     def reach(self, address):
         store = open_store(address, timedelta(seconds=10))

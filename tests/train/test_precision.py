@@ -1,4 +1,4 @@
-"""The arithmetic of GPUs is set for a training and as it was afterwards; that of CPUs is float32."""
+"""The arithmetic of GPUs is set for a training and restored afterwards; that of CPUs is float32."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""A rank's part of each step, made in time."""
+"""A rank's part of each step, prepared ahead of time."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Whole trainings on several ranks: repeatable, equally good whatever the ranks, and clear about what cannot be."""
+"""Complete trainings on several ranks: repeatable, equally good with any number of ranks, and with clear errors."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ HOST = platform.node()
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A dataset of 600 rows to learn from and 300 others to judge by."""
+    """A dataset of 600 training rows and 300 validation rows."""
     path = tmp_path_factory.mktemp("toy") / "dataset"
     return write_toy(path, {"train": toy_rows(600, seed=1), "validation": toy_rows(300, seed=2)})
 
 
 @pytest.fixture
 def rows_at(tmp_path):
-    """A function that writes training rows as a dataset of their own and gives its path."""
+    """A function that writes training rows as a new dataset and returns its path."""
     return lambda rows, **options: write_toy(tmp_path / "dataset", {"train": rows}, **options)
 
 
@@ -53,7 +53,7 @@ def config_of(path, **changes):
     return TrainConfig(path, dataclasses.replace(QUICK, **changes), NET)
 
 
-# One thread, as on a host that is full of ranks.
+# One thread, as on a host with a rank on each core.
 ALONE = World(threads=1)
 
 
@@ -68,7 +68,7 @@ def sentence(kind, function, *arguments, **options):
 
 
 def measured(history):
-    """The history without what a clock says."""
+    """The history without measured times."""
     of_a_clock = ("seconds", "rows_per_second", "data_wait_share", "rank_wait_share")
     return [{name: value for name, value in entry.items() if name not in of_a_clock} for entry in history]
 
@@ -122,7 +122,7 @@ class TestRepeating:
 
 @pytest.mark.distributed
 class TestSizes:
-    """Neither the number of ranks nor their batch sizes change what is learnt, but for rounding."""
+    """Neither the number of ranks nor their batch sizes change what is learned, except for rounding."""
 
     NET = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
 
@@ -226,7 +226,7 @@ def test_ranks_evaluate_the_validation_rows_as_one_process_does(toy):
 
 
 class TestUnusualData:
-    """Small and one-sided data sets train, or say why not; nothing waits for ever."""
+    """Small and one-sided datasets train or raise a clear error; nothing waits forever."""
 
     @pytest.mark.distributed
     @pytest.mark.parametrize("ranks", [1, 2])
@@ -248,7 +248,7 @@ class TestUnusualData:
 
     def test_reviews_without_words_train_only_the_head(self, rows_at):
         trained = train_alone(rows_at([Row([], number % 4 // 3) for number in range(80)]), max_epochs=25)
-        # A quarter is positive, so the best loss there is is the entropy of 1/4.
+        # A quarter is positive, so the best possible loss is the entropy of 1/4.
         assert trained.history[-1]["train_loss"] == pytest.approx(0.5623, abs=0.05)
 
     def test_a_batch_larger_than_the_data_is_one_step(self, rows_at):
@@ -279,7 +279,7 @@ class TestUnusualData:
 
 
 class TestKeeping:
-    """The weights that are kept are those of the epoch that was asked for."""
+    """The weights that are kept are those of the requested epoch."""
 
     def kept(self, path, **changes):
         trained = train_alone(path, max_epochs=3, schedule="constant", **changes)
@@ -300,7 +300,7 @@ class TestKeeping:
 
 
 class TestEndingEarly:
-    """Training ends when the validation says so, and not without one."""
+    """Training ends early according to the validation loss, and never without validation rows."""
 
     def test_patience_counts_epochs_without_a_lower_loss(self, contrary):
         trained = train_alone(contrary, max_epochs=9, schedule="constant", patience=2)
@@ -324,7 +324,7 @@ class TestEndingEarly:
 
 
 class TestWeights:
-    """What a row or a class weighs."""
+    """Weights of rows and classes."""
 
     def test_rows_of_weight_0_are_not_learned(self, tmp_path):
         wrong = [row._replace(label=1 - row.label, weight=0.0) for row in toy_rows(400, seed=3)]
@@ -358,7 +358,7 @@ class TestWeights:
         kinds = [Row([2, 3], 1, 6.0), Row([2, 4], 1, 0.5), Row([3, 2], 0, 1.0), Row([4, 2, 3], 0, 3.0)]
         rows = [kinds[number % 3 if number % 5 else 3] for number in range(60)]
         path = rows_at(rows, weighted=True)
-        # So low a rate leaves the net as it began: the loss of the epoch is that of any of its batches.
+        # Such a low rate hardly changes the net: the loss of the epoch is that of the initial net.
         config = config_of(path, positive_weight="balanced", learning_rate=1e-12, wide_learning_rate=1e-12)
         still = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
         trained = run_rank(dataclasses.replace(config, net=still), ALONE)
@@ -391,7 +391,7 @@ class TestWeights:
 
 
 class TestFailures:
-    """A rank that fails says who and where it is; the others do not wait for it."""
+    """The error of a failed rank names the rank and its host; the others do not wait for it."""
 
     @pytest.mark.distributed
     @pytest.mark.parametrize("ranks", [1, 2])
@@ -433,7 +433,7 @@ class TestFailures:
 
 
 def damage(file):
-    """Bytes of the same number that are no Parquet: opening a dataset does not see it, reading does."""
+    """Replace a chunk by as many bytes that are not Parquet: opening the dataset does not notice, reading it does."""
     file.write_bytes(b"x" * file.stat().st_size)
 
 
@@ -442,7 +442,7 @@ def train_on_own_copy(world, folder, config):
 
 
 class TestTrainedNet:
-    """What is saved is what is loaded, and what is damaged is not loaded."""
+    """A loaded net equals the saved one, and a damaged one is not loaded."""
 
     @pytest.fixture
     def saved(self, trained, tmp_path):

@@ -1,4 +1,4 @@
-"""The learning rate's share at each step, against numbers worked out by hand and torch's own schedule."""
+"""The learning rate's factor at each step, compared with values computed by hand and with torch's schedule."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Law 6: a training that is restored from its state ends with the same bits as one that went on."""
+"""Law 6: a training that is restored from its state ends with the same bits as one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sentispark.train.world import World
 from tests.helpers.ranks import all_well, run_ranks
 from tests.helpers.toy import toy_rows, write_toy
 
-# Dropout, so that random numbers count; two layers of weights of several sizes, so that buckets do.
+# Dropout, so that random numbers matter; two layers with weights of several sizes, so that buckets matter.
 NET = NetOptions(embedding_size=40, hidden_size=16, head_layers=(8,), dropout=0.3, wide_size=500)
 OPTIONS = TrainOptions(max_epochs=3, batch_size=40, learning_rate=0.02, reader="arrow", balance="off", patience=2)
 STEPS = 15  # of an epoch
@@ -39,7 +39,7 @@ def toy(tmp_path_factory):
 
 
 def as_written(state):
-    """The state as a file would give it back."""
+    """The state after a round trip through a file's format."""
     tensors = {name: tensor.clone() for name, tensor in state.tensors.items()}
     own = {name: tensor.clone() for name, tensor in state.own.items()}
     return State(json.loads(json.dumps(state.values)), tensors, own)
@@ -69,7 +69,7 @@ def trainer_of(world, config, **hooks):
 
 
 def whole_run(world, config, steps):
-    """What the training ends with, and the states after some of its steps."""
+    """The training's final result, and its states after some of the steps."""
     states, taken = {}, iter(range(1, 10**6))
 
     def keep(trainer):
@@ -110,13 +110,13 @@ def same(found, expected):
 
 
 def interrupted_as_rank(world, runs):
-    """On one rank, for each config and steps: each restored run ends as the whole one, in one process group."""
+    """On one rank, for each config and steps, in one process group: each restored run ends like the whole one."""
     with mock.patch.object(reduce, "_POWERSGD_STEPS_BEFORE", 4), world.joined():
         return [_interrupted(world, config, steps) for config, steps in runs]
 
 
 def _interrupted(world, config, steps):
-    # A function of its own: DDP must be gone before the process group is.
+    # In a function of its own: DDP must be deleted before the process group.
     expected, states = whole_run(world, config, steps)
     for step in steps:
         same(restored_run(world, config, states[step]), expected)
@@ -161,7 +161,7 @@ def restored_as_rank(world, config, values, tensors):
 @pytest.mark.distributed
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_another_number_of_ranks_continues_with_the_remaining_rows(toy, ranks):
-    """Without dropout the rows alone decide, whoever computes them."""
+    """Without dropout only the rows matter, not the rank that computes them."""
     net = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
     config = TrainConfig(toy, dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=0.1, balance="auto"), net)
     with World(threads=1).joined() as world:

@@ -39,7 +39,7 @@ ADAMW = TrainOptions(optimizer="adamw", learning_rate=0.05, weight_decay=0.1, gr
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A training: the rows of each rank in each step, shape (T, W), and the rest of what a step depends on."""
+    """A training: the rows of each rank in each step, shape (T, W), and everything else that a step depends on."""
 
     rows: tuple[tuple[int, ...], ...]
     options: TrainOptions
@@ -59,7 +59,7 @@ def net_of(case):
 
 
 def rows_of_step(case, step):
-    """All rows of a step: a rank has those after the ranks before it."""
+    """All rows of a step, in the order of the ranks."""
     count, rng = sum(case.rows[step]), np.random.default_rng([7, step])
     length = rng.integers(0, L + 1, count)
     sequence = np.where(np.arange(L) < length[:, None], rng.integers(1, VOCABULARY, (count, L)), 0)
@@ -91,7 +91,7 @@ def steps_on_rank(world, case):
 
 
 def _losses_of_steps(net, world, case):
-    # A function of its own: DDP must be gone before the process group is, or the two may wait for each other.
+    # In a function of its own: DDP must be deleted before the process group, or the two may wait for each other.
     stepper = Stepper(
         net,
         case.options,
@@ -106,7 +106,7 @@ def _losses_of_steps(net, world, case):
 
 @functools.cache
 def plain_loop(case):
-    """What `steps_on_rank` gives for one rank with all rows, in float64, row by row."""
+    """What `steps_on_rank` returns for one rank with all rows, in float64, row by row."""
     case, options = dataclasses.replace(case, dtype=torch.float64), case.options
     net = net_of(case)
     memory = [[torch.zeros_like(parameter), torch.zeros_like(parameter)] for parameter in net.parameters()]
@@ -311,7 +311,7 @@ def test_a_row_of_weight_0_teaches_nothing():
 
 
 class _Refusing(torch.optim.SGD):
-    """An optimizer as torch 2.4 to 2.11 have Adagrad on GPUs: it is made, and refuses its first step."""
+    """An optimizer like Adagrad on GPUs in torch 2.4 to 2.11: it can be built, and raises at its first step."""
 
     def __init__(self, parameters, *, fused=None, **options):
         super().__init__(parameters, **{"lr": 0.1, **options})
@@ -324,7 +324,7 @@ class _Refusing(torch.optim.SGD):
 
 
 class TestFused:
-    """Torch is asked by a step whether it has an optimizer in one kernel."""
+    """Only taking a step shows whether torch has a fused kernel of an optimizer."""
 
     @pytest.mark.parametrize(
         ("kind", "expected"),

@@ -1,4 +1,4 @@
-"""Word vectors from a file: the words that have one start from it, and what is no such file is told before the work."""
+"""Word vectors from a file: words in it start from their vectors, and an unusable file is reported before the work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def dataset(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """A function that writes a file of vectors and gives its path."""
+    """A function that writes a file of vectors and returns its path."""
 
     def write(text: str, name: str = "vectors.txt") -> str:
         path = tmp_path / name

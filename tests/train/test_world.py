@@ -1,4 +1,4 @@
-"""Ranks that come late are waited for, and what launchers say of a world."""
+"""Ranks that are late are waited for, and a launcher's environment describes a world."""
 
 import logging
 import threading
@@ -76,7 +76,7 @@ def test_torchruns_ranks_exchange_their_information_before_they_connect():
 
 
 def torchrun_like(world):
-    """Over the store that torchrun's variables lead to, here that of the helper."""
+    """Over the store that torchrun's variables name, here that of the helper."""
     module.rendezvous = lambda *_, **__: iter([(world.store, world.rank, world.size)])
     environ = {"RANK": world.rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": world.rank, "GROUP_RANK": 0}
     found = world_from_environment("auto", {name: str(value) for name, value in environ.items()})
