@@ -66,12 +66,12 @@ class RowStore:
 
     def take(self, rows: np.ndarray) -> ChunkArrays:
         """The rows at the given indices (dtype=int64, ascending), in that order. Raises IndexError beyond the end."""
-        parts = [ChunkArrays(*(column[places] for column in chunk)) for chunk, places in self._find(rows)]
+        parts = [ChunkArrays(*(column[indices] for column in chunk)) for chunk, indices in self._find(rows)]
         return ChunkArrays(*(np.concatenate(columns) for columns in zip(self._empty(), *parts, strict=True)))
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """Only the lengths of the rows at the given indices, int32 of shape (n,); otherwise like `take`."""
-        return np.concatenate([self._empty().length, *(chunk.length[places] for chunk, places in self._find(rows))])
+        return np.concatenate([self._empty().length, *(chunk.length[indices] for chunk, indices in self._find(rows))])
 
     def _find(self, rows: np.ndarray) -> Iterator[tuple[ChunkArrays, np.ndarray]]:
         """Each chunk that holds some of the rows, with their indices in it."""

@@ -17,7 +17,8 @@ import pytest
 
 # Python starts these once, on first use, and ends them itself.
 _OF_PYTHON = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
-_OF_PYTEST = "PYTEST_CURRENT_TEST"
+# pytest sets one for each test, torch the other on first use.
+_VARIABLES_OF_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
 # What ends by itself has this long to do so.
 _PATIENCE_SECONDS = 3.0
 
@@ -48,7 +49,7 @@ class Held:
                 if one.status == psutil.CONN_LISTEN
             ),
             variables=frozenset(
-                f"{name}={value}" for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"
+                f"{name}={value}" for name, value in os.environ.items() if name not in _VARIABLES_OF_OTHERS
             ),
         )
 
