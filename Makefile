@@ -34,10 +34,10 @@ test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-modern: $(MODERN_INSTALLED)  ## Run the quick ones with PySpark 4, NumPy 2 and pandas 3, in .venv-modern
-	$(MODERN)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=few $(MODERN)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST_INSTALLED)  ## Run the quick ones with the lowest versions that setup.cfg names, in .venv-lowest
-	$(LOWEST)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=few $(LOWEST)/bin/python -m pytest -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
 lint: $(TEST_INSTALLED) $(MODERN_INSTALLED)  ## Check code and types without changing anything
 	$(BIN)/ruff check $(SOURCES)

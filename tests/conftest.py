@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 # A first call compiles and imports, which alone may take longer than hypothesis's 200 ms.
 settings.register_profile("sentispark", deadline=None)
-settings.load_profile("sentispark")
+# For a second and a third environment: what depends on versions shows in a few examples.
+settings.register_profile("few", deadline=None, max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sentispark"))
 
 
 @pytest.fixture(scope="session")
