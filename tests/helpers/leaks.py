@@ -42,7 +42,8 @@ class Held:
             threads=frozenset(
                 f"{thread.name} ({thread.ident})" for thread in threading.enumerate() if not thread.daemon
             ),
-            files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files()),
+            # Standard input, output and errors are pytest's to turn aside.
+            files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files() if file.fd > 2),
             sockets=frozenset(
                 f"{one.laddr.ip}:{one.laddr.port}"
                 for one in own.net_connections("tcp")
