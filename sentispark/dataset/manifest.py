@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -147,7 +148,7 @@ class Manifest:
             version = content.pop("format_version")
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
-        if version not in range(1, FORMAT_VERSION + 1):
+        if isinstance(version, bool) or version not in range(1, FORMAT_VERSION + 1):
             raise DatasetError(
                 f"'{source}' must be of format version {FORMAT_VERSION} or earlier. It is of {version}. "
                 "Prepare the dataset again."
@@ -155,8 +156,10 @@ class Manifest:
         try:
             chunks = tuple(_chunk(chunk, weighted=content["weighted"]) for chunk in content["chunks"])
             names = tuple(content.get("label_names", LABEL_NAMES))
+            if names != LABEL_NAMES:
+                raise ValueError(f"its labels are {names}")
             return cls(**{**content, "chunks": chunks, "label_names": names})
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DatasetError(f"'{source}' must be a manifest. It is damaged: {error!r}.") from error
 
 
@@ -166,7 +169,23 @@ def _chunk(content: Mapping[str, Any], *, weighted: bool) -> Chunk:
     chunk = Chunk(**(_of_positives(fields, weighted=weighted) if "positives" in fields else fields))
     if chunk.split not in SPLITS or not re.fullmatch(rf"{chunk.split}/\w[\w.-]*", chunk.file, re.ASCII):
         raise ValueError(f"'{chunk.file}' is no file of the split '{chunk.split}'")
+    _require_sums(chunk)
     return chunk
+
+
+def _require_sums(chunk: Chunk) -> None:
+    """Raise ValueError unless the numbers of each label are such, and sum to those of all rows."""
+    counts, weights = chunk.label_counts, chunk.label_weights
+    if len(counts) != len(LABEL_NAMES) or any(count < 0 for count in counts) or sum(counts) != chunk.rows:
+        raise ValueError(f"the {chunk.rows} rows of '{chunk.file}' have label counts {list(counts)}")
+    if weights is None:
+        return
+    if (
+        len(weights) != len(LABEL_NAMES)
+        or any(weight < 0 for weight in weights)
+        or not math.isclose(sum(weights), chunk.weight, rel_tol=1e-6, abs_tol=1e-9)
+    ):
+        raise ValueError(f"the weight {chunk.weight} of '{chunk.file}' has label weights {list(weights)}")
 
 
 def _of_positives(fields: Mapping[str, Any], *, weighted: bool) -> dict[str, Any]:

@@ -85,11 +85,11 @@ class TrainedNet:
 
         from sentispark.nn.net import build_net
 
-        net = build_net(self.vocabulary_size, self.options)
         try:
+            net = build_net(self.vocabulary_size, self.options)
             weights = safetensors.torch.load(self.weights)
             net.load_state_dict({_name(name): tensor for name, tensor in weights.items()})
-        except (safetensors.SafetensorError, RuntimeError) as error:
+        except (safetensors.SafetensorError, RuntimeError, TypeError, IndexError) as error:
             raise DatasetError(f"The weights must be those of the net that '{NET_FILE}' describes: {error}.") from error
         net.eval()
         return net
@@ -126,6 +126,9 @@ class TrainedNet:
                     f"'{source}' must be of format version {FORMAT_VERSION} or earlier. It is of "
                     f"{shape['format_version']}. Use the version of sentispark that wrote it, or a newer one."
                 )
+            names = tuple(shape.get("label_names", LABEL_NAMES))
+            if names != LABEL_NAMES:
+                raise ValueError(f"its labels are {names}")
             return cls(
                 options=NetOptions(**shape["options"]),
                 vocabulary_size=shape["vocabulary_size"],
@@ -133,7 +136,7 @@ class TrainedNet:
                 weights=read(WEIGHTS_FILE),
                 history=json.loads(read(HISTORY_FILE)),
                 run=shape["run"],
-                label_names=tuple(shape.get("label_names", LABEL_NAMES)),
+                label_names=names,
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"'{source}' must hold a trained net. It is damaged: {error!r}.") from error

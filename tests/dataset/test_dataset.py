@@ -1,5 +1,6 @@
 """A folder is a dataset only if it was written to its end and nothing in it has changed since."""
 
+import functools
 import json
 
 import pytest
@@ -14,6 +15,10 @@ from tests.helpers.by_hand import error_of, write_by_hand
 @pytest.fixture
 def folder(tmp_path):
     return write_by_hand(tmp_path / "dataset")
+
+
+def damage(content):
+    return error_of(DatasetError, functools.partial(Manifest.from_json, source="here"), json.dumps(content))
 
 
 class TestOpenDataset:
@@ -114,6 +119,38 @@ class TestOpenDataset:
         assert f"'{folder}/_manifest.json' must be a manifest. It is damaged: ValueError" in error_of(
             DatasetError, open_dataset, str(folder)
         )
+
+    @pytest.mark.parametrize(
+        "chunk",
+        [
+            {"label_counts": [3]},
+            {"label_counts": []},
+            {"label_counts": [0, 0, 3]},
+            {"label_counts": [-1, 4]},
+            {"label_counts": [1, 1]},
+            {"label_counts": ["2", "1"]},
+            {"label_counts": None},
+            {"label_weights": [-1.0, 4.0]},
+            {"label_weights": [1000.0, 1.0]},
+            {"label_weights": [float("nan"), 1.0]},
+            {"label_weights": [3.0]},
+            {"label_weights": ["2", "1"]},
+        ],
+    )
+    def test_numbers_of_labels_that_do_not_sum_to_the_rows_are_damage(self, folder, chunk):
+        content = json.loads(open_dataset(str(folder)).manifest.to_json())
+        content["chunks"][0] |= chunk
+        assert damage(content).startswith("'here' must be a manifest. It is damaged: ")
+
+    @pytest.mark.parametrize("chunks", [[5], [None], "ab", [[]]])
+    def test_chunks_that_are_none_are_damage(self, folder, chunks):
+        content = json.loads(open_dataset(str(folder)).manifest.to_json()) | {"chunks": chunks}
+        assert damage(content).startswith("'here' must be a manifest. It is damaged: ")
+
+    @pytest.mark.parametrize("names", [[], ["one"], ["a", "b", "c"], ["negative", "positive", "neutral"]])
+    def test_other_labels_than_negative_and_positive_are_refused(self, folder, names):
+        content = json.loads(open_dataset(str(folder)).manifest.to_json()) | {"label_names": names}
+        assert damage(content).startswith("'here' must be a manifest. It is damaged: ")
 
     @pytest.mark.parametrize(
         "content",
