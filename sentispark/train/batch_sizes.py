@@ -90,6 +90,7 @@ class BatchSizeController:
 
     def state(self) -> State:
         """The number of steps, the schedule and what the balancer knows; times since its last decision are left out."""
+        self._read_clock()
         rule = self._rule.state() if self._rule else None
         return State(
             {"step": self._step, "schedule": [[begin, [*sizes]] for begin, sizes in self.schedule], "rule": rule}
@@ -100,9 +101,11 @@ class BatchSizeController:
         self._step = state.values["step"]
         self.schedule = [(begin, [*sizes]) for begin, sizes in state.values["schedule"]]
         if len(self.schedule[-1][1]) != self._world.size:
-            self._announce(self._even, self._step)
+            self.schedule = [(begin, sizes) for begin, sizes in self.schedule if begin < self._step]
+            self.schedule.append((self._step, self._even))
         elif self._rule and state.values["rule"] is not None:
             self._rule = self._rule.restored(state.values["rule"])
+        self._clock.read()  # of steps that are not part of this training
         self._begin_window(_STEPS_OF_WARM_UP)
 
     def _decide(self, rule: SizeRule, begin: int) -> BalanceDecision:

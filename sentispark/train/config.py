@@ -147,7 +147,7 @@ def _built(options_class: type, values: dict[str, Any], part: str) -> Any:
 
 
 def _value(value: Any, rule: Rule) -> Any:
-    """An option's value from JSON, where "none" may stand for null."""
+    """An option's value from JSON, where "none" may stand for null unless the option is text."""
     if rule.optional and value == NONE and not rule.holds(value):
         return None
     return tuple(value) if isinstance(value, list) else value

@@ -7,6 +7,7 @@ ranks would be wrong for unequal batches: the hooks here sum, and losses were di
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Protocol, cast
 
 import torch
@@ -62,7 +63,7 @@ class Reducer:
         if vectors is not None:
             name = next(name for name, parameter in net.named_parameters() if parameter is vectors)
             DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(net, [name])  # type: ignore[no-untyped-call]
-        self._hook = _BucketHook(_PowerSgd(world.size) if wire == "powersgd" else _Plain(_DTYPES.get(wire)), clock)
+        self._hook = _BucketHook(_PowerSgd(world) if wire == "powersgd" else _Plain(_DTYPES.get(wire)), clock)
         self._parallel = DistributedDataParallel(
             cast(nn.Module, net),
             device_ids=[world.device] if world.device.type == "cuda" else None,
@@ -186,14 +187,14 @@ class _Plain:
 class _PowerSgd:
     """Low-rank factors; what they leave out is added to the next step's gradients."""
 
-    def __init__(self, ranks: int) -> None:
-        self._ranks = ranks
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._state = PowerSGDState(
             None, matrix_approximation_rank=_POWERSGD_RANK, start_powerSGD_iter=_POWERSGD_STEPS_BEFORE
         )
 
     def sum(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-        return powerSGD_hook(self._state, bucket).then(lambda mean: mean.value() * self._ranks)
+        return powerSGD_hook(self._state, bucket).then(lambda mean: mean.value() * self._world.size)
 
     def state(self) -> State:
         factors = {"p": self._state.p_memory_dict, "q": self._state.q_memory_dict}
@@ -205,10 +206,17 @@ class _PowerSgd:
 
     def restore(self, state: State) -> None:
         self._state.iter = state.values.get("steps", 0)
-        for name, tensor in state.tensors.items():
-            factors = self._state.p_memory_dict if name[0] == "p" else self._state.q_memory_dict
-            factors[int(name[1:])] = tensor.clone()
-        self._state.error_dict = {int(index): tensor.clone() for index, tensor in state.own.items()}
+        self._state.p_memory_dict = self._numbered(state.tensors, "p")
+        self._state.q_memory_dict = self._numbered(state.tensors, "q")
+        self._state.error_dict = self._numbered(state.own, "")
+
+    def _numbered(self, tensors: Mapping[str, Tensor], kind: str) -> dict[int, Tensor]:
+        """Copies of the tensors of one kind by the number of their bucket, on this rank's device."""
+        return {
+            int(name.removeprefix(kind)): tensor.to(self._world.device, copy=True)
+            for name, tensor in tensors.items()
+            if name.startswith(kind)
+        }
 
 
 def _into(buffer: Tensor, summed: Tensor) -> Tensor:

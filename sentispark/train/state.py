@@ -20,7 +20,7 @@ class State:
     Attributes
     ----------
     values : dict
-        Values that JSON can hold; the same on every rank.
+        Values that JSON can hold; the same on every rank, except measured times.
     tensors : dict of str to Tensor
         Copies; the same on every rank.
     own : dict of str to Tensor

@@ -41,7 +41,8 @@ class EpochTotals:
     rows: int = 0  # of all ranks
     seconds: float = 0.0
     seconds_without_data: float = 0.0
-    seconds_for_ranks: float = 0.0
+    # What the rank had waited for others before the epoch, negative: the controller counts over the whole training.
+    rank_wait_offset: float = 0.0
     decisions: list[BalanceDecision] = dataclasses.field(default_factory=list)
 
 
@@ -120,7 +121,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise TrainingError(f"The loss of epoch {number} is {loss}. Lower the learning rate or clip gradients.")
         seconds = time.perf_counter() - started
-        waited = np.array([totals.seconds_without_data, totals.seconds_for_ranks]) / seconds
+        waited = np.array([totals.seconds_without_data, self._seconds_for_ranks(totals)]) / seconds
         shares = self._world.total(waited) / self._world.size
         entry: EpochEntry = {
             "epoch": number,
@@ -139,9 +140,9 @@ class Trainer:
 
     def state(self) -> State:
         """Everything needed to continue after the last step; a collective call: all ranks must make it."""
-        totals = self._totals
+        totals, batch_sizes = self._totals, self.batch_sizes.state()  # which reads the clock
         sums = self._world.gathered(
-            np.array([float(totals.loss_sum), totals.seconds_without_data, totals.seconds_for_ranks])
+            np.array([float(totals.loss_sum), totals.seconds_without_data, self._seconds_for_ranks(totals)])
         )
         values: dict[str, Any] = {
             "step": totals.step,
@@ -150,18 +151,20 @@ class Trainer:
             "sums": sums.tolist(),
             "decisions": [*totals.decisions],
             "history": [*self.history],
-            "best": {"epoch": self.best.epoch, "loss": self.best.loss},
+            "best": {"epoch": self.best.epoch, "loss": self.best.loss if self.best.epoch else None},
         }
         own = State(values, {name: tensor.clone() for name, tensor in self.best.weights.items()})
-        return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": self.batch_sizes.state()})
+        return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": batch_sizes})
 
     def restore(self, state: State) -> None:
         """Continue from what `state` returned, possibly on another number of ranks."""
         own = state.part("trainer")
         values = own.values
         sums = np.array(values["sums"])
-        if len(sums) != self._world.size:  # the first rank's totals stand for those of all former ranks
-            sums = np.concatenate([sums.sum(axis=0, keepdims=True), np.zeros((self._world.size - 1, 3))])
+        if len(sums) != self._world.size:  # the loss of all former ranks is the first one's, their mean wait each one's
+            means = np.tile(sums.mean(axis=0), (self._world.size, 1))
+            means[:, 0] = np.where(np.arange(self._world.size) == 0, sums[:, 0].sum(), 0.0)
+            sums = means
         loss_sum, without_data, for_ranks = sums[self._world.rank].tolist()
         self._totals = EpochTotals(
             torch.tensor(loss_sum, dtype=torch.float64, device=self._world.device),
@@ -169,17 +172,22 @@ class Trainer:
             values["rows"],
             values["seconds"],
             without_data,
-            for_ranks,
+            for_ranks - self.batch_sizes.seconds[1],
             [*values["decisions"]],
         )
         self.history = [*values["history"]]
         weights = {name: tensor.clone() for name, tensor in own.tensors.items()}
-        self.best = Best(values["best"]["epoch"], values["best"]["loss"], weights)
+        loss = values["best"]["loss"]
+        self.best = Best(values["best"]["epoch"], math.inf if loss is None else loss, weights)
         self._stepper.restore(state.part("stepper"))
         self.batch_sizes.restore(state.part("batch_sizes"))
 
     def _no_totals(self) -> EpochTotals:
-        return EpochTotals(torch.zeros((), dtype=torch.float64, device=self._world.device))
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self._world.device)
+        return EpochTotals(loss_sum, rank_wait_offset=-float(self.batch_sizes.seconds[1]))
+
+    def _seconds_for_ranks(self, totals: EpochTotals) -> float:
+        return totals.rank_wait_offset + float(self.batch_sizes.seconds[1])
 
     def _steps(self, number: int, started: float) -> None:
         """Take the remaining steps of an epoch."""
@@ -190,7 +198,6 @@ class Trainer:
             epoch, self._world, lambda step: self.batch_sizes.sizes_at(before + step), first=totals.step
         )
         without_data = totals.seconds_without_data
-        for_ranks = totals.seconds_for_ranks - self.batch_sizes.seconds[1]
         for batch, step_rows in batches:
             totals.loss_sum += self._stepper(batch, step_rows)
             totals.step += 1
@@ -198,7 +205,6 @@ class Trainer:
             self._decide(number, len(batch[0]), epoch.steps)
             totals.seconds = time.perf_counter() - started
             totals.seconds_without_data = without_data + batches.seconds_waited
-            totals.seconds_for_ranks = for_ranks + self.batch_sizes.seconds[1]
             progress({"kind": "progress", "epoch": number, "step": totals.step, "steps": epoch.steps})
             self._after_step(self)
 

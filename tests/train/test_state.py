@@ -12,12 +12,15 @@ import pytest
 import torch
 
 from sentispark.dataset.dataset import open_dataset
+from sentispark.dataset.plan import even_sizes
 from sentispark.dataset.readers import ArrowReader
 from sentispark.dataset.store import RowStore
 from sentispark.nn.net import build_net
 from sentispark.nn.options import NetOptions
 from sentispark.train import reduce
 from sentispark.train.balance import Balancer
+from sentispark.train.batch_sizes import BatchSizeController
+from sentispark.train.clock import StepClock
 from sentispark.train.config import TrainConfig
 from sentispark.train.options import TrainOptions
 from sentispark.train.run import new_trainer
@@ -173,6 +176,52 @@ def test_another_number_of_ranks_continues_with_the_remaining_rows(toy, ranks):
     for (_, loss, _, _), (_, alone, _, _) in zip(history, expected["history"], strict=True):
         assert loss == pytest.approx(alone, abs=1e-5)
     assert [len(sizes) for _, _, _, sizes in history] == [1, ranks, ranks]
+
+
+def controller_of(ranks, *, rank=0):
+    options = TrainOptions(batch_size=60)
+    return BatchSizeController(options, World(rank=rank, size=ranks), StepClock(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_sizes_that_were_announced_for_other_ranks_hold_for_none(ranks):
+    schedule = [[0, [20, 20, 20]], [3, [30, 20, 10]], [9, [10, 20, 30]], [12, [20, 20, 20]]]
+    controller = controller_of(ranks)
+    controller.restore(State({"step": 8, "schedule": schedule, "rule": None}))
+    assert controller.schedule[:2] == [(0, [20, 20, 20]), (3, [30, 20, 10])]
+    for step in range(8, 20):
+        assert len(controller.sizes_at(step)) == ranks
+        assert controller.sizes_at(step).sum() == 60
+
+
+def test_a_restored_controller_forgets_the_times_of_steps_that_are_not_its_own():
+    controller = controller_of(2)
+    state = controller.state()
+    for _ in range(3):
+        controller._clock.begin()
+        controller._clock.computed()
+        controller._clock.summed()
+    controller.restore(state)
+    assert len(controller._clock.read()) == 0
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_another_number_of_ranks_has_the_loss_of_all_and_the_mean_of_their_waits(toy, ranks):
+    config = TrainConfig(toy, OPTIONS, NET)
+    _, states = whole_run(World(threads=1), config, (5,))
+    values = states[5].values["trainer"]
+    (loss, _, _), values["sums"] = values["sums"][0], [[0.25, 0.4, 0.5], [0.75, 0.2, 0.1], [1.0, 0.0, 0.0]]
+    found = []
+    for rank in range(ranks):
+        with trainer_of(World(), config) as trainer:
+            trainer._world = trainer.batch_sizes._world = World(rank=rank, size=ranks)
+            trainer.batch_sizes._even = even_sizes(40, ranks).tolist()
+            trainer.restore(states[5])
+            totals = trainer._totals
+            found.append((float(totals.loss_sum), totals.seconds_without_data, trainer._seconds_for_ranks(totals)))
+    assert loss > 0
+    assert [each[0] for each in found] == [2.0] + [0.0] * (ranks - 1)
+    assert [each[1:] for each in found] == [pytest.approx((0.2, 0.2))] * ranks
 
 
 def test_the_balancer_continues_with_what_it_knew():
