@@ -42,8 +42,12 @@ class Held:
             threads=frozenset(
                 f"{thread.name} ({thread.ident})" for thread in threading.enumerate() if not thread.daemon
             ),
-            # Standard input, output and errors are pytest's to turn aside.
-            files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files() if file.fd > 2),
+            # Standard input, output and errors are pytest's to turn aside; libraries keep files of their own open.
+            files=frozenset(
+                f"{file.path} ({file.fd})"
+                for file in own.open_files()
+                if file.fd > 2 and "/site-packages/" not in file.path
+            ),
             sockets=frozenset(
                 f"{one.laddr.ip}:{one.laddr.port}"
                 for one in own.net_connections("tcp")
