@@ -221,7 +221,7 @@ class TestWriteDataset:
         assert manifest.weighted
         assert manifest.chunks[0].weight == (0 + 1 + 2 + 3 + 4 + 5) / 4
         assert manifest.mean_weight("train") == 0.625
-        assert manifest.class_weights("train") == ((0 + 2 + 4) / 4, (1 + 3 + 5) / 4)
+        assert manifest.label_weights("train") == ((0 + 2 + 4) / 4, (1 + 3 + 5) / 4)
 
     def test_rows_without_a_word_are_sequences_of_padding(self, spark, tmp_path):
         rows = [(TRAIN, number, bytearray(), 1) for number in range(3)]

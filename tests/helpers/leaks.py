@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ import pytest
 
 # Python starts these once, on first use, and ends them itself.
 _OF_PYTHON = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
-# pytest sets one for each test, torch the other on first use.
-_VARIABLES_OF_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
+# pytest sets one for each test; torch, tensorboardX and Polars set others when they are imported.
+_VARIABLES_OF_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "CRC32C_SW_MODE", "_RJEM_MALLOC_CONF")
+# Libraries keep files of their own open elsewhere.
+_FOLDERS_OF_TESTS = (tempfile.gettempdir(), os.getcwd())
 # What ends by itself has this long to do so.
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +45,7 @@ class Held:
             threads=frozenset(
                 f"{thread.name} ({thread.ident})" for thread in threading.enumerate() if not thread.daemon
             ),
-            # Standard input, output and errors are pytest's to turn aside; libraries keep files of their own open.
-            files=frozenset(
-                f"{file.path} ({file.fd})"
-                for file in own.open_files()
-                if file.fd > 2 and "/site-packages/" not in file.path
-            ),
+            files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files() if _is_of_test(file.path, file.fd)),
             sockets=frozenset(
                 f"{one.laddr.ip}:{one.laddr.port}"
                 for one in own.net_connections("tcp")
@@ -90,6 +88,11 @@ def leaks_since(before: Held, allowed: Held | None = None) -> dict[str, list[str
         gc.collect()
         time.sleep(0.05)
     return {}
+
+
+def _is_of_test(path: str, number: int) -> bool:
+    """Whether an open file may be a test's; standard input, output and errors are pytest's to turn aside."""
+    return number > 2 and path.startswith(_FOLDERS_OF_TESTS) and "/site-packages/" not in path
 
 
 def _process(child: psutil.Process) -> str | None:

@@ -238,7 +238,7 @@ def test_an_input_without_usable_records_leaves_nothing_behind(spark, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"reviewText": "fine"}\n{"overall": 5}\n{"broken\n')
     with pytest.raises(
-        InputError, match=r"None of its 3 records is one \(broken record: 1, no rating: 1, no text: 1\)"
+        InputError, match=r"None of its 3 records is usable \(broken record: 1, no rating: 1, no text: 1\)"
     ):
         prepare_dataset(spark, [str(bad)], str(tmp_path / "dataset"), ReviewOptions(), TextOptions())
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
@@ -409,7 +409,7 @@ def test_unknown_params_in_a_saved_stage_are_reported(spark, trained, tmp_path):
     (metadata.parent / f".{metadata.name}.crc").unlink(missing_ok=True)
     content = json.loads(metadata.read_text())
     metadata.write_text(json.dumps({**content, "paramMap": {**content["paramMap"], "colour": "red"}}))
-    with pytest.raises(DatasetError, match=r"must hold Params that a .*ReviewEncoderModel has. It does not: .*colour"):
+    with pytest.raises(DatasetError, match=r"must hold the Params of a .*ReviewEncoderModel\. It does not: .*colour"):
         load_pipeline(str(model))
 
 

@@ -153,6 +153,7 @@ class TestMLflow:
     def mlflow(self, tmp_path, monkeypatch):
         mlflow = pytest.importorskip("mlflow")
         monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it itself; undone with the others
         before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(f"{tmp_path.as_uri()}/runs")
         yield mlflow
