@@ -40,6 +40,7 @@ class Held:
     def now(cls) -> Held:
         """What this process holds now."""
         own = psutil.Process()
+        connections = own.net_connections if hasattr(own, "net_connections") else own.connections  # before psutil 6
         return cls(
             processes=frozenset(filter(None, map(_process, own.children()))),
             threads=frozenset(
@@ -47,9 +48,7 @@ class Held:
             ),
             files=frozenset(f"{file.path} ({file.fd})" for file in own.open_files() if _is_of_test(file.path, file.fd)),
             sockets=frozenset(
-                f"{one.laddr.ip}:{one.laddr.port}"
-                for one in own.net_connections("tcp")
-                if one.status == psutil.CONN_LISTEN
+                f"{one.laddr.ip}:{one.laddr.port}" for one in connections("tcp") if one.status == psutil.CONN_LISTEN
             ),
             variables=frozenset(
                 f"{name}={value}" for name, value in os.environ.items() if name not in _VARIABLES_OF_OTHERS
