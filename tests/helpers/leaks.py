@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -104,6 +105,11 @@ def _process(child: psutil.Process) -> str | None:
         return None
 
 
+def _has_spark() -> bool:
+    pyspark = sys.modules.get("pyspark")
+    return pyspark is not None and pyspark.SparkContext._active_spark_context is not None
+
+
 class _OfFixtures:
     """What fixtures of a wider scope than a test have started, some of them in the middle of a test."""
 
@@ -125,7 +131,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a process, thread, file, socket or environment variable behind."""
-    before = Held.now()
+    before, had_spark = Held.now(), _has_spark()
     yield
-    if "leaves" not in request.node.keywords and (found := leaks_since(before, _OfFixtures.held)):
+    if "leaves" in request.node.keywords or _has_spark() != had_spark:  # a session lives as long as its process
+        return
+    if found := leaks_since(before, _OfFixtures.held):
         pytest.fail(f"This test leaves behind: {found}")
