@@ -19,6 +19,8 @@ __all__ = ["Balancer", "Decision", "EpochBalancer", "SizeRule"]
 
 # A rank whose time differs from its line's by a larger share has changed.
 _CHANGED = 0.15
+# Two batch sizes that differ by a smaller share are one: a window's mean rows differ a little from its batch size.
+_EQUAL_SIZE = 0.005
 _POINTS_KEPT = 4
 # A change pays if the slowest rank is expected to be faster by this share, and by twice the measurement's error.
 _LEAST_GAIN, _ERRORS = 0.03, 2.0
@@ -45,11 +47,19 @@ class _Rank:
                 fixed, per_row = fit_cost_line(known, self.share)
                 if abs(seconds / (fixed + per_row * rows) - 1) > _CHANGED:
                     return _Rank(((rows, seconds),), self._share_at(rows))
-        near = [time for size, time in known if abs(size - rows) <= SAME_SIZE * rows]
+        # Times of one size are averaged, against noise. One of a slightly different size is replaced: the mean of both
+        # would be the time of neither.
+        equal = [time for size, time in known if abs(size - rows) <= _EQUAL_SIZE * rows]
         others = tuple(point for point in known if abs(point[0] - rows) > SAME_SIZE * rows)
-        points = (*others, (rows, float(np.mean([*near, seconds]))))[-_POINTS_KEPT:]
+        return self._fitted((*others, (rows, float(np.mean([*equal, seconds]))))[-_POINTS_KEPT:])
+
+    def _fitted(self, points: tuple[tuple[float, float], ...]) -> _Rank:
+        """A record of those points that lie near the line through the newest one; older ones may be out of date."""
+        rows = points[-1][0]
         fixed, per_row = fit_cost_line(points, self._share_at(rows))
-        return _Rank(points, per_row * rows / (fixed + per_row * rows))
+        near = tuple((n, time) for n, time in points if abs(time / (fixed + per_row * n) - 1) <= _CHANGED)
+        fixed, per_row = fit_cost_line(near, self._share_at(rows))
+        return _Rank(near, per_row * rows / (fixed + per_row * rows))
 
     def _share_at(self, rows: float) -> float:
         """The share with another number of rows than that of the newest point."""
@@ -171,7 +181,7 @@ class Balancer:
         if gain <= _LEAST_GAIN + _ERRORS * error:
             window = min(2 * self.window, _LONGEST_WINDOW)
             return dataclasses.replace(known, window=window), Decision(self.sizes, gain, moved=False)
-        return known._moved(best, gain)
+        return known._moved(best, gain, fixed, per_row)
 
     def state(self) -> dict[str, Any]:
         """Everything but the limit, which is an option, as values that JSON can hold."""
@@ -205,18 +215,18 @@ class Balancer:
     def _lines(self) -> list[tuple[float, float]]:
         return [rank.line for rank in self.ranks]
 
-    def _moved(self, best: np.ndarray, gain: float) -> tuple[Balancer, Decision]:
+    def _moved(
+        self, best: np.ndarray, gain: float, fixed: np.ndarray, per_row: np.ndarray
+    ) -> tuple[Balancer, Decision]:
         move, window = best - self.sizes, _SHORTEST_WINDOW
         if self.last_move is not None and float(move @ self.last_move) < 0:
             # A move against the direction of the last one is probably noise: go halfway, then measure for longer.
-            move = _halved(move)
             window = min(2 * self.window, _LONGEST_WINDOW)
+            half = _halved(move)
+            now, then = ((fixed + per_row * sizes).max() for sizes in (self.sizes, self.sizes + half))
+            move = half if then < now else move  # half of a few rows may relieve the slowest rank of none
         sizes = self.sizes + move
-        moved = bool(move.any())
-        return (
-            dataclasses.replace(self, sizes=sizes, window=window, last_move=move if moved else self.last_move),
-            Decision(sizes, gain, moved=moved),
-        )
+        return dataclasses.replace(self, sizes=sizes, window=window, last_move=move), Decision(sizes, gain, moved=True)
 
     def _bounds(self, most_rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The least and the most rows of each rank, between which the global batch fits."""
@@ -231,10 +241,10 @@ class Balancer:
 
 
 def _halved(move: np.ndarray) -> np.ndarray:
-    """Half of each change, rounded so that the changes still sum to 0; all of it if halving would leave nothing."""
+    """Half of each change, rounded so that the changes still sum to 0."""
     half: np.ndarray = np.fix(move / 2).astype(np.int64)
     half[np.argmax(np.abs(move))] -= half.sum()
-    return half if half.any() else move
+    return half
 
 
 @dataclasses.dataclass(frozen=True)

@@ -193,6 +193,8 @@ class TestLaws:
     @example([(0.0, 0.0625), (23.0, 0.5), (24.0, 0.5)], 674)
     @example([(25.712320429681075, 0.25)] * 2 + [(44.28, 0.33834), (25.712320429681075, 0.25), (33.65923, 0.25)], 328)
     @example([(24.0, 0.375)] * 2 + [(46.0, 0.34375), (25.0, 0.375), (33.5, 0.375)], 328)  # half a move is no move
+    @example([(7.0, 0.1796875), (19.0, 0.5), (20.0, 0.5), (43.0, 0.125), (9.5, 0.1875)], 376)  # back and forth by a row
+    @example([(4.5, 0.3125), (37.0, 0.5), (38.5, 0.28125), (38.5, 0.21875), (31.0, 0.34375), (1.5, 0.375)], 240)
     @given(speeds, st.integers(6, 5000))
     @settings(max_examples=50)
     def test_constant_speeds_reach_a_fixed_point_and_stay(self, ranks, global_batch):
@@ -204,7 +206,7 @@ class TestLaws:
             moved.append(decision.moved)
             took.append(seconds.max())
         assert not any(moved[20:])
-        assert took[12] <= 1.05 * took[-1]  # what may still come after a dozen decisions is little
+        assert took[12] <= 1.03 * took[-1]  # what may still come after a dozen decisions is little
         assert decision.gain <= 0.03
 
     @given(st.integers(1, 6), st.integers(6, 500), st.integers(0, 99), st.floats(1, 10))
