@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -46,6 +47,8 @@ class Chunk:
         Bytes of the file.
     label_weights : tuple of float or None
         The parts of `weight` of the rows with label 0, 1, …; None in a weighted dataset of format version 1.
+    checksum : str or None
+        The XXH3 hash, 128 bits in hexadecimal, of the file's bytes; None in datasets that were written before it.
     """
 
     split: str
@@ -55,6 +58,7 @@ class Chunk:
     weight: float
     size: int
     label_weights: tuple[float, ...] | None = None
+    checksum: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +101,18 @@ class Manifest:
     def id_type(self) -> str:
         """The NumPy type of the token ids in the chunks: int16 where they fit."""
         return id_type_of(self.vocabulary_size)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what a training reads: datasets with equal fingerprints have the same rows in the same order."""
+        content = {
+            "sequence_length": self.sequence_length,
+            "vocabulary_size": self.vocabulary_size,
+            "chunks": [dataclasses.asdict(chunk) for chunk in self.chunks],
+            # Without checksums only the origin tells apart files of equal size.
+            "origin": None if all(chunk.checksum for chunk in self.chunks) else self.origin,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     def chunks_of(self, split: str) -> tuple[Chunk, ...]:
         """The chunks of one split."""

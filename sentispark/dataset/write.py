@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 from pyspark.sql import DataFrame, Row
 
 from sentispark.dataset import manifest as manifest_file
@@ -29,7 +30,7 @@ __all__ = ["ROWS_PER_CHUNK", "ChunkPlan", "pack_tokens", "packed_rows", "rows_pe
 # What a task reports about a chunk that it has written.
 _LINE = (
     "split string, file string, rows long, label_counts array<long>, weight double, size long, "
-    "label_weights array<double>"
+    "label_weights array<double>, checksum string"
 )
 
 # A chunk is read whole: small enough to hold several in memory, large enough for a columnar format to pay.
@@ -248,14 +249,22 @@ def _write_chunk(
     folder.write(file, content)
     line = {"split": file.split("/")[0], "file": file, "rows": table.num_rows, "label_counts": counts.tolist()}
     return pa.RecordBatch.from_pylist(
-        [line | {"weight": weight, "size": len(content), "label_weights": weights.tolist()}]
+        [
+            line
+            | {
+                "weight": weight,
+                "size": len(content),
+                "label_weights": weights.tolist(),
+                "checksum": xxhash.xxh3_128_hexdigest(content),
+            }
+        ]
     )
 
 
 def _unannounced(table: pa.Table) -> pa.RecordBatch:
     """An entry for rows of a split for which the plan has none; it makes the counts differ."""
     line = {"split": "others", "file": "", "rows": table.num_rows, "label_counts": [0]}
-    return pa.RecordBatch.from_pylist([line | {"weight": 0.0, "size": 0, "label_weights": [0.0]}])
+    return pa.RecordBatch.from_pylist([line | {"weight": 0.0, "size": 0, "label_weights": [0.0], "checksum": ""}])
 
 
 def _padded(tokens: pa.ChunkedArray, sequence_length: int, token_type: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from sentispark.dataset.manifest import FILE_NAME, Chunk, Manifest
 from sentispark.text import wordlist
@@ -93,4 +94,5 @@ def _write_chunk(folder: Path, file: str, rows: Sequence[Row], manifest: Manifes
             float(sum(row.weight * (1 - row.label) for row in rows)),
             float(sum(row.weight * row.label for row in rows)),
         ),
+        checksum=xxhash.xxh3_128_hexdigest(path.read_bytes()),
     )
