@@ -6,11 +6,19 @@ Only folders that sentispark wrote are replaced.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+import platform
+import re
+import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
@@ -19,6 +27,7 @@ from sentispark.ownership import foreign_file, leave_marker, require_ours
 __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
 
 ANCHOR = "_draft"
+_SECONDS_OF_A_DAY = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +45,8 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
 
     The draft exists from the start, and a first file in it proves that it can be written to. An existing target stays
     unchanged until the end. On file systems that rename folders the replacement is two renames. A process that is
-    killed before them leaves `_TARGET.draft-…`, which Spark's readers skip; one that is killed between them leaves the
-    complete old folder as `_TARGET.former-…`.
+    killed before them leaves `_TARGET.draft-…`, which Spark's readers skip and the next run removes; one that is killed
+    between them leaves the complete old folder as `_TARGET.former-…`.
 
     Parameters
     ----------
@@ -57,7 +66,7 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
     """
     _require_free(target, overwrite, option)
     given, target = target, target.resolved()
-    _warn_of_leftovers(target)
+    _remove_leftovers(target)
     draft = _sibling(target, "draft")
     draft = Folder(draft.url, draft.path(ANCHOR))
     with _draft_made(draft, given):
@@ -126,7 +135,7 @@ def _draft_made(draft: Folder, target: Folder) -> Iterator[None]:
 def _try(draft: Folder, target: Folder) -> None:
     with _required(target.url):
         draft.make()
-        Folder(draft.url).write(ANCHOR, b"")
+        Folder(draft.url).write(ANCHOR, json.dumps(_owner()))
         if not draft.exists(ANCHOR):
             raise SetupError("A file that was written there cannot be found.")
 
@@ -201,15 +210,49 @@ def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: b
         require_ours(target)
 
 
-def _warn_of_leftovers(target: Folder) -> None:
+def _remove_leftovers(target: Folder) -> None:
+    """Remove drafts of the target whose process is dead, or that nobody has written to for a day; name all others."""
     if not target.is_local:
         return
     path = Path(target.path())
-    for kind, origin in {
-        "draft": "a run that was killed or is still running",
-        "former": "an earlier run that was killed or could not remove it",
-    }.items():
-        with contextlib.suppress(OSError):
-            for sibling in sorted(path.parent.iterdir()):
-                if sibling.name.startswith(f"_{path.name}.{kind}-"):
-                    _log.warning("'%s' belongs to %s. It is not removed.", sibling, origin)
+    with contextlib.suppress(OSError):
+        for sibling in sorted(path.parent.iterdir()):
+            kind = re.fullmatch(rf"_{re.escape(path.name)}\.(draft|removed|former)-[0-9a-f]{{8}}", sibling.name)
+            if not kind or sibling.is_symlink():
+                continue
+            if kind[1] == "removed" or (kind[1] == "draft" and _is_abandoned(sibling)):
+                _log.info("'%s' was left by a run that was killed. It is removed.", sibling)
+                shutil.rmtree(sibling, ignore_errors=True)
+            elif kind[1] == "draft":
+                _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", sibling)
+            else:
+                _log.warning(
+                    "'%s' belongs to an earlier run that was killed or could not remove it. It is not removed.", sibling
+                )
+
+
+def _owner() -> dict[str, Any]:
+    """This process, as drafts name it."""
+    process = psutil.Process()
+    return {"host": platform.node(), "pid": process.pid, "started": process.create_time()}
+
+
+def _is_abandoned(draft: Path) -> bool:
+    """Whether nothing will write to a draft any more. One without its anchor is complete, and is kept."""
+    try:
+        owner = json.loads((draft / ANCHOR).read_bytes())
+        newest = max(path.stat().st_mtime for path in (draft, *draft.rglob("*")))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(owner, dict):
+        return False
+    if time.time() - newest > _SECONDS_OF_A_DAY:
+        return True
+    if owner.get("host") != platform.node():
+        return False
+    try:
+        return bool(psutil.Process(owner["pid"]).create_time() != owner["started"])
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, KeyError, TypeError):
+        return False

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -274,23 +275,78 @@ def test_a_draft_that_cannot_be_removed_at_the_end_of_a_command_is_a_warning(tmp
     assert not outputs.drafts_abandoned()
 
 
-def test_concurrent_runs_do_not_disturb_each_other_and_drafts_of_killed_runs_are_reported(tmp_path, caplog):
+KILLED = (
+    "import os, sys; from sentispark.files import Folder; from sentispark.outputs import replaced_folder\n"
+    "with replaced_folder(Folder(sys.argv[1]), overwrite=True) as draft:\n"
+    "    draft.write('part', b'')\n"
+    "    os.kill(os.getpid(), 9)"
+)
+
+
+def killed_draft(tmp_path):
+    """The draft of a run that was killed."""
+    subprocess.run([sys.executable, "-c", KILLED, f"{tmp_path}/out"], check=False)
+    (draft,) = tmp_path.iterdir()
+    return draft
+
+
+def test_concurrent_runs_do_not_disturb_each_other(tmp_path, caplog):
     target = Folder(f"{tmp_path}/out")
-    code = (
-        "import os, sys; from sentispark.files import Folder; from sentispark.outputs import replaced_folder\n"
-        "with replaced_folder(Folder(sys.argv[1]), overwrite=True): os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", code, target.url], check=False)
-    (killed,) = tmp_path.iterdir()
     with replaced_folder(target, overwrite=True) as draft:
         draft.write("one.txt", "one")
         with replaced_folder(target, overwrite=True) as other:
             assert draft.exists("one.txt")
             other.write("two.txt", "two")
         assert draft.exists("one.txt")
-    assert sorted(tmp_path.iterdir()) == [killed, tmp_path / "out"]
+    assert os.listdir(tmp_path) == ["out"]
     assert contents(target) == {"one.txt": "one"}
-    assert f"'{killed}' belongs to a run that was killed or is still running. It is not removed." in caplog.text
+    assert f"'{draft.url}' belongs to a run that was killed or is still running. It is not removed." in caplog.text
+
+
+class TestDraftsOfKilledRuns:
+    """The next run with the same output removes them, and nothing else."""
+
+    def write(self, tmp_path):
+        with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
+            draft.write("new", b"")
+        return sorted(os.listdir(tmp_path))
+
+    def test_the_draft_of_a_dead_process_is_removed(self, tmp_path):
+        killed_draft(tmp_path)
+        assert self.write(tmp_path) == ["out"]
+
+    def test_one_of_another_host_is_kept_for_a_day(self, tmp_path):
+        draft = killed_draft(tmp_path)
+        anchor = json.loads((draft / "_draft").read_text())
+        (draft / "_draft").write_text(json.dumps({**anchor, "host": "another"}))
+        assert self.write(tmp_path) == [draft.name, "out"]
+        yesterday = time.time() - 86_500
+        for path in (draft / "_draft", draft / "part", draft):
+            os.utime(path, (yesterday, yesterday))
+        assert self.write(tmp_path) == ["out"]
+
+    def test_a_process_that_got_the_number_of_a_dead_one_is_another_one(self, tmp_path):
+        draft = killed_draft(tmp_path)
+        anchor = json.loads((draft / "_draft").read_text())
+        (draft / "_draft").write_text(json.dumps({**anchor, "pid": os.getpid()}))
+        assert self.write(tmp_path) == ["out"]
+
+    @pytest.mark.parametrize("anchor", [None, b"", b"{", b"[]", b'{"host": 1}'])
+    def test_a_complete_one_and_one_of_an_unknown_owner_are_kept(self, tmp_path, anchor):
+        draft = killed_draft(tmp_path)
+        (draft / "_draft").unlink()
+        if anchor is not None:
+            (draft / "_draft").write_bytes(anchor)
+        assert self.write(tmp_path) == [draft.name, "out"]
+
+    def test_folders_of_similar_names_and_links_are_kept(self, tmp_path):
+        (tmp_path / "mine").mkdir()
+        names = ["_out.removed-mine", "_out.draft-012345678", "_outs.removed-01234567", "out.removed-01234567"]
+        for name in names:
+            (tmp_path / name).mkdir()
+        (tmp_path / "_out.removed-0123abcd").symlink_to(tmp_path / "mine")
+        (tmp_path / "_out.removed-01234567").mkdir()
+        assert self.write(tmp_path) == sorted([*names, "_out.removed-0123abcd", "mine", "out"])
 
 
 class TestOfEarlierVersions:
