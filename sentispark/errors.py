@@ -7,9 +7,13 @@ import re
 
 __all__ = [
     "DatasetError",
+    "ExecutorLostError",
     "InputError",
     "JobError",
     "OptionError",
+    "PreemptedError",
+    "RankLostError",
+    "RankMemoryError",
     "SentisparkError",
     "SetupError",
     "TrainingError",
@@ -41,8 +45,24 @@ class JobError(SentisparkError, RuntimeError):
     """A Spark job failed. The message gives the cause in one sentence; Spark's own error is chained."""
 
 
+class ExecutorLostError(JobError):
+    """A Spark job failed as an executor or a Python worker was lost. It may succeed if it is run again."""
+
+
 class TrainingError(SentisparkError, RuntimeError):
     """Training failed. The message names the rank and its host; the cause is chained."""
+
+
+class RankLostError(TrainingError):
+    """A rank, its host or a connection between ranks was lost. The training can be restarted."""
+
+
+class RankMemoryError(TrainingError):
+    """A rank ran out of memory. Use smaller batches, `microBatchSize` or more workers."""
+
+
+class PreemptedError(TrainingError):
+    """A rank's machine is about to be taken away. The training was saved and can be resumed."""
 
 
 def sentence_of(error: BaseException) -> str:

@@ -256,6 +256,7 @@ def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length:
         "text_options": {},
         "vocabulary_fingerprint": None,
         "versions": {},
+        "attempts": [],
     }
     return TrainedNet(options, vocabulary_size, sequence_length, weights, history=[], run=run)
 

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 
+from sentispark.train.step import Tensors
+
 __all__ = ["Slowdown"]
 
 
@@ -42,8 +44,8 @@ class Slowdown:
         factor = float(np.random.default_rng((self.seed, step)).lognormal(0.0, self.noise))
         return (self.fixed + self.per_row * rows) * factor * (self.later_factor if step >= self.later else 1.0)
 
-    def wait(self, step: int, rows: int) -> None:
-        """Sleep for the seconds that are added to a step."""
-        seconds = self.seconds(step, rows)
+    def wait(self, step: int, batch: Tensors) -> None:
+        """Sleep for the seconds that are added to a step; a `StepHook`."""
+        seconds = self.seconds(step, len(batch[0]))
         if seconds > 0:
             time.sleep(seconds)

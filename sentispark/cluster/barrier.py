@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark import BarrierTaskContext, TaskContext
+from pyspark import BarrierTaskContext, InheritableThread, TaskContext
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql.utils import is_remote
 
+from sentispark.cluster.executors import executor_here, leaving, replace_executor
 from sentispark.cluster.preflight import require_slots
-from sentispark.cluster.progress import Address, listening, sending
-from sentispark.errors import TrainingError, sentence_of
+from sentispark.cluster.progress import SAVE, STACKS, Address, RankLink, listening
+from sentispark.errors import ExecutorLostError, RankLostError, TrainingError, sentence_of
+from sentispark.spark.cancel import cancelable
 from sentispark.spark.causes import explained_error, is_spark_error
 from sentispark.spark.session import is_remote_client, local_cores, setting
 
 if TYPE_CHECKING:
+    from sentispark.cluster.monitor import RankMonitor
     from sentispark.train.config import TrainConfig
-    from sentispark.train.events import Emit
     from sentispark.train.result import TrainedNet
+    from sentispark.train.step import StepHook
     from sentispark.train.world import World
 
 __all__ = ["given_gpu", "host_of", "train_on_cluster"]
@@ -28,63 +34,109 @@ __all__ = ["given_gpu", "host_of", "train_on_cluster"]
 # Bytes of the net in each row of the result: Spark's and Arrow's limits are far higher, Connect's is 4 MiB.
 PIECE_BYTES = 1 << 20
 
+# How often the driver looks after the ranks, and how long it waits for their stacks when one was lost.
+_SECONDS_BETWEEN_LOOKS, _SECONDS_FOR_STACKS = 1.0, 1.0
+
 _SCHEMA = "name string, piece long, content binary"
 
 
-def train_on_cluster(spark: SparkSession, config: TrainConfig, workers: int, emit: Emit) -> TrainedNet:
-    """Train with one rank in each of `workers` tasks that run at once.
+def train_on_cluster(
+    spark: SparkSession, config: TrainConfig, monitor: RankMonitor, *, before_step: StepHook | None = None
+) -> TrainedNet:
+    """Train once, with a rank in each of the tasks that run at once.
 
     Parameters
     ----------
     spark : SparkSession
     config : TrainConfig
         Its dataset must be readable from every executor.
-    workers : int
-    emit : callable
-        Called on the driver with the first rank's events while the job runs.
+    monitor : RankMonitor
+        New, for as many ranks as are to run; it passes the first rank's events on.
+    before_step : callable, optional
+        Sent to the ranks; see `run_rank`.
 
     Raises
     ------
     SetupError
         Before anything starts, if the cluster has too few task slots for the ranks.
     TrainingError
-        If a rank failed; the message names the rank and its host.
+        If a rank failed; the message names the one that failed first, and its host. `RankLostError` if a restart may
+        help.
     """
-    require_slots(spark, workers)
+    ranks = len(monitor.hosts)
+    require_slots(spark, ranks)
     host = setting(spark, "spark.driver.host", "127.0.0.1")
-    with listening(emit, host=host, bind=setting(spark, "spark.driver.bindAddress", host)) as address:
+    with (
+        listening(monitor, host=host, bind=setting(spark, "spark.driver.bindAddress", host)) as address,
+        cancelable(spark) as cancel,
+        _watching(spark, monitor, cancel),
+    ):
         text, cores = config.to_json(), _local_cores(spark)
-        job = spark.range(0, workers, 1, workers).mapInArrow(
-            lambda batches: _rank_task(batches, text, address, cores), _SCHEMA, barrier=True
+        job = spark.range(0, ranks, 1, ranks).mapInArrow(
+            lambda batches: _rank_task(batches, text, address, cores, before_step), _SCHEMA, barrier=True
         )
-        rows = _collected(job)
-    return _unpacked(rows)
+        return _unpacked(_collected(job, monitor))
 
 
 def _rank_task(
-    batches: Iterable[pa.RecordBatch], config_text: str, driver: Address | None, local_cores: int | None
+    batches: Iterable[pa.RecordBatch],
+    config_text: str,
+    driver: Address | None,
+    local_cores: int | None,
+    before_step: StepHook | None,
 ) -> Iterator[pa.RecordBatch]:
     """Runs on an executor: one rank from start to end. The first rank sends the net back to the driver."""
     from sentispark.train.config import TrainConfig
+    from sentispark.train.failures import kind_of_failure
     from sentispark.train.run import run_rank
 
     for _ in batches:
         pass
     context = BarrierTaskContext.get()
+    with RankLink(driver, context.partitionId(), platform.node(), executor_here()) as link:
+        try:
+            config = TrainConfig.from_json(config_text)
+            world = _meet(context, config.train.device, local_cores)
+            trained = run_rank(config, world, link.send, before_step=before_step, preempted=link.save_asked)
+        except TrainingError:
+            raise
+        except Exception as error:
+            where = f"[rank {context.partitionId()}/{len(context.getTaskInfos())} on {platform.node()}]"
+            raise kind_of_failure(error)(f"{where} {sentence_of(error)}") from error
+        if world.is_first:
+            yield from _packed(trained)
+
+
+@contextlib.contextmanager
+def _watching(spark: SparkSession, monitor: RankMonitor, cancel: Callable[[], None]) -> Iterator[None]:
+    """Look after the ranks until the block ends.
+
+    If a rank is lost and Spark does not notice, as its host is gone or its process is frozen, the job is canceled. If
+    an executor is about to be taken away, the ranks are asked to save.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        is_asked = False
+        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
+            if monitor.is_lost():
+                monitor.ask(STACKS)
+                ended.wait(_SECONDS_FOR_STACKS)
+                for executor in monitor.silent_executors:
+                    replace_executor(spark, executor)
+                cancel()
+                return
+            if not is_asked and leaving(spark, monitor.executors):
+                is_asked = True
+                monitor.ask(SAVE)
+
+    thread = threading.Thread(target=watch, name="sentispark-watch", daemon=True)
+    thread.start()
     try:
-        config = TrainConfig.from_json(config_text)
-        world = _meet(context, config.train.device, local_cores)
-        with sending(driver if world.is_first else None) as send:
-            trained = run_rank(config, world, send)
-    except TrainingError:
-        raise
-    except Exception as error:
-        ranks = len(context.getTaskInfos())
-        raise TrainingError(
-            f"[rank {context.partitionId()}/{ranks} on {platform.node()}] {sentence_of(error)}"
-        ) from error
-    if world.is_first:
-        yield from _packed(trained)
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | None) -> World:
@@ -106,7 +158,11 @@ def _meet(context: BarrierTaskContext, wanted_device: str, local_cores: int | No
         address=address,
         port=store.port if store else None,
     )
-    infos = [RankInfo.from_json(message) for message in context.allGather(own.to_json())]
+    try:
+        messages = context.allGather(own.to_json())
+    except Exception as error:  # Spark raises EOFError, or what its JVM says
+        raise RankLostError(f"Spark ended the ranks' first meeting: {sentence_of(error)}") from error
+    infos = [RankInfo.from_json(message) for message in messages]
     gpus = agreed_gpus(infos, wanted_device)
     if rank:
         first = infos[0]
@@ -172,12 +228,41 @@ def _unpacked(rows: list[Row]) -> TrainedNet:
     return TrainedNet.from_files(read, source="the first rank's result")
 
 
-def _collected(job: DataFrame) -> list[Row]:
-    """The job's rows; a rank's failure as one sentence with Spark's own error chained."""
+def _collected(job: DataFrame, monitor: RankMonitor) -> list[Row]:
+    """The job's rows; the failure of the rank that failed first as one sentence, with Spark's own error chained."""
     try:
-        return job.collect()
+        return _collected_aside(job)
     except Exception as error:
-        cause = explained_error(error) if is_spark_error(error) else error
-        if isinstance(cause, TrainingError):
-            raise cause from error
-        raise TrainingError(f"A rank failed: {sentence_of(cause)}") from error
+        if not is_spark_error(error):
+            raise
+        cause = explained_error(error)
+        is_lost = isinstance(cause, (ExecutorLostError, RankLostError))
+        failure = monitor.failure(str(cause) if isinstance(cause, ExecutorLostError) else "", spark_lost_some=is_lost)
+        if failure is None and isinstance(cause, TrainingError):
+            failure = cause
+        raise failure or (RankLostError if is_lost else TrainingError)(f"A rank failed: {cause}") from error
+
+
+def _collected_aside(job: DataFrame) -> list[Row]:
+    """The job's rows, collected in another thread.
+
+    On Ctrl-C PySpark cancels all jobs in the main thread, which must not be waiting for Spark's answer then.
+    """
+    if is_remote():
+        return job.collect()
+    found: list[list[Row]] = []
+    errors: list[BaseException] = []
+
+    def collect() -> None:
+        try:
+            found.append(job.collect())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = InheritableThread(target=collect, daemon=True)  # with this thread's job tags and pool
+    thread.start()
+    while thread.is_alive():  # a wait without end would not always notice a signal
+        thread.join(0.2)
+    if errors:
+        raise errors[0]
+    return found[0]

@@ -6,13 +6,14 @@ import dataclasses
 import sys
 from typing import Any
 
+from sentispark.cluster.options import RestartOptions
 from sentispark.jobs.train import OF_DATAFRAMES
 from sentispark.ml.options import FitOptions, PredictOptions
 from sentispark.nn.options import NetOptions
 from sentispark.options import NONE, camel_case, flag_name, options_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.text.options import TextOptions
-from sentispark.train.options import TrainOptions
+from sentispark.train.options import CheckpointOptions, TrainOptions
 
 __all__ = ["options_page"]
 
@@ -30,6 +31,8 @@ _SECTIONS = (
     (TextOptions, "Text", "prepare", "ReviewEncoder and the three stages that it combines"),
     (NetOptions, "Net", "train", "LSTMClassifier"),
     (TrainOptions, "Training", "train", "LSTMClassifier"),
+    (CheckpointOptions, "Checkpoints", "train", "LSTMClassifier"),
+    (RestartOptions, "Restarts", "train", "LSTMClassifier"),
     (FitOptions, "Fit", "train", "LSTMClassifier"),
     (PredictOptions, "Prediction", None, "LSTMClassifier and its model"),
 )

@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
+from sentispark.cluster.options import RestartOptions
 from sentispark.dataset.dataset import open_dataset
 from sentispark.jobs.flags import add_flags
 from sentispark.ml.classifier import LSTMClassifier
@@ -22,10 +23,12 @@ from sentispark.overlap import require_apart
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from
 from sentispark.spark.persistence import save_pipeline
-from sentispark.train.options import TrainOptions
+from sentispark.train.checkpoint import remove_checkpoints
+from sentispark.train.options import CheckpointOptions, TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
 
+_OPTIONS = (FitOptions, RestartOptions, CheckpointOptions, TrainOptions, NetOptions)
 # Options that apply to fits on DataFrames only.
 OF_DATAFRAMES = ("cache_dir", "max_sequence_length", "validation_fraction")
 
@@ -35,25 +38,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="folder that 'prepare' wrote")
     parser.add_argument("--output", required=True, help="folder for the model, a Spark ML pipeline that takes text")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
+    parser.add_argument("--fresh", action="store_true", help="remove the checkpoints in the checkpoint dir first")
     add_flags(parser, FitOptions, without=OF_DATAFRAMES)
+    add_flags(parser, RestartOptions)
+    add_flags(parser, CheckpointOptions)
     add_flags(parser, TrainOptions)
     add_flags(parser, NetOptions)
 
 
 def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     """Run the command and return what it prints as JSON."""
-    names = [field.name for kind in (FitOptions, TrainOptions, NetOptions) for field in options_of(kind)]
+    names = [field.name for kind in _OPTIONS for field in options_of(kind)]
     params = {camel_case(name): getattr(flags, name) for name in names if name not in OF_DATAFRAMES}
-    return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite)
+    return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite, fresh=flags.fresh)
 
 
-def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwrite: bool = False) -> dict[str, Any]:
+def train(
+    dataset_path: str, output: str, classifier: LSTMClassifier, *, overwrite: bool = False, fresh: bool = False
+) -> dict[str, Any]:
     """Fit the classifier to a prepared dataset and save the pipeline from text to prediction.
+
+    Parameters
+    ----------
+    dataset_path, output : str
+    classifier : LSTMClassifier
+    overwrite : bool
+        Whether the output may be replaced.
+    fresh : bool
+        Whether the checkpoints in the classifier's `checkpointDir` are removed first.
 
     Returns
     -------
     dict
-        `workers, reader, epochs, seconds, output`.
+        `workers, reader, epochs, attempts, seconds, output`.
 
     Raises
     ------
@@ -69,8 +86,15 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
     """
     started = time.perf_counter()
     dataset, folder = open_dataset(spark_folder(dataset_path)), spark_folder(output)
-    vectors = options_from(classifier, TrainOptions).embedding_path
-    require_apart(folder, folders=[dataset.folder], files=[spark_folder(vectors).url] if vectors else [])
+    options = options_from(classifier, TrainOptions)
+    models = [spark_folder(options.initial_model)] if options.initial_model else []
+    vectors = [spark_folder(options.embedding_path).url] if options.embedding_path else []
+    require_apart(folder, folders=[dataset.folder, *models], files=vectors)
+    if checkpoints := options_from(classifier, CheckpointOptions).checkpoint_dir:
+        root = spark_folder(checkpoints)
+        require_apart(root, folders=[dataset.folder, folder])
+        if fresh:
+            remove_checkpoints(root, keep=0)
     with replaced_folder(folder, overwrite=overwrite) as draft:
         encoder = encoder_of(dataset)
         model = classifier.fitDataset(dataset)
@@ -79,6 +103,7 @@ def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwri
         "workers": model.summary.run["workers"],
         "reader": model.summary.run["reader"],
         "epochs": model.summary.history,
+        "attempts": model.summary.run["attempts"],
         "seconds": round(time.perf_counter() - started, 2),
         "output": output,
     }

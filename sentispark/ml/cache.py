@@ -22,12 +22,14 @@ from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.session import get_spark, shares_this_machine
+from sentispark.train.result import TrainedNet
 
-__all__ = ["cache_folder", "cached", "clean_cache", "new_entry"]
+__all__ = ["cache_folder", "cached", "clean_cache", "kept_net", "new_entry"]
 
 # Entries that no fit has used for this long are removed by the next fit.
 MAX_UNUSED_DAYS = 7.0
 _PREFIX = "rows-"
+_NET_PREFIX = "net-"
 
 
 def cache_folder(cache_dir: str | None) -> Folder:
@@ -75,8 +77,15 @@ def cached(cache: Folder, name: str) -> Dataset | None:
     return None
 
 
+def kept_net(cache: Folder, trained: TrainedNet) -> Folder:
+    """A folder with the net, which trainings can start from; it is written if it is not there."""
+    folder = cache.child(f"{_NET_PREFIX}{trained.fingerprint[:32]}")
+    trained.save(folder)  # each file at once: another fit may be reading it
+    return folder
+
+
 def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
-    """Remove encoded rows that fits on DataFrames have cached.
+    """Remove encoded rows that fits on DataFrames have cached, and nets that fits started from.
 
     Parameters
     ----------
@@ -93,7 +102,7 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     cache = cache_folder(cache_dir)
     fs, _ = cache.location
     before = datetime.now(timezone.utc) - timedelta(days=days)
-    entries = [cache.child(name) for name in cache.names() if name.startswith(_PREFIX)]
+    entries = [cache.child(name) for name in cache.names() if name.startswith((_PREFIX, _NET_PREFIX))]
     old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
     for entry in old:
         with contextlib.suppress(FileNotFoundError):  # another fit is removing it too

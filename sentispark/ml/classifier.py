@@ -15,13 +15,15 @@ from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
-from sentispark.cluster.barrier import train_on_cluster
 from sentispark.cluster.console import reporting
+from sentispark.cluster.options import RestartOptions
 from sentispark.cluster.preflight import require_shared, require_slots
+from sentispark.cluster.restart import train_with_restarts
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
-from sentispark.ml.cache import MAX_UNUSED_DAYS, cache_folder, clean_cache
+from sentispark.files import Folder
+from sentispark.ml.cache import MAX_UNUSED_DAYS, cache_folder, clean_cache, kept_net
 from sentispark.ml.callbacks import Callback, CallbackList
 from sentispark.ml.columns import COLUMN_DEFAULTS, OUTPUT_PARAMS, ClassifierColumns, require_sequences
 from sentispark.ml.materialize import materialize
@@ -33,8 +35,10 @@ from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_new_columns
 from sentispark.spark.schema import FLAGS, LABELS, WEIGHTS, require_column
 from sentispark.spark.session import get_spark
+from sentispark.train.checkpoint import newest_checkpoint
 from sentispark.train.config import TrainConfig, check_batch_size, check_trainable, one_class_sentence
-from sentispark.train.options import TrainOptions
+from sentispark.train.identity import identity_of, require_same
+from sentispark.train.options import CheckpointOptions, TrainOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,7 +56,7 @@ _log = logging.getLogger(__name__)
 _FORMER_NAMES = {"partSize": "microBatchSize", "wire": "gradientWire"}
 
 
-@params_from(FitOptions, PredictOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
+@params_from(FitOptions, RestartOptions, CheckpointOptions, PredictOptions, TrainOptions, NetOptions, **COLUMN_DEFAULTS)
 class LSTMClassifier(
     ClassifierColumns,
     HasWeightCol,
@@ -93,6 +97,27 @@ class LSTMClassifier(
         """Set the callbacks of trainings; copies share them. They are not saved with the stage."""
         self._callbacks = callbacks
         return self
+
+    def setInitialModel(self, value: str | LSTMClassificationModel) -> Self:
+        """Start trainings from a model's weights: a fitted one, which is kept in the cache, or the folder of one.
+
+        Raises
+        ------
+        InputError
+            For a fitted model on a cluster without a `cacheDir`, which all executors can read.
+        """
+        if isinstance(value, LSTMClassificationModel):
+            cache = cache_folder(options_from(self, FitOptions).cache_dir)
+            value = kept_net(cache, value.trained).url
+        return self._set(initialModel=value)
+
+    def setParams(self, **params: Any) -> Self:
+        """Set several Params by name; `initialModel` may be a fitted model."""
+        initial = params.get("initialModel")
+        if not isinstance(initial, LSTMClassificationModel):
+            return super().setParams(**params)
+        super().setParams(**{name: value for name, value in params.items() if name != "initialModel"})
+        return self.setInitialModel(initial)
 
     @overload
     def fit(self, dataset: TrainingRows, params: ParamMap | None = None) -> LSTMClassificationModel: ...
@@ -173,18 +198,22 @@ class LSTMClassifier(
 
     def _options(self) -> TrainOptions:
         options = options_from(self, TrainOptions)
-        if not options.embedding_path:
-            return options
         # Made absolute: ranks run in other working directories.
-        return dataclasses.replace(options, embedding_path=spark_folder(options.embedding_path).url)
+        vectors, model = options.embedding_path, options.initial_model
+        return dataclasses.replace(
+            options,
+            embedding_path=vectors and spark_folder(vectors).url,
+            initial_model=model and spark_folder(model).url,
+        )
 
     def _model(self, trained: TrainedNet) -> LSTMClassificationModel:
         return self._fitted(LSTMClassificationModel.from_trained(trained))
 
     def _train(self, dataset: Dataset, callbacks: CallbackList) -> TrainedNet:
         workers = self._workers
-        config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions))
+        config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions), self._checkpoints())
         check_trainable(dataset, config, workers)
+        self._check_checkpoints(dataset, config)
         if sentence := one_class_sentence(dataset):
             _log.warning(sentence)
         with reporting() as show:
@@ -193,7 +222,24 @@ class LSTMClassifier(
                 show(event)
                 callbacks.on_event(event)
 
-            return train_on_cluster(get_spark(), config, workers, emit)
+            return train_with_restarts(get_spark(), config, workers, emit, options_from(self, RestartOptions))
+
+    def _checkpoints(self) -> CheckpointOptions:
+        options = options_from(self, CheckpointOptions)
+        if not options.checkpoint_dir:
+            return options
+        return dataclasses.replace(options, checkpoint_dir=spark_folder(options.checkpoint_dir).url)
+
+    def _check_checkpoints(self, dataset: Dataset, config: TrainConfig) -> None:
+        """Raise if the folder for checkpoints cannot be used, or holds those of another training."""
+        if config.checkpoints.checkpoint_dir is None:
+            return
+        folder = Folder(config.checkpoints.checkpoint_dir)
+        require_writable(folder, name=folder.url)
+        require_shared(get_spark(), folder, workers=self._workers)
+        if found := newest_checkpoint(folder):
+            epochs = len(found.content["state"]["trainer"]["history"])
+            require_same(found.content["identity"], identity_of(dataset, config), epochs=epochs, folder=folder.url)
 
     def _rows(self) -> dict[str, Any]:
         """Everything that determines how rows are written: the arguments of `materialize`."""

@@ -29,13 +29,17 @@ _JAVA_FRAMES = re.compile(r"\n\s*(?:at [\w.$/]+\(|Driver stacktrace:|JVM stacktr
 _LOST_TASK = re.compile(r"^.*most recent failure: Lost task [^:]*: ")
 _MEMORY = "Raise spark.executor.memoryOverhead, or run fewer tasks at once."
 
-# Patterns of Spark's text, and the sentence that replaces it; a pattern's groups fill the sentence's fields.
-_KNOWN = (
+_EXECUTOR_LOST = "sentispark.errors.ExecutorLostError"
+
+# Patterns of Spark's text, the sentence that replaces it, and the class of the error if it is not just a `JobError`; a
+# pattern's groups fill the sentence's fields.
+_KNOWN: tuple[tuple[str, str] | tuple[str, str, str], ...] = (
     (
         r"ExecutorLostFailure \(executor (\S+) .*?Reason: ([^\n]*code 137[^\n]*)",
         f"Executor {{0}}{{host}} was killed ({{1}}), most often because its memory ran out. {_MEMORY}",
+        _EXECUTOR_LOST,
     ),
-    (r"ExecutorLostFailure \(executor (\S+) .*?Reason: ([^\n]+)", "Executor {0}{host} was lost: {1}."),
+    (r"ExecutorLostFailure \(executor (\S+) .*?Reason: ([^\n]+)", "Executor {0}{host} was lost: {1}.", _EXECUTOR_LOST),
     (
         r"Python in worker has different version:? \(?(\d+)[., ]+(\d+)\)? than that in driver:? ([\d.]+)",
         "Spark's Python workers must run the driver's version of Python, {2}. They run {0}.{1}. "
@@ -49,6 +53,7 @@ _KNOWN = (
     (
         r"Python worker exited unexpectedly|Python worker failed to connect back",
         f"A Python worker{{host}} was killed or crashed, most often because memory ran out. {_MEMORY}",
+        _EXECUTOR_LOST,
     ),
     (r"(Total size of serialized results [^\n]*maxResultSize[^\n]*)", "{0}. Raise spark.driver.maxResultSize."),
     (
@@ -128,16 +133,16 @@ def cause_of(text: str, *, python: str = "python3") -> tuple[str, str]:
     Returns
     -------
     kind : str
-        The class of the Python exception that a task raised; empty for other causes.
+        The class of the Python exception that a task raised, or of the error that says it; empty for other causes.
     sentence : str
         The cause in one line.
     """
     kind, message = _raised(text) or ("", "")
     if not kind.startswith("sentispark.errors."):
-        for pattern, sentence in _KNOWN:
+        for pattern, sentence, *lost in _KNOWN:
             if found := re.search(pattern, message or text):
                 values = ((group or "").strip().rstrip(".") for group in found.groups())
-                return "", _one_line(sentence.format(*values, host=_host(text)))
+                return "".join(lost), _one_line(sentence.format(*values, host=_host(text)))
     return kind, _python_cause(kind, message, python) if kind else _java_cause(text)
 
 

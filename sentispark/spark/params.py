@@ -208,8 +208,9 @@ def _add_param(stage_class: type[KeywordParams], field: dataclasses.Field[Any], 
     get.__doc__ = set_.__doc__ = field.metadata["doc"]
     convert = converter(name, field.metadata["rule"], default=field.default)
     setattr(stage_class, name, Param(Params._dummy(), name, field.metadata["doc"], convert))
-    setattr(stage_class, f"get{capital}", get)
-    setattr(stage_class, f"set{capital}", set_)
+    for method, function in ((f"get{capital}", get), (f"set{capital}", set_)):
+        if method not in vars(stage_class):  # a class may define its own
+            setattr(stage_class, method, function)
 
 
 def _signature(stage_class: type[KeywordParams]) -> inspect.Signature:

@@ -9,14 +9,16 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from sentispark.dataset.dataset import open_dataset
-from sentispark.errors import SentisparkError, sentence_of
+from sentispark.errors import PreemptedError, SentisparkError, sentence_of
 from sentispark.files import Folder
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.signals import Signals
 from sentispark.text import wordlist
+from sentispark.train.checkpoint import remove_checkpoints
 from sentispark.train.config import TrainConfig, one_class_sentence
 from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
@@ -31,13 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help='JSON file: {"dataset": …, "train": {…}, "net": {…}}')
     parser.add_argument("--output", required=True, help="folder for the trained net")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
+    parser.add_argument("--fresh", action="store_true", help="remove the checkpoints of the config's folder first")
     flags = parser.parse_args(arguments)
     with Signals() as signals:
         try:
             return _run(flags)
         except (SentisparkError, OSError) as error:
             print(f"error: {sentence_of(error)}", file=sys.stderr)  # noqa: T201 - a command's last word
-            return 1
+            return 128 + signal.SIGTERM if isinstance(error, PreemptedError) else 1
         except KeyboardInterrupt:
             signals.clean_up()
             return 128 + (signals.number or signal.SIGINT)
@@ -47,23 +50,45 @@ def _run(flags: argparse.Namespace) -> int:
     config = TrainConfig.from_json(Path(flags.config).read_text())
     world = world_from_environment(config.train.device, os.environ)
     logging.basicConfig(level=logging.INFO, format=f"[rank {world.rank}/{world.size}] %(message)s")
+    notice = _Notice() if config.checkpoints.checkpoint_dir else lambda: False
     if not world.is_first:
-        run_rank(config, world)
+        run_rank(config, world, preempted=notice)
         return 0
+    # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
+    if config.checkpoints.checkpoint_dir and flags.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        remove_checkpoints(Folder(config.checkpoints.checkpoint_dir), keep=0)
     output, vectors = Folder(flags.output), config.train.embedding_path
     require_apart(output, folders=[Folder(config.dataset)], files=[flags.config, *([vectors] if vectors else [])])
+    if config.checkpoints.checkpoint_dir:
+        require_apart(Folder(config.checkpoints.checkpoint_dir), folders=[Folder(config.dataset), output])
     with replaced_folder(output, overwrite=flags.overwrite) as draft:
         dataset = open_dataset(config.dataset)
         if sentence := one_class_sentence(dataset):
             _log.warning(sentence)
         words = dataset.word_list
-        trained = run_rank(config, world, _log_event)
+        trained = run_rank(config, world, _log_event, preempted=notice)
         trained.save(draft)
         if words is not None:
             draft.write(wordlist.FILE_NAME, words.to_json())
     summary = {"workers": world.size, "reader": trained.run["reader"], "epochs": trained.history}
     print(json.dumps({**summary, "output": flags.output}))  # noqa: T201 - the command's result
     return 0
+
+
+class _Notice:
+    """Whether SIGTERM has announced the end of this process, which then saves and stops; a second one ends it."""
+
+    def __init__(self) -> None:
+        self._received = False
+        self._end = signal.signal(signal.SIGTERM, self._receive)
+
+    def __call__(self) -> bool:
+        return self._received
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received and callable(self._end):
+            self._end(number, frame)
+        self._received = True
 
 
 def _log_event(event: Event) -> None:

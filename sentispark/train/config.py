@@ -11,7 +11,8 @@ from sentispark.dataset.dataset import Dataset
 from sentispark.errors import InputError, OptionError
 from sentispark.nn.options import NetOptions
 from sentispark.options import NONE, Rule, camel_case
-from sentispark.train.options import BatchOptions, LossOptions, TrainOptions
+from sentispark.train.initial import check_initial, initial_net
+from sentispark.train.options import BatchOptions, CheckpointOptions, LossOptions, TrainOptions
 from sentispark.train.vectors import check_vectors
 
 __all__ = ["TrainConfig", "check_batch_size", "check_trainable", "one_class_sentence", "positive_weight"]
@@ -27,6 +28,7 @@ class TrainConfig:
         Path or URL of a prepared dataset that every rank can read.
     train : TrainOptions
     net : NetOptions
+    checkpoints : CheckpointOptions
     batch_sizes : tuple of (int, tuple of int), optional
         Pairs: a step, counted over all epochs from 0, and the ranks' batch sizes from that step on, as in the
         `batch_sizes` of an earlier run. With them nothing is balanced, and that run is repeated bit for bit.
@@ -35,6 +37,7 @@ class TrainConfig:
     dataset: str
     train: TrainOptions = dataclasses.field(default_factory=TrainOptions)
     net: NetOptions = dataclasses.field(default_factory=NetOptions)
+    checkpoints: CheckpointOptions = dataclasses.field(default_factory=CheckpointOptions)
     batch_sizes: tuple[tuple[int, tuple[int, ...]], ...] | None = None
 
     def to_json(self) -> str:
@@ -43,7 +46,9 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
-        """A config from `{"dataset": …, "train": {…}, "net": {…}, "batch_sizes": […]}`; only "dataset" is required.
+        """A config from `{"dataset": …, "train": {…}, "net": {…}, "checkpoints": {…}, "batch_sizes": […]}`.
+
+        Only "dataset" is required.
 
         Raises
         ------
@@ -58,7 +63,7 @@ class TrainConfig:
             raise OptionError("The config must be a JSON object with a 'dataset'. It has none.")
         if not isinstance(content["dataset"], str):
             raise OptionError(f"'dataset' must be a path or URL. Got {content['dataset']!r}.")
-        parts = {"train": TrainOptions, "net": NetOptions}
+        parts = {"train": TrainOptions, "net": NetOptions, "checkpoints": CheckpointOptions}
         _known(content, {"dataset", "batch_sizes", *parts}, "the config")
         return cls(
             content["dataset"],
@@ -109,6 +114,8 @@ def check_trainable(dataset: Dataset, config: TrainConfig, ranks: int) -> None:
     """Raise `OptionError` or `InputError` if the dataset cannot be trained on with these options."""
     dataset.require_split("train")
     check_batch_size(config.train, ranks)
+    if config.train.initial_model is not None:
+        check_initial(initial_net(config.train.initial_model), dataset, config.net)
     for step, sizes in config.batch_sizes or ():
         if len(sizes) != ranks or sum(sizes) != config.train.batch_size or min(sizes) < 0:
             raise OptionError(

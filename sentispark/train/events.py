@@ -11,11 +11,15 @@ from sentispark.evaluate.metrics import Measures
 __all__ = [
     "BalanceDecision",
     "BalanceEvent",
+    "CheckpointEvent",
     "Emit",
     "EpochEntry",
     "EpochEvent",
     "Event",
     "ProgressEvent",
+    "RestartEvent",
+    "ResumeEvent",
+    "StartEvent",
     "Throttle",
     "line_of",
 ]
@@ -68,7 +72,41 @@ class EpochEvent(EpochEntry):
     kind: Literal["epoch"]
 
 
-Event = ProgressEvent | BalanceEvent | EpochEvent
+class StartEvent(TypedDict):
+    """All ranks of an attempt have reported."""
+
+    kind: Literal["start"]
+    hosts: list[str]  # of each rank
+
+
+class ResumeEvent(TypedDict):
+    """The training continues from a checkpoint."""
+
+    kind: Literal["resume"]
+    step: int  # that were taken, over all epochs
+    epochs: int  # that are complete
+    checkpoint: str
+
+
+class CheckpointEvent(TypedDict):
+    """A checkpoint was written."""
+
+    kind: Literal["checkpoint"]
+    step: int
+    name: str
+    seconds: float  # of writing it, while the training went on
+
+
+class RestartEvent(TypedDict):
+    """The training is started again after a failure."""
+
+    kind: Literal["restart"]
+    attempt: int  # from 1, the first one
+    workers: int
+    error: str
+
+
+Event = ProgressEvent | BalanceEvent | EpochEvent | ResumeEvent | CheckpointEvent | RestartEvent | StartEvent
 Emit = Callable[[Event], None]
 
 
@@ -93,6 +131,10 @@ def line_of(event: Event) -> str | None:
     if event["kind"] == "balance" and event["moved"]:
         sizes = ", ".join(map(str, event["sizes"]))
         return f"epoch {event['epoch']}: batch sizes are now {sizes}, to save {event['gain']:.0%} of a step's time"
+    if event["kind"] == "resume":
+        return f"resuming after step {event['step']}, {event['epochs']} epochs complete: '{event['checkpoint']}'"
+    if event["kind"] == "restart":
+        return f"{event['error']} Attempt {event['attempt']} begins with {event['workers']} workers."
     return None
 
 

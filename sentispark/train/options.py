@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from typing import Any
 
 from sentispark.dataset.readers import READERS
-from sentispark.options import any_of, at_least, between, check, one_of, option, optional, seed_rule, text
+from sentispark.errors import OptionError
+from sentispark.options import Rule, any_of, at_least, between, check, one_of, option, optional, seed_rule, text
 
-__all__ = ["BatchOptions", "LossOptions", "OptimizerOptions", "RankOptions", "StoppingOptions", "TrainOptions"]
+__all__ = [
+    "BatchOptions",
+    "CheckpointOptions",
+    "LossOptions",
+    "OptimizerOptions",
+    "RankOptions",
+    "StoppingOptions",
+    "TrainOptions",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +140,47 @@ class TrainOptions(RankOptions, LossOptions, OptimizerOptions, BatchOptions, Sto
         optional(text()),
         "text file of pretrained word vectors (GloVe, word2vec, fastText; .gz or not) to start from",
     )
+    initial_model: str | None = option(
+        None,
+        optional(text()),
+        "folder of a trained model whose weights to start from; its vocabulary must be the dataset's",
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.embedding_path is not None and self.initial_model is not None:
+            raise OptionError("'initialModel' brings word vectors of its own. Leave out 'embeddingPath', or the model.")
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[1-9]\d{0,8}s", value) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointOptions:
+    """Where and how often a training is saved, so that it can be resumed."""
+
+    checkpoint_dir: str | None = option(
+        None,
+        optional(text()),
+        "folder for checkpoints, shared by all workers; a run that finds one of the same training there resumes it",
+    )
+    checkpoint_interval: int | str | None = option(
+        None,
+        optional(any_of(at_least(1), Rule("seconds such as 60s", _is_seconds))),
+        "steps (500) or seconds (60s) between checkpoints, in addition to those at the end of each epoch",
+    )
+    keep_checkpoints: int = option(2, at_least(1), "number of newest checkpoints to keep")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def interval_steps(self) -> int | None:
+        """The interval if it is given in steps."""
+        return self.checkpoint_interval if isinstance(self.checkpoint_interval, int) else None
+
+    @property
+    def interval_seconds(self) -> float | None:
+        """The interval if it is given in seconds."""
+        return float(self.checkpoint_interval[:-1]) if isinstance(self.checkpoint_interval, str) else None

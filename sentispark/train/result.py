@@ -21,13 +21,26 @@ from sentispark.train.events import EpochEntry
 if TYPE_CHECKING:
     from sentispark.nn.net import Net
 
-__all__ = ["NET_FILE", "RunRecord", "TrainedNet"]
+__all__ = ["NET_FILE", "Attempt", "RunRecord", "TrainedNet"]
 
 # A net of an older version must load in every newer one: see tests/ml/test_golden.py.
 FORMAT_VERSION = 2
 NET_FILE = "net.json"
 WEIGHTS_FILE = "weights.safetensors"
 HISTORY_FILE = "history.json"
+
+
+class Attempt(TypedDict):
+    """One of the attempts of a training that Spark ran."""
+
+    workers: int
+    hosts: list[str]  # of each rank
+    began: float  # seconds after the first attempt
+    seconds: float
+    first_step: int  # after which it began, over all epochs: 0, or that of a checkpoint
+    last_step: int  # that it was known to have taken
+    wasted_steps: int  # that the next attempt had to take again
+    error: str | None
 
 
 class RunRecord(TypedDict):
@@ -44,6 +57,7 @@ class RunRecord(TypedDict):
     text_options: dict[str, Any]
     vocabulary_fingerprint: str | None
     versions: dict[str, str]
+    attempts: list[Attempt]  # empty if Spark did not start the ranks
 
 
 @dataclasses.dataclass(frozen=True)

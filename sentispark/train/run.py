@@ -17,17 +17,21 @@ from sentispark.dataset.batches import Epoch, SectionedEpoch, epoch_steps
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.dataset.readers import choose_reader
 from sentispark.dataset.store import RowStore
-from sentispark.errors import OptionError, SentisparkError, TrainingError
+from sentispark.errors import OptionError, SentisparkError
 from sentispark.nn.net import Net, build_net
 from sentispark.text.token_ids import FIRST_WORD
 from sentispark.train.batch_sizes import BatchSizeController
+from sentispark.train.checkpointing import Checkpointing
 from sentispark.train.config import TrainConfig, check_trainable, positive_weight
 from sentispark.train.events import Emit, Event
+from sentispark.train.failures import kind_of_failure
+from sentispark.train.identity import identity_of
+from sentispark.train.initial import initial_net
 from sentispark.train.loss import WeightedLoss
 from sentispark.train.precision import products
 from sentispark.train.result import TrainedNet
 from sentispark.train.step import StepHook, Stepper
-from sentispark.train.trainer import Trainer
+from sentispark.train.trainer import Trainer, TrainerHook
 from sentispark.train.vectors import read_vectors
 from sentispark.train.world import World
 
@@ -41,7 +45,12 @@ def _silent(event: Event) -> None:
 
 
 def run_rank(
-    config: TrainConfig, world: World, emit: Emit = _silent, *, before_step: StepHook | None = None
+    config: TrainConfig,
+    world: World,
+    emit: Emit = _silent,
+    *,
+    before_step: StepHook | None = None,
+    preempted: Callable[[], bool] = lambda: False,
 ) -> TrainedNet:
     """Train as one rank of a world.
 
@@ -56,6 +65,8 @@ def run_rank(
         Called with the first rank's events.
     before_step : callable, optional
         Called at the beginning of each step, within the time that counts as this rank's own.
+    preempted : callable
+        Whether this rank's machine is about to be taken away. With checkpoints, all ranks then save and stop.
 
     Returns
     -------
@@ -65,7 +76,8 @@ def run_rank(
     Raises
     ------
     TrainingError
-        Names the rank and its host; the cause is chained.
+        Or one of its subclasses: `RankLostError` if another rank was lost, `RankMemoryError`, `PreemptedError`. The
+        message names the rank and its host; the cause is chained.
     """
     try:
         with _stores(config, world) as (dataset, stores), _random_state_restored(world):
@@ -73,9 +85,11 @@ def run_rank(
             net = _untrained(config, dataset)
             with world.joined(), products(config.train.precision):
                 # In a function of its own: the trainer's DDP must be deleted before the process group.
-                return _train(config, world, dataset, stores, net, emit if world.is_first else _silent, before_step)
-    except (SentisparkError, RuntimeError) as error:  # torch's own: another rank was lost, memory ran out
-        raise TrainingError(f"[rank {world.rank}/{world.size} on {platform.node()}] {error}") from error
+                emit = emit if world.is_first else _silent
+                return _train(config, world, dataset, stores, net, emit, before_step, preempted)
+    except (SentisparkError, RuntimeError, MemoryError) as error:
+        kind, where = kind_of_failure(error), f"[rank {world.rank}/{world.size} on {platform.node()}]"
+        raise kind(f"{where} {error}") from error
 
 
 @contextlib.contextmanager
@@ -98,6 +112,11 @@ def _random_state_restored(world: World) -> contextlib.AbstractContextManager[No
 def _untrained(config: TrainConfig, dataset: Dataset) -> Net:
     """The net before its first step, the same on every rank."""
     torch.manual_seed(config.train.seed)
+    if path := config.train.initial_model:
+        trained = initial_net(path)
+        net = build_net(trained.vocabulary_size, config.net)
+        net.load_state_dict(trained.module().state_dict())
+        return net
     net = build_net(dataset.manifest.vocabulary_size, config.net)
     if path := config.train.embedding_path:
         if net.word_vectors is None:
@@ -119,7 +138,8 @@ def new_trainer(
     *,
     emit: Emit = _silent,
     before_step: StepHook | None = None,
-    after_step: Callable[[Trainer], None] = lambda trainer: None,
+    after_step: TrainerHook = lambda trainer: None,
+    after_epoch: TrainerHook = lambda trainer: None,
 ) -> Trainer:
     """A rank's trainer before its first step.
 
@@ -133,7 +153,7 @@ def new_trainer(
         The stores of `train` and of `validation`, which may have no rows.
     net : Net
         The same weights on every rank.
-    emit, before_step, after_step : callable
+    emit, before_step, after_step, after_epoch : callable
         See `Trainer` and `Stepper`.
     """
     manifest, options = dataset.manifest, config.train
@@ -162,6 +182,7 @@ def new_trainer(
         world=world,
         emit=emit,
         after_step=after_step,
+        after_epoch=after_epoch,
     )
 
 
@@ -173,19 +194,36 @@ def _train(
     net: Net,
     emit: Emit,
     before_step: StepHook | None,
+    preempted: Callable[[], bool],
 ) -> TrainedNet:
-    trainer = new_trainer(config, world, dataset, stores, net, emit=emit, before_step=before_step)
-    trainer.train()
+    with _checkpointing(config, world, dataset, emit, preempted) as checkpointing:
+        hooks: dict[str, TrainerHook] = {}
+        if checkpointing:
+            hooks = {"after_step": checkpointing.after_step, "after_epoch": checkpointing.after_epoch}
+        trainer = new_trainer(config, world, dataset, stores, net, emit=emit, before_step=before_step, **hooks)
+        if checkpointing:
+            checkpointing.resume(trainer)
+        trainer.train()
     return _trained(config, world, dataset, trainer, reader=stores["train"].reader.name)
 
 
+def _checkpointing(
+    config: TrainConfig, world: World, dataset: Dataset, emit: Emit, preempted: Callable[[], bool]
+) -> contextlib.AbstractContextManager[Checkpointing | None]:
+    if config.checkpoints.checkpoint_dir is None:
+        return contextlib.nullcontext()
+    steps = epoch_steps(dataset.manifest.rows("train"), config.train.batch_size)
+    identity = identity_of(dataset, config)
+    return Checkpointing(config.checkpoints, identity, world, steps_of_epoch=steps, emit=emit, preempted=preempted)
+
+
 def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Trainer, *, reader: str) -> TrainedNet:
-    manifest = dataset.manifest
+    manifest, initial = dataset.manifest, config.train.initial_model
     threads = world.gathered(np.array([torch.get_num_threads()])).ravel().astype(int).tolist()
     weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.best.weights.items()}
     return TrainedNet(
         options=config.net,
-        vocabulary_size=manifest.vocabulary_size,
+        vocabulary_size=manifest.vocabulary_size if initial is None else initial_net(initial).vocabulary_size,
         sequence_length=manifest.sequence_length,
         weights=safetensors.torch.save(weights),
         history=trainer.history,
@@ -201,5 +239,6 @@ def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Train
             "text_options": dict(manifest.text_options),
             "vocabulary_fingerprint": manifest.vocabulary_fingerprint,
             "versions": {"sentispark": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "attempts": [],
         },
     )

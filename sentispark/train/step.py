@@ -27,8 +27,8 @@ __all__ = ["StepHook", "Stepper", "Tensors", "step_seed", "to_tensors"]
 # A batch's sequence, length, label and weight.
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 
-# Called with a step, counted over the whole training from 0, and this rank's rows in it.
-StepHook = Callable[[int, int], None]
+# Called with a step, counted over the whole training from 0, and this rank's batch.
+StepHook = Callable[[int, Tensors], None]
 
 
 def to_tensors(batch: Batch, device: torch.device) -> Tensors:
@@ -61,6 +61,8 @@ class Stepper:
     ----------
     clock : StepClock
         The clock of all steps that were taken.
+    step : int
+        The number of steps that were taken, over all epochs.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Stepper:
         before_step: StepHook | None = None,
     ) -> None:
         self.clock = StepClock(world.device)
-        self._net, self._world, self._step = net, world, 0
+        self._net, self._world, self.step = net, world, 0
         self._reducer = Reducer(net, world, self.clock, options.gradient_wire)
         self._optimizers = Optimizers(net, options, batch_size=options.batch_size, steps=steps)
         self._loss, self._before_step = loss or WeightedLoss(), before_step
@@ -98,8 +100,8 @@ class Stepper:
         """
         self.clock.begin()
         if self._before_step:
-            self._before_step(self._step, len(batch[0]))
-        torch.manual_seed(step_seed(self._seed, self._step, self._world.rank))
+            self._before_step(self.step, batch)
+        torch.manual_seed(step_seed(self._seed, self.step, self._world.rank))
         self._reducer.begin(batch[0])
         self._optimizers.zero_grad()
         *first, last = zip(*(torch.split(column, self._micro_batch_rows) for column in batch), strict=True)
@@ -107,8 +109,8 @@ class Stepper:
             sums = [self._backward(micro_batch, step_rows) for micro_batch in first]
         sums.append(self._backward(last, step_rows))
         self._reducer.finish()
-        self._optimizers.step(self._step)
-        self._step += 1
+        self._optimizers.step(self.step)
+        self.step += 1
         return torch.stack(sums).sum()
 
     def _backward(self, micro_batch: Tensors, step_rows: int) -> Tensor:
@@ -124,7 +126,7 @@ class Stepper:
         """The weights, the states of optimizers and reducer, and the number of steps that were taken."""
         weights = {name: tensor.detach().clone() for name, tensor in self._net.state_dict().items()}
         parts = {
-            "weights": State({"step": self._step}, weights),
+            "weights": State({"step": self.step}, weights),
             "optimizers": self._optimizers.state(),
             "reducer": self._reducer.state(),
         }
@@ -133,7 +135,7 @@ class Stepper:
     def restore(self, state: State) -> None:
         """Continue from what `state` returned, possibly on another number of ranks."""
         weights = state.part("weights")
-        self._step = weights.values["step"]
+        self.step = weights.values["step"]
         self._net.load_state_dict(weights.tensors)
         self._optimizers.restore(state.part("optimizers"))
         self._reducer.restore(state.part("reducer"))

@@ -26,7 +26,7 @@ from sentispark.train.state import State
 from sentispark.train.step import Stepper
 from sentispark.train.world import World
 
-__all__ = ["Best", "EpochTotals", "Trainer"]
+__all__ = ["Best", "EpochTotals", "Trainer", "TrainerHook"]
 
 # The most decisions of an epoch in the history, in addition to those that changed sizes.
 _DECISIONS_KEPT = 50
@@ -55,6 +55,9 @@ class Best:
     weights: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
+TrainerHook = Callable[["Trainer"], None]
+
+
 class Trainer:
     """One rank's training.
 
@@ -75,8 +78,8 @@ class Trainer:
         Joined.
     emit : callable
         Called with events; those of the first rank are shown.
-    after_step : callable, optional
-        Called with this trainer after each step; it may call `state`.
+    after_step, after_epoch : callable, optional
+        Called with this trainer after each step and after each epoch; they may call `state`.
 
     Attributes
     ----------
@@ -97,12 +100,14 @@ class Trainer:
         options: StoppingOptions,
         world: World,
         emit: Emit = lambda event: None,
-        after_step: Callable[[Trainer], None] = lambda trainer: None,
+        after_step: TrainerHook = lambda trainer: None,
+        after_epoch: TrainerHook = lambda trainer: None,
     ) -> None:
         self.net, self.history, self.best = net, list[EpochEntry](), Best()
         self.batch_sizes = batch_sizes
         self._stepper, self._epoch_of, self._validation = stepper, epoch_of, validation
         self._options, self._world, self._emit, self._after_step = options, world, emit, after_step
+        self._after_epoch = after_epoch
         self._totals = self._no_totals()
 
     def train(self) -> None:
@@ -110,6 +115,12 @@ class Trainer:
         while len(self.history) < self._options.max_epochs and not self._is_finished():
             entry = self.epoch()
             self._emit({"kind": "epoch", **entry})
+            self._after_epoch(self)
+
+    @property
+    def step(self) -> int:
+        """The number of steps that were taken, over all epochs."""
+        return self._stepper.step
 
     def epoch(self) -> EpochEntry:
         """Take the remaining steps of the next epoch and evaluate the net; returns the entry of the history."""

@@ -19,7 +19,7 @@ import torch
 # If this is first imported while ranks are connected, as DDP does, its functions keep the process group forever
 # (their defaults are the group of that moment), and its threads may abort the process when Python ends.
 import torch.distributed.nn
-from torch import distributed
+from torch import Tensor, distributed
 from torch.distributed import Store, rendezvous  # type: ignore[attr-defined]  # torch exports them and does not say so
 
 from sentispark.train.cores import cores_here, requested_threads, thread_count
@@ -145,6 +145,34 @@ class World:
         table = np.zeros((self.size, len(values)))
         table[self.rank] = values
         return self.total(table)
+
+    def told(self, text: str) -> str:
+        """The first rank's text, on every rank."""
+        store, key = self.store, f"sentispark/told {next(self._meetings)}"
+        if store is None:
+            return text
+        if self.is_first:
+            store.set(key, text)
+        return store.get(key).decode()
+
+    def gathered_tensors(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The tensors of each rank, on the first rank; an empty list on the others.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            Of the same names, shapes and types on every rank.
+        """
+        if self.size == 1:
+            return [dict(tensors)]
+        each: list[dict[str, Tensor]] = [{} for _ in range(self.size)] if self.is_first else []
+        for name in sorted(tensors):
+            tensor = tensors[name].contiguous()
+            received = [torch.empty_like(tensor) for _ in each]
+            distributed.gather(tensor, received or None)
+            for one, other in zip(each, received, strict=True):
+                one[name] = other
+        return each
 
 
 def _is_set_within(store: Store, key: str, patience: timedelta) -> bool:

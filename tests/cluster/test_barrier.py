@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import platform
 import shutil
+import signal
+import threading
+import time
 
+import psutil
 import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JError
 
 from sentispark.cluster.barrier import _collected, train_on_cluster
-from sentispark.errors import SetupError, TrainingError
+from sentispark.cluster.monitor import RankMonitor
+from sentispark.cluster.options import RestartOptions
+from sentispark.cluster.restart import train_with_restarts
+from sentispark.errors import RankLostError, SetupError, TrainingError
+from sentispark.files import Folder
 from sentispark.nn.options import NetOptions
+from sentispark.train.checkpoint import remove_checkpoints
 from sentispark.train.config import TrainConfig
-from sentispark.train.options import TrainOptions
+from sentispark.train.options import CheckpointOptions, TrainOptions
 from tests.helpers.ranks import train_ranks
 from tests.helpers.toy import toy_rows, write_toy
 
@@ -33,7 +43,7 @@ def toy(tmp_path_factory):
 
 
 def train(spark, path, workers, emit=lambda event: None):
-    return train_on_cluster(spark, TrainConfig(path, OPTIONS, NET), workers, emit)
+    return train_on_cluster(spark, TrainConfig(path, OPTIONS, NET), RankMonitor(workers, emit))
 
 
 def failure(spark, path, workers=2):
@@ -61,7 +71,7 @@ def test_a_net_of_several_pieces_comes_back_whole(spark, tmp_path):
     wide = NetOptions(embedding_size=64, hidden_size=4, wide_size=50)
     path = write_toy(tmp_path, {"train": toy_rows(20)}, vocabulary_size=10_000)
     config = TrainConfig(path, TrainOptions(max_epochs=1, reader="arrow"), wide)
-    trained = train_on_cluster(spark, config, 1, lambda event: None)
+    trained = train_on_cluster(spark, config, RankMonitor(1, lambda event: None))
     assert len(trained.weights) > 10_000 * 64 * 4 > 2 << 20
     assert trained.module().embedding.weight.shape == (10_000, 64)
 
@@ -110,7 +120,7 @@ def test_a_chunk_that_a_rank_cannot_read_is_named_with_that_rank(spark, toy, tmp
 def test_a_loss_of_nan_ends_the_stage(spark, toy):
     options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=1e30, gradient_clip=None)
     with pytest.raises(TrainingError) as caught:
-        train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
+        train_on_cluster(spark, TrainConfig(toy, options, NET), RankMonitor(2, lambda event: None))
     assert str(caught.value).endswith(
         f"/2 on {HOST}] The loss of epoch 1 is nan. Lower the learning rate or clip gradients."
     )
@@ -120,7 +130,7 @@ def test_a_loss_of_nan_ends_the_stage(spark, toy):
 def test_ranks_without_the_requested_gpus_are_refused_before_they_connect(spark, toy):
     options = dataclasses.replace(OPTIONS, device="cuda")
     with pytest.raises(TrainingError) as caught:
-        train_on_cluster(spark, TrainConfig(toy, options, NET), 2, lambda event: None)
+        train_on_cluster(spark, TrainConfig(toy, options, NET), RankMonitor(2, lambda event: None))
     assert str(caught.value).endswith(
         f"/2 on {HOST}] Device 'cuda' needs a GPU for each rank. There is none for rank 0 on 127.0.0.1 and rank 1 on "
         "127.0.0.1. Give each task a GPU, use fewer ranks, or use device 'cpu'."
@@ -170,6 +180,61 @@ def test_a_failed_fit_does_not_affect_the_next_one(spark, toy, tmp_path):
     assert train(spark, toy, 2).weights == expected
 
 
+def usage(spark):
+    """Threads, open files and children of this process and of both of Spark's Python workers."""
+    gc.collect()
+    processes = [psutil.Process(), *(psutil.Process(pid) for pid in state_of_workers(spark))]
+    return [(process.num_threads(), process.num_fds(), process.memory_info().rss) for process in processes]
+
+
+def test_many_fits_in_one_session_leave_nothing_behind(spark, toy, tmp_path):
+    checkpoints = CheckpointOptions(str(tmp_path / "run"))
+    config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=1), NET, checkpoints)
+
+    def fits(count):
+        for _ in range(count):
+            remove_checkpoints(Folder(checkpoints.checkpoint_dir), keep=0)
+            train_with_restarts(spark, config, 2, lambda event: None, RestartOptions())
+        return usage(spark)
+
+    before, after = fits(3), fits(12)
+    for (threads, files, memory), (more_threads, more_files, more_memory) in zip(before, after, strict=True):
+        assert more_threads <= threads + 1
+        assert more_files <= files + 2
+        assert more_memory <= memory + (30 << 20)
+
+
+def test_two_fits_at_once_wait_for_slots_and_both_finish(spark, toy):
+    expected = train(spark, toy, 2).weights
+    found = []
+
+    def fit():
+        config = TrainConfig(toy, OPTIONS, NET)
+        found.append(train_with_restarts(spark, config, 2, lambda event: None, RestartOptions()).weights)
+
+    threads = [threading.Thread(target=fit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert found == [expected] * 3
+
+
+def test_an_interrupted_fit_ends_its_ranks_and_leaves_the_session_usable(spark, toy):
+    """A notebook's Ctrl-C arrives while the driver waits for the job."""
+    options = dataclasses.replace(OPTIONS, max_epochs=10_000)
+    timer = threading.Timer(6, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train_with_restarts(spark, TrainConfig(toy, options, NET), 2, lambda event: None, RestartOptions())
+    while spark.sparkContext.statusTracker().getActiveStageIds():
+        assert time.monotonic() - started < 16
+        time.sleep(0.1)
+    assert time.monotonic() - started < 16
+    train(spark, toy, 2)
+
+
 def test_the_reason_for_a_lost_rank_is_reported_and_not_the_call_that_failed():
     text = (
         "An error occurred while calling o96.collectToPython.\n: org.apache.spark.SparkException: Job aborted due to "
@@ -182,5 +247,5 @@ def test_the_reason_for_a_lost_rank_is_reported_and_not_the_call_that_failed():
         def collect(self):
             raise Py4JError(text)
 
-    with pytest.raises(TrainingError, match=r"^A rank failed: Executor 3 was killed \(Command exited with code 137\)"):
-        _collected(Job())
+    with pytest.raises(RankLostError, match=r"^A rank failed: Executor 3 was killed \(Command exited with code 137\)"):
+        _collected(Job(), RankMonitor(2, lambda event: None))

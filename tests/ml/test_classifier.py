@@ -41,7 +41,7 @@ def no_training(monkeypatch):
     def started(*_):
         raise AssertionError("training has started")
 
-    monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", started)
+    monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", started)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ class TestOneClass:
         ],
     )
     def test_a_warning_is_logged(self, spark, tmp_path, labels, words, monkeypatch, caplog):
-        monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", lambda *_: None)
+        monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", lambda *_: None)
         path = write_toy(tmp_path / "dataset", {"train": [Row([2, 3], label) for label in labels]})
         LSTMClassifier()._train(open_dataset(path), CallbackList(()))
         assert caplog.messages == ([words] if words else [])

@@ -136,7 +136,7 @@ def test_a_missing_column_is_named(example, name):
 
 
 def test_a_column_of_another_type_is_named_before_any_work(example, name, monkeypatch):
-    monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
+    monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", None)
     stage, frame = example(name)
     read = frame.columns[1]
     for wrong, kind in (
@@ -156,7 +156,7 @@ def test_a_column_of_another_type_is_named_before_any_work(example, name, monkey
 
 
 def test_a_clashing_column_is_named_before_any_work(example, name, monkeypatch):
-    monkeypatch.setattr("sentispark.ml.classifier.train_on_cluster", None)
+    monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", None)
     stage, frame = example(name)
     params = {param: stage.getOrDefault(param) for param in ADDS if stage.hasParam(param)}
     for param, column in params.items():

@@ -1,0 +1,151 @@
+"""Checkpoints in a folder, on any file system: each is a folder of its own that is either complete or not seen.
+
+A checkpoint holds tensors in the safetensors format and everything else as JSON, and a checksum of each file, so one
+that was damaged is recognized. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import xxhash
+
+from sentispark.errors import DatasetError, SentisparkError, sentence_of
+from sentispark.files import Folder
+
+__all__ = ["Checkpoint", "newest_checkpoint", "open_checkpoint", "remove_checkpoints", "write_checkpoint"]
+
+FORMAT_VERSION = 1
+MANIFEST = "checkpoint.json"
+_NAME = re.compile(r"step-\d{10}-[0-9a-f]{8}")
+_DRAFT = re.compile(rf"_{_NAME.pattern}\.draft")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files have been checked.
+
+    Attributes
+    ----------
+    folder : Folder
+    step : int
+        The steps that were taken, over all epochs.
+    content : mapping
+        What was given to `write_checkpoint`.
+    files : tuple of str
+        The names of its files.
+    """
+
+    folder: Folder
+    step: int
+    content: Mapping[str, Any]
+    files: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.url.rsplit("/", 1)[1]
+
+
+def write_checkpoint(root: Folder, step: int, content: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Write a checkpoint; returns its name.
+
+    Where folders can be renamed it is written next to its place and moved there; on an object store its manifest is
+    written last. If writing fails, what was written is removed.
+
+    Parameters
+    ----------
+    root : Folder
+    step : int
+    content : mapping
+        Values that JSON can hold.
+    files : mapping of str to bytes
+    """
+    name = f"step-{step:010d}-{uuid.uuid4().hex[:8]}"
+    draft = root.child(f"_{name}.draft" if root.renames else name)
+    known = {file: {"size": len(data), "checksum": _checksum(data)} for file, data in files.items()}
+    text = json.dumps({"step": step, "content": dict(content), "files": known})
+    try:
+        for file, data in files.items():
+            draft.write(file, data)
+        draft.write(
+            MANIFEST,
+            json.dumps({"format_version": FORMAT_VERSION, "checksum": _checksum(text.encode()), "checkpoint": text}),
+        )
+        if root.renames:
+            draft.move_to(root.child(name))
+    except BaseException:
+        with contextlib.suppress(OSError, SentisparkError):
+            draft.remove()
+        raise
+    return name
+
+
+def newest_checkpoint(root: Folder) -> Checkpoint | None:
+    """The newest checkpoint that is complete; a warning names each newer one that is not."""
+    for name in _names(root):
+        try:
+            return open_checkpoint(root, name)
+        except DatasetError as error:
+            _log.warning("%s The checkpoint before it is used.", error)
+    return None
+
+
+def open_checkpoint(root: Folder, name: str) -> Checkpoint:
+    """Open a checkpoint and check all of its files.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing or damaged, or if it is of a later format version.
+    """
+    folder = root.child(name)
+    try:
+        outer = json.loads(folder.read(MANIFEST))
+        version, text = outer["format_version"], outer["checkpoint"]
+        if version != FORMAT_VERSION:
+            raise DatasetError(
+                f"'{folder.url}' must be a checkpoint of format version {FORMAT_VERSION}. It is of {version}."
+            )
+        _require(_checksum(text.encode()) == outer["checksum"], MANIFEST)
+        inner = json.loads(text)
+        checkpoint = Checkpoint(folder, inner["step"], inner["content"], tuple(inner["files"]))
+        for file, known in inner["files"].items():
+            data = folder.read(file)
+            _require(len(data) == known["size"] and _checksum(data) == known["checksum"], file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"'{folder.url}' is not a complete checkpoint: {sentence_of(error)}") from error
+    return checkpoint
+
+
+def remove_checkpoints(root: Folder, *, keep: int) -> None:
+    """Remove all but the newest checkpoints, and drafts that a killed run left before those."""
+    kept = _names(root)[:keep]
+    for name in root.names():
+        draft = _DRAFT.fullmatch(name) and not (kept and name[1:] > min(kept))
+        if draft or (_NAME.fullmatch(name) and name not in kept):
+            with contextlib.suppress(FileNotFoundError):  # another run is removing it too
+                root.child(name).remove()
+
+
+def _names(root: Folder) -> list[str]:
+    """The names of the checkpoints in a folder, complete or not, the newest first."""
+    return sorted((name for name in root.names() if _NAME.fullmatch(name)), reverse=True)
+
+
+def _checksum(data: bytes) -> str:
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def _require(holds: bool, file: str) -> None:
+    if not holds:
+        raise ValueError(f"'{file}' is damaged")

@@ -1,0 +1,186 @@
+"""When a rank saves its training, and how it continues from what was saved."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+from torch import Tensor
+
+from sentispark.errors import PreemptedError, SetupError, sentence_of
+from sentispark.files import Folder
+from sentispark.train.checkpoint import newest_checkpoint, open_checkpoint, remove_checkpoints, write_checkpoint
+from sentispark.train.events import Emit
+from sentispark.train.identity import require_same
+from sentispark.train.options import CheckpointOptions
+from sentispark.train.state import State
+from sentispark.train.trainer import Trainer
+from sentispark.train.world import World
+
+__all__ = ["Checkpointing"]
+
+# The ranks agree about this often, in seconds, on whether to save before the next regular checkpoint.
+_SECONDS_BETWEEN_VOTES = 1.0
+_MOST_STEPS_BETWEEN_VOTES = 1000
+_SHARED = "state.safetensors"
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpointing:
+    """Saves a trainer's state at the end of each epoch and at intervals; all ranks make the same calls.
+
+    The first rank writes, in a thread, while the ranks compute. A checkpoint that cannot be written is logged, and the
+    training goes on.
+
+    Parameters
+    ----------
+    options : CheckpointOptions
+        With a `checkpoint_dir`.
+    identity : mapping
+        What `identity_of` returned.
+    world : World
+        Joined.
+    steps_of_epoch : int
+    emit : callable
+        Called with events, also from another thread.
+    preempted : callable
+        Whether this rank's machine is about to be taken away. If one rank's is, all ranks save and stop.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(
+        self,
+        options: CheckpointOptions,
+        identity: Mapping[str, Any],
+        world: World,
+        *,
+        steps_of_epoch: int,
+        emit: Emit = lambda event: None,
+        preempted: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        assert options.checkpoint_dir is not None
+        self._options, self._identity, self._world = options, identity, world
+        self._emit, self._preempted, self._clock = emit, preempted, clock
+        self._steps_of_epoch = steps_of_epoch
+        self._root = Folder(options.checkpoint_dir)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+        self._last_save = self._last_vote = clock()
+        self._steps_to_vote = self._steps_between_votes = 1
+
+    def __enter__(self) -> Checkpointing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()  # waits for the last checkpoint
+        if self._writing and error is None:
+            self._writing.result()
+
+    def resume(self, trainer: Trainer) -> None:
+        """Continue from the newest checkpoint, if there is one.
+
+        Raises
+        ------
+        DatasetError
+            If it is one of another training.
+        """
+        name = ""
+        if self._world.is_first and (found := newest_checkpoint(self._root)):
+            name = found.name
+        name = self._world.told(name)
+        if not name:
+            return
+        checkpoint = open_checkpoint(self._root, name)
+        state = checkpoint.content["state"]
+        done = len(state["trainer"]["history"])
+        require_same(checkpoint.content["identity"], self._identity, epochs=done, folder=self._root.url)
+
+        def tensors(file: str) -> dict[str, Tensor]:
+            return safetensors.torch.load(checkpoint.folder.read(file)) if file in checkpoint.files else {}
+
+        same_ranks = checkpoint.content["ranks"] == self._world.size
+        own = tensors(_file_of(self._world.rank)) if same_ranks else {}
+        trainer.restore(State(state, tensors(_SHARED), own))
+        self._emit({"kind": "resume", "step": checkpoint.step, "epochs": done, "checkpoint": checkpoint.folder.url})
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Save if it is time to."""
+        interval = self._options.interval_steps
+        epoch_ends = trainer.step % self._steps_of_epoch == 0  # a checkpoint follows
+        if interval and trainer.step % interval == 0 and not epoch_ends:
+            self._save(trainer)
+        self._steps_to_vote -= 1
+        if not self._steps_to_vote:
+            self._vote(trainer)
+
+    def after_epoch(self, trainer: Trainer) -> None:
+        """Save the finished epoch."""
+        self._save(trainer)
+
+    def _vote(self, trainer: Trainer) -> None:
+        """Save now if the first rank's interval is over; save and stop if a rank is about to lose its machine.
+
+        The seconds of one rank are no other's, so nothing but an exchange makes all ranks act after the same step.
+        """
+        now, seconds = self._clock(), self._options.interval_seconds
+        due = seconds is not None and now - self._last_save >= seconds and not self._is_writing
+        seconds_of_step = (now - self._last_vote) / self._steps_between_votes
+        first = self._world.is_first
+        is_due, preempted, seconds_of_step = self._world.total(
+            np.array([first and due, self._preempted(), first * seconds_of_step], np.float64)
+        ).tolist()
+        steps = _SECONDS_BETWEEN_VOTES / max(seconds_of_step, _SECONDS_BETWEEN_VOTES / _MOST_STEPS_BETWEEN_VOTES)
+        self._last_vote = now
+        self._steps_to_vote = self._steps_between_votes = max(1, round(steps))
+        if is_due or preempted:
+            self._save(trainer)
+        if preempted:
+            self._thread.shutdown()
+            self._world.wait_for_all()  # a rank that ended at once could end the first one while it writes
+            raise PreemptedError(f"The training was saved after step {trainer.step}: a machine is being taken away.")
+
+    @property
+    def _is_writing(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def _save(self, trainer: Trainer) -> None:
+        state = trainer.state()
+        own = self._world.gathered_tensors(state.own)
+        if not self._world.is_first:
+            return
+        if self._writing:
+            self._writing.result()
+        self._last_save = self._clock()
+        self._writing = self._thread.submit(self._write, trainer.step, state, own)
+
+    def _write(self, step: int, state: State, own: list[dict[str, Tensor]]) -> None:
+        started = self._clock()
+        content = {"identity": self._identity, "ranks": self._world.size, "state": state.values}
+        parts = {_SHARED: state.tensors, **{_file_of(rank): tensors for rank, tensors in enumerate(own) if tensors}}
+        try:
+            files = {file: safetensors.torch.save(_on_cpu(tensors)) for file, tensors in parts.items()}
+            name = write_checkpoint(self._root, step, content, files)
+            remove_checkpoints(self._root, keep=self._options.keep_checkpoints)
+        except (OSError, SetupError) as error:
+            _log.warning("The checkpoint of step %d could not be written: %s", step, sentence_of(error))
+            return
+        self._emit({"kind": "checkpoint", "step": step, "name": name, "seconds": round(self._clock() - started, 3)})
+
+
+def _file_of(rank: int) -> str:
+    return f"rank-{rank}.safetensors"
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
