@@ -191,6 +191,17 @@ def _throughput(flags: argparse.Namespace) -> Measure:
     return without_spark
 
 
+def _add_faults_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=20, help="number of trainings to disturb (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
+
+
+def _faults(flags: argparse.Namespace) -> Measure:
+    from sentispark.bench.faults import measure
+
+    return functools.partial(measure, kills=flags.kills, seed=flags.seed)
+
+
 BENCHES = {
     "prepare": Bench(
         "prepare reviews, compared with streaming jobs, Spark SQL, Spark ML's stages and Polars",
@@ -204,6 +215,11 @@ BENCHES = {
     "quality": Bench("classify reviews, compared with linear models", _add_quality_flags, _quality),
     "inference": Bench(
         "predict, compared with a bare torch loop and two kinds of UDF", _add_inference_flags, _inference
+    ),
+    "faults": Bench(
+        "train while executors and ranks are killed, compared with a training that nobody disturbs",
+        _add_faults_flags,
+        _faults,
     ),
     "throughput": Bench(
         "train with several batch sizes, on GPUs if there are any, compared with a bare DDP loop",
