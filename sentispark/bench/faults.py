@@ -14,19 +14,16 @@ import itertools
 import logging
 import os
 import random
-import signal
 import statistics
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pyspark.sql import SparkSession
 
 from sentispark.bench.ledger import RowLedger, committed, rows_of_dataset, wasted_steps
 from sentispark.bench.reviews import generated_reviews
+from sentispark.bench.sabotage import FAULTS, NOTICE, Fault, Saboteur, executors_of, full_disk
 from sentispark.bench.turns import in_turns, median_ratio
 from sentispark.cluster.options import RestartOptions
 from sentispark.cluster.restart import train_with_restarts
@@ -41,7 +38,7 @@ from sentispark.train.events import Event
 from sentispark.train.options import CheckpointOptions, TrainOptions
 from sentispark.train.result import TrainedNet
 
-__all__ = ["FAULTS", "Fault", "Trial", "measure", "run_trial"]
+__all__ = ["Trial", "measure", "run_trial"]
 
 RANKS, REVIEWS, EPOCHS, BATCH_ROWS = 3, 8000, 3, 96
 NET = NetOptions(embedding_size=32, hidden_size=16, wide_size=1000)
@@ -49,40 +46,7 @@ OPTIONS = TrainOptions(max_epochs=EPOCHS, batch_size=BATCH_ROWS, reader="arrow",
 INTERVAL_STEPS = 20
 COST_EPOCHS = 4
 
-_SIGNALS = {"frozen": signal.SIGSTOP, "notice": signal.SIGPWR}  # the latter is Spark's
-
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """What is done to whom, and when.
-
-    Attributes
-    ----------
-    moment : str
-        "start" (ranks read their first rows), "step", "validation", "checkpoint", "epoch" (its end) or "end" (the net
-        goes back to the driver).
-    action : str
-        "executor" or "worker" (killed), "frozen" (a worker is stopped), or "notice" (an executor is told that its
-        machine will be taken away).
-    """
-
-    moment: str
-    action: str
-
-
-# Executors in every phase, then other things at random moments.
-FAULTS = (
-    *(Fault(moment, "executor") for moment in ("start", "step", "validation", "checkpoint", "epoch", "end", "step")),
-    Fault("step", "worker"),
-    Fault("step", "frozen"),
-    Fault("validation", "worker"),
-)
-
-
-# With spark.decommission.enabled.
-NOTICE = Fault("step", "notice")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,87 +61,21 @@ class Trial:
         Whether the net has the bits of the undisturbed one.
     rows_once : bool
         Whether each epoch's committed steps took each row of the dataset once.
+    acted : bool
+        Whether the fault was caused before the training ended.
     wasted_steps : int
     noticed_seconds, recovery_seconds : float
-        From the fault to the end of the attempt, and to the first step of the next one.
+        From the fault to the end of the attempt, and to the first step of the next one; 0 where there was none.
     """
 
     fault: Fault
     trained: TrainedNet
     is_equal: bool
     rows_once: bool
+    acted: bool
     wasted_steps: int
     noticed_seconds: float
     recovery_seconds: float
-
-
-class _Saboteur:
-    """Does a fault's action once, at its moment, and writes down when the training went on."""
-
-    def __init__(self, fault: Fault, rng: random.Random, checkpoints: Path, steps: int) -> None:
-        self._fault, self._rng, self._checkpoints = fault, rng, checkpoints
-        self._step = rng.randrange(2, steps * EPOCHS - 2)
-        self._steps, self._lock = steps, threading.Lock()
-        self.acted = self.recovered = 0.0
-
-    def emit(self, event: Event) -> None:
-        """Called with each event of the training."""
-        if self.acted:
-            if not self.recovered and event["kind"] == "progress" and self._restarted:
-                self.recovered = time.time()
-            self._restarted |= event["kind"] == "restart"
-        elif self._is_moment(event):
-            threading.Thread(target=self._act, daemon=True).start()
-
-    _restarted = False
-
-    def _is_moment(self, event: Event) -> bool:
-        moment = self._fault.moment
-        if event["kind"] == "progress":
-            step = (event["epoch"] - 1) * event["steps"] + event["step"]
-            return (moment == "step" and step >= self._step) or (
-                moment == "validation" and event["epoch"] == 2 and event["step"] >= event["steps"] - 8
-            )
-        if moment == "checkpoint":
-            return event["kind"] == "checkpoint" and event["step"] >= INTERVAL_STEPS
-        if event["kind"] == "epoch":
-            return (moment == "epoch" and event["epoch"] == 1) or (moment == "end" and event["epoch"] == EPOCHS)
-        return moment == "start" and event["kind"] == "start"
-
-    def _act(self) -> None:
-        with self._lock:
-            if self.acted:
-                return
-            if self._fault.moment == "checkpoint":
-                _wait_for(lambda: any(path.name.startswith("_step") for path in self._checkpoints.iterdir()))
-            elif self._fault.moment in ("start", "step"):
-                time.sleep(self._rng.uniform(0.0, 0.5))
-            executor = self._rng.choice(sorted(executors(), key=lambda one: one.pid))
-            self.acted = time.time()
-            victims = [executor] if self._fault.action in ("executor", "notice") else workers_of(executor)
-            for victim in victims:
-                victim.send_signal(_SIGNALS.get(self._fault.action, signal.SIGKILL))
-
-
-def executors() -> list[psutil.Process]:
-    """The JVMs of the executors on this machine that descend from this process."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in process.cmdline():
-                found.append(process)
-    return found
-
-
-def workers_of(executor: psutil.Process) -> list[psutil.Process]:
-    """The Python workers of an executor: the children of its daemon."""
-    return [worker for daemon in executor.children() for worker in daemon.children()]
-
-
-def _wait_for(holds: Callable[[], bool], seconds: float = 5.0) -> None:
-    last = time.monotonic() + seconds
-    while not holds() and time.monotonic() < last:
-        time.sleep(0.0005)
 
 
 def run_trial(
@@ -196,28 +94,45 @@ def run_trial(
         path.mkdir(parents=True)
     config = TrainConfig(dataset, OPTIONS, NET, CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS))
     steps = epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH_ROWS)
-    saboteur = _Saboteur(fault, random.Random(seed), checkpoints, steps)
-    started = time.time()
-    trained = train_with_restarts(spark, config, RANKS, saboteur.emit, RestartOptions(), before_step=ledger)
+    victims = functools.partial(executors_of, spark.sparkContext.applicationId)
+    saboteur = Saboteur(fault, random.Random(seed), checkpoints, steps=steps, epochs=EPOCHS, victims=victims)
+    disk = full_disk(checkpoints) if fault.action == "full" else contextlib.nullcontext()
+    with disk:
+        started = time.time()
+        hook = saboteur.hook(ledger)
+        trained = train_with_restarts(spark, config, RANKS, saboteur.emit, RestartOptions(), before_step=hook)
     attempts = trained.run["attempts"]
     began = [started + attempt["began"] for attempt in attempts]
     entries = ledger.entries()
     rows = committed(entries, began, steps)
     once = rows_of_dataset(dataset)
-    noticed = began[0] + attempts[0]["seconds"] - saboteur.acted
+    noticed = began[0] + attempts[0]["seconds"] - saboteur.acted if len(attempts) > 1 else 0.0
     return Trial(
         fault,
         trained,
         is_equal=trained.weights == expected.weights,
         rows_once=rows == dict.fromkeys(range(EPOCHS), once),
+        acted=saboteur.acted > 0 or fault.action == "full",
         wasted_steps=wasted_steps(entries, began),
         noticed_seconds=round(noticed, 2),
         recovery_seconds=round(saboteur.recovered - saboteur.acted, 2) if saboteur.recovered else 0.0,
     )
 
 
-def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
+def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: int) -> dict[str, Any]:
     """Disturb `kills` trainings.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        With three executors on this machine.
+    folder : Path
+    kills : int
+        Trainings to disturb.
+    seed : int
+        Of the moments and the victims.
+    times : int
+        Timed turns in which the cost of checkpoints is measured; 0 leaves that out.
 
     Returns
     -------
@@ -230,7 +145,7 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int) -> dict
     SetupError
         If the session's executors are not processes that this one can kill.
     """
-    if not executors():
+    if not executors_of(spark.sparkContext.applicationId):
         raise SetupError("'bench faults' kills executors. Name a master like local-cluster[3,1,1024] with --master.")
     dataset = str(folder / "dataset")
     files = generated_reviews(folder / "data", REVIEWS, processes=task_cores(spark))
@@ -240,7 +155,8 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int) -> dict
     )
     trials, homes = [], folder / "trials" / f"{seed}-{os.getpid()}"
     notices = [NOTICE] if setting(spark, "spark.decommission.enabled") == "true" else []
-    for kill, fault in zip(range(kills), itertools.cycle([*FAULTS, *notices]), strict=False):
+    faults = [fault for fault in (*FAULTS, *notices) if fault.action != "full" or os.geteuid() == 0]
+    for kill, fault in zip(range(kills), itertools.cycle(faults), strict=False):
         trial = run_trial(spark, dataset, homes / f"{kill:03d}", fault, expected, seed=seed * 1000 + kill)
         _log.info(
             "%d: %s at %s: %d attempts, equal %s, rows once %s, noticed after %.1f s, recovered after %.1f s",
@@ -254,23 +170,25 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int) -> dict
             trial.recovery_seconds,
         )
         trials.append(trial)
+    costs = {}
+    if times:
+        lost = run_trial(spark, dataset, homes / "without", FAULTS[1], expected, seed=seed, saves=False)
+        cost = _checkpoint_cost(spark, dataset, homes, times=times)
+        costs = {"without_checkpoints": _shown(lost), "checkpoint_cost": cost}
     return {
-        "kills": kills,
+        "kills": sum(trial.acted for trial in trials),
         "finished": len(trials),
         "bitwise_equal": sum(trial.is_equal for trial in trials),
         "rows_counted_once": sum(trial.rows_once for trial in trials),
         "wasted_steps": sum(trial.wasted_steps for trial in trials),
         "recovery_seconds": _spread([trial.recovery_seconds for trial in trials if trial.recovery_seconds]),
-        "noticed_seconds": _spread([trial.noticed_seconds for trial in trials]),
-        "without_checkpoints": _shown(
-            run_trial(spark, dataset, homes / "without", Fault("step", "executor"), expected, seed=seed, saves=False)
-        ),
-        "checkpoint_cost": _checkpoint_cost(spark, dataset, homes),
+        "noticed_seconds": _spread([trial.noticed_seconds for trial in trials if trial.noticed_seconds]),
+        **costs,
         "trials": [_shown(trial) for trial in trials],
     }
 
 
-def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int = 3) -> dict[str, float]:
+def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int) -> dict[str, float]:
     """The time that checkpoints add to a training of the default net, as a share, by how often they are written."""
     options = dataclasses.replace(OPTIONS, max_epochs=COST_EPOCHS)
     runs = itertools.count()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sentispark import errors
+from sentispark.cluster.progress import STACKS
 from sentispark.errors import RankLostError, TrainingError
 from sentispark.train.events import Emit
 
@@ -124,6 +125,8 @@ class RankMonitor:
             elif rank == 0:
                 self._count(message)
                 self._emit(message)  # type: ignore[arg-type]  # JSON of an event
+        if kind == "failed" and message["error"] == RankLostError.__name__:
+            self.ask(STACKS)  # of the one that this rank waited for, if it hangs
 
     def disconnected(self, rank: int, ask: Ask) -> None:
         """A connection of a rank has ended."""
@@ -184,7 +187,13 @@ class RankMonitor:
         if failure.kind is not RankLostError:
             return failure.kind(failure.message)
         said = f" Its last lines: {' | '.join(known.lines)}" if known.lines else ""
-        stacks = f"\nIts stacks:\n{known.stacks}" if known.stacks else ""
+        # If nobody is known to have failed first, one of the others may hang.
+        asked = range(len(self._ranks)) if failure.is_notice else [failure.rank]
+        stacks = "".join(
+            f"\nThe stacks of rank {rank} on {self._ranks[rank].host}:\n{self._ranks[rank].stacks}"
+            for rank in asked
+            if self._ranks[rank].stacks
+        )
         return failure.kind(f"{failure.message}{said}{stacks}")
 
     def _count(self, event: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from sentispark.cluster.monitor import RankMonitor
 from sentispark.cluster.options import RestartOptions
 from sentispark.cluster.preflight import task_slots
 from sentispark.cluster.progress import passing_on
-from sentispark.errors import PreemptedError, RankLostError, RankMemoryError, TrainingError
+from sentispark.errors import PreemptedError, RankLostError, RankMemoryError, SetupError, TrainingError
 
 if TYPE_CHECKING:
     from sentispark.train.config import TrainConfig
@@ -99,7 +99,11 @@ def train_with_restarts(
                 attempts.append(_attempt(monitor, began - first, clock() - began, None))
                 _count_waste(attempts)
                 return dataclasses.replace(trained, run={**trained.run, "attempts": attempts})
-            except TrainingError as error:
+            except (SetupError, TrainingError) as raised:
+                if isinstance(raised, SetupError) and not attempts:
+                    raise
+                # Slots that went between two attempts are lost executors.
+                error = RankLostError(str(raised)) if isinstance(raised, SetupError) else raised
                 attempts.append(_attempt(monitor, began - first, clock() - began, error))
                 left = budget.after(error)
                 if left is None:

@@ -194,12 +194,13 @@ def _throughput(flags: argparse.Namespace) -> Measure:
 def _add_faults_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=20, help="number of trainings to disturb (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the victims (default: 0)")
+    _add_times(parser)
 
 
 def _faults(flags: argparse.Namespace) -> Measure:
     from sentispark.bench.faults import measure
 
-    return functools.partial(measure, kills=flags.kills, seed=flags.seed)
+    return functools.partial(measure, kills=flags.kills, seed=flags.seed, times=flags.times)
 
 
 BENCHES = {

@@ -23,7 +23,6 @@ from sentispark.overlap import require_apart
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from
 from sentispark.spark.persistence import save_pipeline
-from sentispark.train.checkpoint import remove_checkpoints
 from sentispark.train.options import CheckpointOptions, TrainOptions
 
 __all__ = ["OF_DATAFRAMES", "add_arguments", "run", "train"]
@@ -38,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="folder that 'prepare' wrote")
     parser.add_argument("--output", required=True, help="folder for the model, a Spark ML pipeline that takes text")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
-    parser.add_argument("--fresh", action="store_true", help="remove the checkpoints in the checkpoint dir first")
     add_flags(parser, FitOptions, without=OF_DATAFRAMES)
     add_flags(parser, RestartOptions)
     add_flags(parser, CheckpointOptions)
@@ -50,22 +48,11 @@ def run(spark: SparkSession, flags: argparse.Namespace) -> dict[str, Any]:
     """Run the command and return what it prints as JSON."""
     names = [field.name for kind in _OPTIONS for field in options_of(kind)]
     params = {camel_case(name): getattr(flags, name) for name in names if name not in OF_DATAFRAMES}
-    return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite, fresh=flags.fresh)
+    return train(flags.dataset, flags.output, LSTMClassifier(**params), overwrite=flags.overwrite)
 
 
-def train(
-    dataset_path: str, output: str, classifier: LSTMClassifier, *, overwrite: bool = False, fresh: bool = False
-) -> dict[str, Any]:
+def train(dataset_path: str, output: str, classifier: LSTMClassifier, *, overwrite: bool = False) -> dict[str, Any]:
     """Fit the classifier to a prepared dataset and save the pipeline from text to prediction.
-
-    Parameters
-    ----------
-    dataset_path, output : str
-    classifier : LSTMClassifier
-    overwrite : bool
-        Whether the output may be replaced.
-    fresh : bool
-        Whether the checkpoints in the classifier's `checkpointDir` are removed first.
 
     Returns
     -------
@@ -91,10 +78,7 @@ def train(
     vectors = [spark_folder(options.embedding_path).url] if options.embedding_path else []
     require_apart(folder, folders=[dataset.folder, *models], files=vectors)
     if checkpoints := options_from(classifier, CheckpointOptions).checkpoint_dir:
-        root = spark_folder(checkpoints)
-        require_apart(root, folders=[dataset.folder, folder])
-        if fresh:
-            remove_checkpoints(root, keep=0)
+        require_apart(spark_folder(checkpoints), folders=[dataset.folder, folder])
     with replaced_folder(folder, overwrite=overwrite) as draft:
         encoder = encoder_of(dataset)
         model = classifier.fitDataset(dataset)

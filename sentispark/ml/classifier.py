@@ -35,7 +35,7 @@ from sentispark.spark.folders import spark_folder
 from sentispark.spark.params import options_from, params_from, require_new_columns
 from sentispark.spark.schema import FLAGS, LABELS, WEIGHTS, require_column
 from sentispark.spark.session import get_spark
-from sentispark.train.checkpoint import newest_checkpoint
+from sentispark.train.checkpoint import newest_checkpoint, remove_checkpoints
 from sentispark.train.config import TrainConfig, check_batch_size, check_trainable, one_class_sentence
 from sentispark.train.identity import identity_of, require_same
 from sentispark.train.options import CheckpointOptions, TrainOptions
@@ -231,13 +231,15 @@ class LSTMClassifier(
         return dataclasses.replace(options, checkpoint_dir=spark_folder(options.checkpoint_dir).url)
 
     def _check_checkpoints(self, dataset: Dataset, config: TrainConfig) -> None:
-        """Raise if the folder for checkpoints cannot be used, or holds those of another training."""
+        """Raise if the folder for checkpoints cannot be used, or holds those of another training, unless `fresh`."""
         if config.checkpoints.checkpoint_dir is None:
             return
         folder = Folder(config.checkpoints.checkpoint_dir)
         require_writable(folder, name=folder.url)
         require_shared(get_spark(), folder, workers=self._workers)
-        if found := newest_checkpoint(folder):
+        if config.checkpoints.fresh:
+            remove_checkpoints(folder, keep=0)
+        elif found := newest_checkpoint(folder):
             epochs = len(found.content["state"]["trainer"]["history"])
             require_same(found.content["identity"], identity_of(dataset, config), epochs=epochs, folder=folder.url)
 

@@ -33,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help='JSON file: {"dataset": …, "train": {…}, "net": {…}}')
     parser.add_argument("--output", required=True, help="folder for the trained net")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if sentispark wrote it")
-    parser.add_argument("--fresh", action="store_true", help="remove the checkpoints of the config's folder first")
     flags = parser.parse_args(arguments)
     with Signals() as signals:
         try:
@@ -54,13 +53,14 @@ def _run(flags: argparse.Namespace) -> int:
     if not world.is_first:
         run_rank(config, world, preempted=notice)
         return 0
-    # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
-    if config.checkpoints.checkpoint_dir and flags.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
-        remove_checkpoints(Folder(config.checkpoints.checkpoint_dir), keep=0)
     output, vectors = Folder(flags.output), config.train.embedding_path
     require_apart(output, folders=[Folder(config.dataset)], files=[flags.config, *([vectors] if vectors else [])])
     if config.checkpoints.checkpoint_dir:
-        require_apart(Folder(config.checkpoints.checkpoint_dir), folders=[Folder(config.dataset), output])
+        checkpoints = Folder(config.checkpoints.checkpoint_dir)
+        require_apart(checkpoints, folders=[Folder(config.dataset), output])
+        # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
+        if config.checkpoints.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+            remove_checkpoints(checkpoints, keep=0)
     with replaced_folder(output, overwrite=flags.overwrite) as draft:
         dataset = open_dataset(config.dataset)
         if sentence := one_class_sentence(dataset):

@@ -9,7 +9,19 @@ from typing import Any
 
 from sentispark.dataset.readers import READERS
 from sentispark.errors import OptionError
-from sentispark.options import Rule, any_of, at_least, between, check, one_of, option, optional, seed_rule, text
+from sentispark.options import (
+    Rule,
+    any_of,
+    at_least,
+    between,
+    boolean,
+    check,
+    one_of,
+    option,
+    optional,
+    seed_rule,
+    text,
+)
 
 __all__ = [
     "BatchOptions",
@@ -171,6 +183,7 @@ class CheckpointOptions:
         "steps (500) or seconds (60s) between checkpoints, in addition to those at the end of each epoch",
     )
     keep_checkpoints: int = option(2, at_least(1), "number of newest checkpoints to keep")
+    fresh: bool = option(False, boolean(), "remove the checkpoints of earlier runs first, instead of resuming")
 
     def __post_init__(self) -> None:
         check(self)

@@ -160,4 +160,11 @@ def test_the_stacks_of_a_lost_rank_are_in_its_error(driver):
     driver.now += 10
     assert driver.monitor.is_lost()
     driver.monitor.heard(0, {"kind": "stacks", "text": "Thread 1: waits"})
-    assert str(driver.found()).endswith("\nIts stacks:\nThread 1: waits")
+    assert str(driver.found()).endswith("\nThe stacks of rank 0 on host-0:\nThread 1: waits")
+
+
+def test_when_only_neighbors_noticed_something_all_stacks_are_asked_for_and_shown(driver):
+    driver.fail(0, RankLostError, "[rank 0/3 on host-0] Timed out")
+    assert driver.asked == [(0, "stacks"), (1, "stacks"), (2, "stacks")]
+    driver.monitor.heard(1, {"kind": "stacks", "text": "Thread 1: hangs"})
+    assert str(driver.found()) == "[rank 0/3 on host-0] Timed out\nThe stacks of rank 1 on host-1:\nThread 1: hangs"

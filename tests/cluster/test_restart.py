@@ -135,3 +135,9 @@ def test_a_host_on_which_ranks_failed_twice_is_named(monkeypatch):
         str(LOST),
         f"{LOST} Ranks on b have failed more than once.",
     ]
+
+
+def test_slots_that_went_between_two_attempts_are_lost_executors(monkeypatch):
+    cluster = Cluster(monkeypatch, [LOST, SetupError("too few slots"), None])
+    attempts = cluster.run().run["attempts"]
+    assert [each["error"] for each in attempts] == [str(LOST), "too few slots", None]

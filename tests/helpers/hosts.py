@@ -142,7 +142,7 @@ def hosts(count: int, *, rate: str | None = None, own_name: str = "127.0.1.1") -
         ]
         for host in made:
             stack.callback(_remove, host)
-            _plug(host, bridge, f"p{series}-{host.name[-1]}", rate)
+            _plug(host, bridge, _port(host.name), rate)
             names = [f"{own_name} {host.name}", *(f"{one.address} {one.name}" for one in made if one is not host)]
             (_FILES / host.name).mkdir(parents=True, exist_ok=True)
             (_FILES / host.name / "hosts").write_text("\n".join(["127.0.0.1 localhost", *names, ""]))
@@ -204,6 +204,11 @@ def _plug(host: Host, bridge: str, port: str, rate: str | None) -> None:
         subprocess.run(["tc", "-n", host.name, "qdisc", "add", "dev", _LINK, *shape], check=True)
 
 
+def _port(host: str) -> str:
+    """The name of the bridge's end of a host's link."""
+    return host.replace("host", "p")
+
+
 def _remove(host: Host) -> None:
     if host.name in _namespaces():
         deadline = time.monotonic() + _SECONDS_TO_GO
@@ -211,6 +216,8 @@ def _remove(host: Host) -> None:
             host.kill_all()
             time.sleep(0.05)
         _ip("netns", "del", host.name)
+    # A connection that nobody could close keeps the namespace, and with it the link, for minutes.
+    subprocess.run(["ip", "link", "del", _port(host.name)], capture_output=True)
     shutil.rmtree(_FILES / host.name, ignore_errors=True)
 
 

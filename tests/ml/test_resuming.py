@@ -42,8 +42,16 @@ def test_a_checkpoint_of_another_training_is_refused_before_a_rank_starts(spark,
     LSTMClassifier(**SETTINGS, checkpointDir=str(tmp_path / "run")).fit(toy)
     monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", None)
     other = LSTMClassifier(**{**SETTINGS, "batchSize": 60}, checkpointDir=str(tmp_path / "run"))
-    with pytest.raises(DatasetError, match=r"'batchSize' was 50 and is 60\. Use --fresh to begin anew there"):
+    with pytest.raises(DatasetError, match=r"'batchSize' was 50 and is 60\. Set 'fresh' to begin anew there"):
         other.fit(toy)
+
+
+def test_fresh_begins_anew(spark, toy, tmp_path):
+    settings = {**SETTINGS, "checkpointDir": str(tmp_path / "run")}
+    LSTMClassifier(**settings).fit(toy)
+    found = LSTMClassifier(**{**settings, "batchSize": 60}, fresh=True).fit(toy)
+    assert found.summary.run["attempts"][0]["first_step"] == 0
+    assert {path.name[:15] for path in (tmp_path / "run").iterdir()} == {"step-0000000005", "step-0000000010"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_a_rank_starts(spark, toy, tmp_path, monkeypatch):

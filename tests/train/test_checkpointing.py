@@ -204,7 +204,7 @@ class TestOther:
         assert isinstance(caught.value.__cause__, DatasetError)
         return re.sub(r"^.*another training: ", "", str(caught.value))
 
-    END = " Use --fresh to begin anew there, or name another folder."
+    END = " Set 'fresh' to begin anew there, or name another folder."
 
     def test_each_difference_is_named(self, config):
         found = self.refused(
