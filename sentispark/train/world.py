@@ -20,7 +20,11 @@ import torch
 # (their defaults are the group of that moment), and its threads may abort the process when Python ends.
 import torch.distributed.nn
 from torch import Tensor, distributed
-from torch.distributed import Store, rendezvous  # type: ignore[attr-defined]  # torch exports them and does not say so
+from torch.distributed import (  # type: ignore[attr-defined]  # torch exports them and does not say so
+    PrefixStore,
+    Store,
+    rendezvous,
+)
 
 from sentispark.train.cores import cores_here, requested_threads, thread_count
 from sentispark.train.gathering import RankInfo, agreed_gpus, gpus_here
@@ -42,6 +46,8 @@ PATIENCE = timedelta(minutes=10)
 # not wait for a rank that died: its connections are reset, and its launcher ends the others.
 REMINDER = timedelta(minutes=1)
 CPU = torch.device("cpu")
+# The variables by which torchrun tells apart its starts of the ranks.
+_ATTEMPT = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "WORLD_SIZE", "MASTER_PORT")
 
 _log = logging.getLogger(__name__)
 
@@ -234,7 +240,9 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
     store: Store | None = None
     infos = [own]
     if size > 1:
-        store, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))
+        shared, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))
+        # After a restart torchrun's store still has the keys of the ranks before.
+        store = PrefixStore("/".join(environ.get(name, "") for name in _ATTEMPT), shared)
         store.set(f"sentispark/rank-info/{rank}", own.to_json())
         infos = [RankInfo.from_json(store.get(f"sentispark/rank-info/{other}").decode()) for other in range(size)]
     gpus = agreed_gpus(infos, device)
