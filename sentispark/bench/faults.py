@@ -92,7 +92,9 @@ def run_trial(
     checkpoints, ledger = folder / "checkpoints", RowLedger(str(folder / "ledger"))
     for path in (checkpoints, Path(ledger.folder)):
         path.mkdir(parents=True)
-    config = TrainConfig(dataset, OPTIONS, NET, CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS))
+    config = TrainConfig(
+        dataset, OPTIONS, NET, checkpoints=CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS)
+    )
     steps = epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH_ROWS)
     victims = functools.partial(executors_of, spark.sparkContext.applicationId)
     saboteur = Saboteur(fault, random.Random(seed), checkpoints, steps=steps, epochs=EPOCHS, victims=victims)
@@ -195,7 +197,7 @@ def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: 
 
     def seconds(interval: str | None, *, saves: bool) -> float:
         where = str(folder / f"cost-{next(runs)}") if saves else None
-        config = TrainConfig(dataset, options, NetOptions(), CheckpointOptions(where, interval))
+        config = TrainConfig(dataset, options, NetOptions(), checkpoints=CheckpointOptions(where, interval))
         clock: list[float] = []
 
         def emit(event: Event) -> None:

@@ -211,7 +211,9 @@ class LSTMClassifier(
 
     def _train(self, dataset: Dataset, callbacks: CallbackList) -> TrainedNet:
         workers = self._workers
-        config = TrainConfig(dataset.folder.url, self._options(), options_from(self, NetOptions), self._checkpoints())
+        config = TrainConfig(
+            dataset.folder.url, self._options(), options_from(self, NetOptions), checkpoints=self._checkpoints()
+        )
         check_trainable(dataset, config, workers)
         self._check_checkpoints(dataset, config)
         if sentence := one_class_sentence(dataset):

@@ -28,17 +28,17 @@ class TrainConfig:
         Path or URL of a prepared dataset that every rank can read.
     train : TrainOptions
     net : NetOptions
-    checkpoints : CheckpointOptions
     batch_sizes : tuple of (int, tuple of int), optional
         Pairs: a step, counted over all epochs from 0, and the ranks' batch sizes from that step on, as in the
         `batch_sizes` of an earlier run. With them nothing is balanced, and that run is repeated bit for bit.
+    checkpoints : CheckpointOptions
     """
 
     dataset: str
     train: TrainOptions = dataclasses.field(default_factory=TrainOptions)
     net: NetOptions = dataclasses.field(default_factory=NetOptions)
-    checkpoints: CheckpointOptions = dataclasses.field(default_factory=CheckpointOptions)
     batch_sizes: tuple[tuple[int, tuple[int, ...]], ...] | None = None
+    checkpoints: CheckpointOptions = dataclasses.field(default_factory=CheckpointOptions)
 
     def to_json(self) -> str:
         """The text that `from_json` reads."""

@@ -165,7 +165,7 @@ class TrainOptions(RankOptions, LossOptions, OptimizerOptions, BatchOptions, Sto
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[1-9]\d{0,8}s", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,8}s", value) is not None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -189,7 +189,7 @@ def usage(spark):
 
 def test_many_fits_in_one_session_leave_nothing_behind(spark, toy, tmp_path):
     checkpoints = CheckpointOptions(str(tmp_path / "run"))
-    config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=1), NET, checkpoints)
+    config = TrainConfig(toy, dataclasses.replace(OPTIONS, max_epochs=1), NET, checkpoints=checkpoints)
 
     def fits(count):
         for _ in range(count):

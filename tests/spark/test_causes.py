@@ -125,7 +125,7 @@ def test_the_reason_that_yarn_and_kubernetes_give_for_a_lost_executor_is_reporte
     text = (
         f"(TID 9) (node-3 executor 7): ExecutorLostFailure (executor 7 exited unrelated to the tasks) Reason: {reason}."
     )
-    assert cause_of(text) == ("", f"Executor 7 on node-3 was lost: {reason}.")
+    assert cause_of(text) == ("sentispark.errors.ExecutorLostError", f"Executor 7 on node-3 was lost: {reason}.")
 
 
 def test_of_a_chain_of_python_errors_the_last_one_is_reported():

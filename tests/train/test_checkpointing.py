@@ -42,7 +42,7 @@ def expected(toy):
 
 @pytest.fixture
 def config(toy, tmp_path):
-    return TrainConfig(toy, OPTIONS, NET, CheckpointOptions(str(tmp_path / "run"), 4))
+    return TrainConfig(toy, OPTIONS, NET, checkpoints=CheckpointOptions(str(tmp_path / "run"), 4))
 
 
 def alone(config, **hooks):
@@ -125,7 +125,7 @@ def test_another_number_of_ranks_continues_in_the_same_steps(toy, tmp_path, rank
     """Without dropout only the rows matter, not the rank that computes them."""
     net = dataclasses.replace(NET, dropout=0.0, embedding_dropout=0.0)
     options = dataclasses.replace(OPTIONS, optimizer="sgd", learning_rate=0.1)
-    config = TrainConfig(toy, options, net, CheckpointOptions(str(tmp_path / "run"), 4))
+    config = TrainConfig(toy, options, net, checkpoints=CheckpointOptions(str(tmp_path / "run"), 4))
     unbroken = alone(dataclasses.replace(config, checkpoints=CheckpointOptions()))
     run_ranks(killed_as_rank, 3, config, 2, STEPS + 5, until_failure=True)
     found = train_ranks(config, ranks)
@@ -137,7 +137,7 @@ def test_another_number_of_ranks_continues_in_the_same_steps(toy, tmp_path, rank
 @pytest.mark.distributed
 def test_what_each_rank_has_for_itself_is_saved(toy, tmp_path, monkeypatch):
     options = dataclasses.replace(OPTIONS, gradient_wire="powersgd", batch_size=10)  # it starts after 50 steps
-    config = TrainConfig(toy, options, NET, CheckpointOptions(str(tmp_path / "run"), 30))
+    config = TrainConfig(toy, options, NET, checkpoints=CheckpointOptions(str(tmp_path / "run"), 30))
     unbroken = train_ranks(dataclasses.replace(config, checkpoints=CheckpointOptions()), 2)
     run_ranks(killed_as_rank, 2, config, 1, 70, until_failure=True)
     files = {name for path in Path(config.checkpoints.checkpoint_dir).iterdir() for name in os.listdir(path)}
@@ -299,7 +299,7 @@ def test_a_checkpoint_that_cannot_be_written_is_logged_and_the_training_goes_on(
 
 
 def test_checkpoints_on_an_object_store_are_resumed(toy, expected, s3):
-    config = TrainConfig(toy, OPTIONS, NET, CheckpointOptions(f"{s3}/runs/one", 4))
+    config = TrainConfig(toy, OPTIONS, NET, checkpoints=CheckpointOptions(f"{s3}/runs/one", 4))
     stopped_before(config, 9)
     assert newest_checkpoint(Folder(f"{s3}/runs/one")).step == 8
     taken = []

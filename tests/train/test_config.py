@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sentispark.errors import OptionError
 from sentispark.nn.options import NetOptions, reference_net
 from sentispark.train.config import TrainConfig
-from sentispark.train.options import TrainOptions
+from sentispark.train.options import CheckpointOptions, TrainOptions
 
 trainings = st.builds(
     TrainOptions,
@@ -114,6 +114,7 @@ def test_an_unknown_name_gets_a_hint_if_a_similar_one_exists(content, expected):
         ("learning_rate_scaling", "log", "one of none, linear, sqrt"),
         ("base_batch_size", 0, "a whole number of at least 1"),
         ("embedding_path", 5, "a string or none"),
+        ("initial_model", 5, "a string or none"),
         ("label_smoothing", 1, "a number of at least 0 and below 1"),
         ("target_loss", 0, "a number above 0 or none"),
         ("patience", 0, "a whole number of at least 1 or none"),
@@ -136,6 +137,21 @@ def test_each_training_option_is_checked_against_its_rule(name, value, rule):
 def test_net_options_are_checked_against_their_rules():
     assert sentence({"dataset": "d", "net": {"head_layers": [8, 0]}}) == (
         "'head_layers' must be a list, each entry a whole number of at least 1. Got (8, 0)."
+    )
+
+
+@pytest.mark.parametrize("value", [0, -5, 1.5, True, "60", "0s", "1.5s", "60 s", "s", "-1s", "60m", "١s"])
+def test_an_interval_is_steps_or_seconds(value):
+    assert sentence({"dataset": "d", "checkpoints": {"checkpoint_interval": value}}) == (
+        f"'checkpoint_interval' must be a whole number of at least 1 or seconds such as 60s or none. Got {value!r}."
+    )
+
+
+def test_an_interval_is_known_by_its_unit():
+    assert (CheckpointOptions(None, 500).interval_steps, CheckpointOptions(None, 500).interval_seconds) == (500, None)
+    assert (CheckpointOptions(None, "60s").interval_steps, CheckpointOptions(None, "60s").interval_seconds) == (
+        None,
+        60,
     )
 
 

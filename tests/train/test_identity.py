@@ -24,7 +24,7 @@ def toy(tmp_path_factory):
 
 
 def identity(path, *, train=None, net=None):
-    config = TrainConfig(path, train or TrainOptions(), net or NetOptions(), CheckpointOptions("any"))
+    config = TrainConfig(path, train or TrainOptions(), net or NetOptions(), checkpoints=CheckpointOptions("any"))
     return json.loads(json.dumps(identity_of(open_dataset(path), config)))
 
 
