@@ -9,16 +9,14 @@ import contextlib
 import json
 import logging
 import os
-import platform
 import re
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
@@ -27,7 +25,7 @@ from sentispark.ownership import foreign_file, leave_marker, require_ours
 __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
 
 ANCHOR = "_draft"
-_SECONDS_OF_A_DAY = 86_400.0
+_SECONDS_OF_A_DAY, _SECONDS_BETWEEN_TOUCHES = 86_400.0, 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +68,8 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
     draft = _sibling(target, "draft")
     draft = Folder(draft.url, draft.path(ANCHOR))
     with _draft_made(draft, given):
-        yield draft
+        with _kept_alive(draft):
+            yield draft
         _require_free(target, overwrite, option, after_work=True)
         try:
             draft.remove_file(ANCHOR)
@@ -232,9 +231,24 @@ def _remove_leftovers(target: Folder) -> None:
 
 
 def _owner() -> dict[str, Any]:
-    """This process, as drafts name it."""
-    process = psutil.Process()
-    return {"host": platform.node(), "pid": process.pid, "started": process.create_time()}
+    """This process, as drafts name it: pids and host names alone may be those of others."""
+    return {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _machine() -> list[str] | None:
+    """What only the processes that see each other have in common; None where the system does not say."""
+    try:
+        return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    except OSError:
+        return None
+
+
+def _started(pid: int) -> str | None:
+    """When a process was started, in ticks since the machine was; None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
 
 
 def _is_abandoned(draft: Path) -> bool:
@@ -244,15 +258,29 @@ def _is_abandoned(draft: Path) -> bool:
         newest = max(path.stat().st_mtime for path in (draft, *draft.rglob("*")))
     except (OSError, ValueError):
         return False
-    if not isinstance(owner, dict):
+    if not isinstance(owner, dict) or not isinstance(owner.get("pid"), int):
         return False
-    if time.time() - newest > _SECONDS_OF_A_DAY:
-        return True
-    if owner.get("host") != platform.node():
-        return False
+    if owner.get("machine") == _machine() is not None:
+        return _started(owner["pid"]) != owner.get("started")
+    return time.time() - newest > _SECONDS_OF_A_DAY
+
+
+@contextlib.contextmanager
+def _kept_alive(draft: Folder) -> Iterator[None]:
+    """Touch the anchor now and then, so that other machines see that the run is alive."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(_SECONDS_BETWEEN_TOUCHES):
+            with contextlib.suppress(OSError):
+                os.utime(draft.path(ANCHOR))
+
+    thread = threading.Thread(target=touch, name="sentispark-draft", daemon=True)
+    if draft.is_local:
+        thread.start()
     try:
-        return bool(psutil.Process(owner["pid"]).create_time() != owner["started"])
-    except psutil.NoSuchProcess:
-        return True
-    except (psutil.Error, KeyError, TypeError):
-        return False
+        yield
+    finally:
+        ended.set()
+        if draft.is_local:
+            thread.join()

@@ -318,7 +318,7 @@ class TestDraftsOfKilledRuns:
     def test_one_of_another_host_is_kept_for_a_day(self, tmp_path):
         draft = killed_draft(tmp_path)
         anchor = json.loads((draft / "_draft").read_text())
-        (draft / "_draft").write_text(json.dumps({**anchor, "host": "another"}))
+        (draft / "_draft").write_text(json.dumps({**anchor, "machine": ["another", "one"]}))
         assert self.write(tmp_path) == [draft.name, "out"]
         yesterday = time.time() - 86_500
         for path in (draft / "_draft", draft / "part", draft):
@@ -331,7 +331,25 @@ class TestDraftsOfKilledRuns:
         (draft / "_draft").write_text(json.dumps({**anchor, "pid": os.getpid()}))
         assert self.write(tmp_path) == ["out"]
 
-    @pytest.mark.parametrize("anchor", [None, b"", b"{", b"[]", b'{"host": 1}'])
+    def test_that_of_a_living_run_is_kept_however_old_it_is(self, tmp_path):
+        with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
+            for path in (draft.path("_draft"), draft.path()):
+                os.utime(path, (0, 0))
+            with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as other:
+                other.write("other", b"")
+            draft.write("late", b"")
+        assert "late" in os.listdir(tmp_path / "out")
+
+    def test_a_long_run_shows_other_machines_that_it_is_alive(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(outputs, "_SECONDS_BETWEEN_TOUCHES", 0.01)
+        with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
+            os.utime(draft.path("_draft"), (0, 0))
+            ends = time.monotonic() + 10
+            while Path(draft.path("_draft")).stat().st_mtime == 0:
+                assert time.monotonic() < ends
+                time.sleep(0.01)
+
+    @pytest.mark.parametrize("anchor", [None, b"", b"{", b"[]", b'{"pid": "1"}'])
     def test_a_complete_one_and_one_of_an_unknown_owner_are_kept(self, tmp_path, anchor):
         draft = killed_draft(tmp_path)
         (draft / "_draft").unlink()

@@ -92,9 +92,8 @@ def run_trial(
     checkpoints, ledger = folder / "checkpoints", RowLedger(str(folder / "ledger"))
     for path in (checkpoints, Path(ledger.folder)):
         path.mkdir(parents=True)
-    config = TrainConfig(
-        dataset, OPTIONS, NET, checkpoints=CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS)
-    )
+    saved = CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS)
+    config = TrainConfig(dataset, OPTIONS, NET, checkpoints=saved)
     steps = epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH_ROWS)
     victims = functools.partial(executors_of, spark.sparkContext.applicationId)
     saboteur = Saboteur(fault, random.Random(seed), checkpoints, steps=steps, epochs=EPOCHS, victims=victims)

@@ -19,6 +19,7 @@ import socketserver
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
@@ -30,6 +31,8 @@ __all__ = ["SAVE", "STACKS", "Address", "RankLink", "listening", "passing_on"]
 SECONDS_TO_CONNECT = 3.0
 SECONDS_FOR_LAST_EVENTS = 1.0
 SECONDS_BETWEEN_SIGNS = 1.0
+
+_MOST_UNSENT = 100
 
 # Requests of the driver.
 SAVE, STACKS = "save", "stacks"
@@ -72,7 +75,8 @@ def listening(monitor: _Monitor, *, host: str, bind: str) -> Iterator[Address | 
         The address of this machine to listen on.
     """
     secret = secrets.token_hex(16)
-    ranks: list[threading.Thread] = []
+    ranks: list[tuple[threading.Thread, socket.socket]] = []
+    ended = threading.Event()
 
     class Lines(socketserver.StreamRequestHandler):
         timeout = SECONDS_TO_CONNECT  # for the secret; a client without it is not waited for
@@ -82,12 +86,12 @@ def listening(monitor: _Monitor, *, host: str, bind: str) -> Iterator[Address | 
             if hello is None:
                 return
             self.connection.settimeout(None)
-            ranks.append(threading.current_thread())
+            ranks.append((threading.current_thread(), self.connection))
             rank, ask = hello["rank"], self._ask
             monitor.connected(rank, hello["host"], ask, hello.get("executor"))
             try:
                 for line in self.rfile:
-                    if (message := _message(line)) is not None:
+                    if not ended.is_set() and (message := _message(line)) is not None:
                         monitor.heard(rank, message)
             except OSError:  # the rank's host is gone
                 pass
@@ -121,7 +125,13 @@ def listening(monitor: _Monitor, *, host: str, bind: str) -> Iterator[Address | 
         finally:
             server.shutdown()
             thread.join()
-            for rank in ranks:  # the last messages of a finished rank may still be on the way
+            last = time.monotonic() + SECONDS_FOR_LAST_EVENTS
+            for rank, _ in ranks:  # the last messages of a finished rank may still be on the way
+                rank.join(max(0.0, last - time.monotonic()))
+            ended.set()
+            for rank, connection in ranks:  # one that hangs would keep it open
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
                 rank.join(SECONDS_FOR_LAST_EVENTS)
 
 
@@ -170,6 +180,7 @@ class RankLink:
         self._connection: socket.socket | None = None
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._save_asked = False
+        self._unsent: collections.deque[Event] = collections.deque(maxlen=_MOST_UNSENT)
         self._lines = _LogLines()
         self._thread = threading.Thread(target=self._run, name="sentispark-link", daemon=True)
 
@@ -199,8 +210,9 @@ class RankLink:
         self._drop()
 
     def send(self, event: Event) -> None:
-        """Send an event to the driver, or drop it if the driver cannot be reached."""
-        self._send(event)
+        """Send an event to the driver. If it cannot be reached, the ends of epochs are sent later, others dropped."""
+        if not self._send(event) and event.get("kind") == "epoch":
+            self._unsent.append(event)
 
     def save_asked(self) -> bool:
         """Whether the driver has asked for a checkpoint, as machines are about to be taken away."""
@@ -220,8 +232,9 @@ class RankLink:
             self._closing.wait(SECONDS_BETWEEN_SIGNS)
             return
         try:
-            ready, _, _ = select.select([connection], [], [], SECONDS_BETWEEN_SIGNS)
-            received = connection.recv(4096) if ready else None
+            poll = select.poll()  # `select` fails for the numbers of many open files
+            poll.register(connection, select.POLLIN)
+            received = connection.recv(4096) if poll.poll(SECONDS_BETWEEN_SIGNS * 1000) else None
         except (OSError, ValueError):  # it was closed meanwhile
             received = b""
         if received == b"" and not self._closing.is_set():
@@ -236,15 +249,18 @@ class RankLink:
     def _send_sign(self) -> None:
         self._send({"kind": "alive", "lines": self._lines.taken()})
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> bool:
+        """Whether the message was sent."""
         with self._lock:
             connection = self._connection
             if connection is None:
-                return
+                return False
             try:
                 connection.sendall(json.dumps(message).encode() + b"\n")
             except OSError:  # part of a line may have been sent
                 self._drop(connection)
+                return False
+            return True
 
     def _connect(self) -> None:
         assert self._address is not None
@@ -256,6 +272,8 @@ class RankLink:
             _log.debug("The driver cannot receive progress: %s.", error)
             return
         self._connection = connection
+        while self._unsent and self._send(self._unsent[0]):
+            self._unsent.popleft()
 
     def _drop(self, connection: socket.socket | None = None) -> None:
         dropped, self._connection = connection or self._connection, None

@@ -92,7 +92,7 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     cache_dir : str
         The estimator's `cacheDir`.
     days : float
-        Remove only entries that no fit has used for this number of days.
+        Remove only encoded rows that no fit has used for this number of days; 0 for everything, nets included.
 
     Returns
     -------
@@ -102,7 +102,8 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     cache = cache_folder(cache_dir)
     fs, _ = cache.location
     before = datetime.now(timezone.utc) - timedelta(days=days)
-    entries = [cache.child(name) for name in cache.names() if name.startswith((_PREFIX, _NET_PREFIX))]
+    prefixes = _PREFIX if days else (_PREFIX, _NET_PREFIX)
+    entries = [cache.child(name) for name in cache.names() if name.startswith(prefixes)]
     old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
     for entry in old:
         with contextlib.suppress(FileNotFoundError):  # another fit is removing it too

@@ -185,7 +185,14 @@ class CallbackList:
             self._started.append(callback.on_start(params) or callback)
 
     def on_event(self, event: Event) -> None:
-        """Pass the end of an epoch on to the callbacks, once for each epoch; ignore other events."""
+        """Pass the end of an epoch on to the callbacks, once for each epoch; ignore other events.
+
+        Epochs that ended before a training was resumed count too.
+        """
+        if event["kind"] == "resume":
+            with self._lock:
+                for epoch in event["history"]:
+                    self._epoch(epoch)
         if event["kind"] == "epoch":
             with self._lock:
                 self._epoch(cast("EpochEntry", {name: value for name, value in event.items() if name != "kind"}))

@@ -108,7 +108,7 @@ class LSTMClassifier(
         """
         if isinstance(value, LSTMClassificationModel):
             cache = cache_folder(options_from(self, FitOptions).cache_dir)
-            value = kept_net(cache, value.trained).url
+            value = kept_net(cache, value.trained).absolute
         return self._set(initialModel=value)
 
     def setParams(self, **params: Any) -> Self:
@@ -241,7 +241,9 @@ class LSTMClassifier(
         require_shared(get_spark(), folder, workers=self._workers)
         if config.checkpoints.fresh:
             remove_checkpoints(folder, keep=0)
-        elif found := newest_checkpoint(folder):
+            return
+        found, _ = newest_checkpoint(folder)
+        if found:
             epochs = len(found.content["state"]["trainer"]["history"])
             require_same(found.content["identity"], identity_of(dataset, config), epochs=epochs, folder=folder.url)
 

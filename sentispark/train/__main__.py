@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +25,9 @@ from sentispark.train.config import TrainConfig, one_class_sentence
 from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
+
+# Ranks that take steps ask about a notice about once a second.
+_SECONDS_WITHOUT_STEPS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +64,7 @@ def _run(flags: argparse.Namespace) -> int:
         checkpoints = Folder(config.checkpoints.checkpoint_dir)
         require_apart(checkpoints, folders=[Folder(config.dataset), output])
         # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
-        if config.checkpoints.fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        if config.checkpoints.fresh and world.is_first_start:
             remove_checkpoints(checkpoints, keep=0)
     with replaced_folder(output, overwrite=flags.overwrite) as draft:
         dataset = open_dataset(config.dataset)
@@ -76,17 +81,22 @@ def _run(flags: argparse.Namespace) -> int:
 
 
 class _Notice:
-    """Whether SIGTERM has announced the end of this process, which then saves and stops; a second one ends it."""
+    """Whether SIGTERM has announced the end of this process, which then saves and stops.
+
+    A second one ends it, and so does the first one while nobody asks, as the ranks take no steps.
+    """
 
     def __init__(self) -> None:
-        self._received = False
+        self._received, self._last_asked = False, -math.inf
         self._end = signal.signal(signal.SIGTERM, self._receive)
 
     def __call__(self) -> bool:
+        self._last_asked = time.monotonic()
         return self._received
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received and callable(self._end):
+        is_asked = time.monotonic() - self._last_asked < _SECONDS_WITHOUT_STEPS
+        if (self._received or not is_asked) and callable(self._end):
             self._end(number, frame)
         self._received = True
 

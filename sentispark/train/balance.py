@@ -117,6 +117,10 @@ class SizeRule(Protocol):
         """The rule with the state that `state` returned."""
         ...
 
+    def resized(self, sizes: np.ndarray) -> SizeRule:
+        """The rule with other sizes to begin with."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Balancer:
@@ -204,6 +208,10 @@ class Balancer:
             last_move=None if move is None else np.array(move, np.int64),
         )
 
+    def resized(self, sizes: np.ndarray) -> Balancer:
+        """The balancer with other sizes, for the same number of ranks."""
+        return dataclasses.replace(self, sizes=sizes)
+
     def _common_factor(self, rows: np.ndarray, times: np.ndarray) -> float:
         """The measured times of this window over those that the lines predict: each window has its own unit."""
         if not all(rank.points for rank in self.ranks):
@@ -283,3 +291,7 @@ class EpochBalancer:
     def restored(self, state: Mapping[str, Any]) -> EpochBalancer:
         """The rule with those sizes."""
         return EpochBalancer(np.array(state["sizes"], np.int64))
+
+    def resized(self, sizes: np.ndarray) -> EpochBalancer:
+        """The rule with other sizes."""
+        return EpochBalancer(sizes)

@@ -59,6 +59,7 @@ class BatchSizeController:
         if not self.schedule or self.schedule[0][0] > 0:
             self.schedule.insert(0, (0, self._even))
         self._rule = _rule(options, world) if replay is None else None
+        self._balance, self._replays = options.balance, replay is not None
         self._begin_window(_STEPS_OF_WARM_UP)
         self.seconds = np.zeros(2)
 
@@ -72,8 +73,7 @@ class BatchSizeController:
 
         They are final when the step before it begins.
         """
-        index = bisect.bisect_right([begin for begin, _ in self.schedule], step) - 1
-        return np.array(self.schedule[index][1], np.int64)
+        return np.array(self._sizes_in(self.schedule, step), np.int64)
 
     def after_step(self, rows: int, *, epoch_ends: bool) -> BalanceDecision | None:
         """Record that this rank took a step with `rows` rows; returns the decision made after it, if any."""
@@ -93,20 +93,47 @@ class BatchSizeController:
         self._read_clock()
         rule = self._rule.state() if self._rule else None
         return State(
-            {"step": self._step, "schedule": [[begin, [*sizes]] for begin, sizes in self.schedule], "rule": rule}
+            {
+                "step": self._step,
+                "schedule": [[begin, [*sizes]] for begin, sizes in self.schedule],
+                "balance": self._balance,
+                "rule": rule,
+            }
         )
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` returned; on another number of ranks, with even sizes and a new balancer."""
-        self._step = state.values["step"]
-        self.schedule = [(begin, [*sizes]) for begin, sizes in state.values["schedule"]]
-        if len(self.schedule[-1][1]) != self._world.size:
-            self.schedule = [(begin, sizes) for begin, sizes in self.schedule if begin < self._step]
-            self.schedule.append((self._step, self._even))
-        elif self._rule and state.values["rule"] is not None:
-            self._rule = self._rule.restored(state.values["rule"])
+        """Continue from what `state` returned.
+
+        With other ranks, or another value of `balance`, the rule begins anew; the sizes stay if the ranks are as many
+        and sizes are balanced. A schedule to follow is followed from the next step on.
+        """
+        values, given = state.values, self.schedule
+        self._step = values["step"]
+        self.schedule = [(begin, [*sizes]) for begin, sizes in values["schedule"]]
+        same_ranks = len(self.schedule[-1][1]) == self._world.size
+        if self._replays:
+            now = self._sizes_in(given, self._step)
+            self._continue_with([(self._step, now), *(entry for entry in given if entry[0] > self._step)])
+        elif not self._rule or not same_ranks:
+            self._continue_with([(self._step, self._even)])
+        elif values["rule"] is not None and values.get("balance", self._balance) == self._balance:
+            self._rule = self._rule.restored(values["rule"])
+        else:
+            self._rule = self._rule.resized(np.array(self.schedule[-1][1], np.int64))
         self._clock.read()  # of steps that are not part of this training
         self._begin_window(_STEPS_OF_WARM_UP)
+
+    def _continue_with(self, entries: BatchSizeSchedule) -> None:
+        """Replace the schedule from the next step on."""
+        self.schedule = [entry for entry in self.schedule if entry[0] < self._step]
+        for begin, sizes in entries:
+            if not self.schedule or self.schedule[-1][1] != [*sizes]:
+                self.schedule.append((begin, [*sizes]))
+
+    @staticmethod
+    def _sizes_in(schedule: BatchSizeSchedule, step: int) -> list[int]:
+        index = bisect.bisect_right([begin for begin, _ in schedule], step) - 1
+        return [*schedule[index][1]]
 
     def _decide(self, rule: SizeRule, begin: int) -> BalanceDecision:
         self._read_clock()

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import xxhash
@@ -27,7 +27,17 @@ MANIFEST = "checkpoint.json"
 _NAME = re.compile(r"step-\d{10}-[0-9a-f]{8}")
 _DRAFT = re.compile(rf"_{_NAME.pattern}\.draft")
 
+# What a missing or a damaged file raises; other errors of a file system may pass.
+_DAMAGE = (
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+)
+
 _log = logging.getLogger(__name__)
+
+
+class _DamagedError(DatasetError):
+    """A checkpoint is incomplete or damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,14 +100,24 @@ def write_checkpoint(root: Folder, step: int, content: Mapping[str, Any], files:
     return name
 
 
-def newest_checkpoint(root: Folder) -> Checkpoint | None:
-    """The newest checkpoint that is complete; a warning names each newer one that is not."""
+def newest_checkpoint(root: Folder) -> tuple[Checkpoint | None, list[str]]:
+    """The newest complete checkpoint, and the names of the newer ones, which are damaged; a warning names each.
+
+    Raises
+    ------
+    DatasetError
+        If the newest one is of a later format version.
+    OSError, SetupError
+        If the folder cannot be read at the moment.
+    """
+    damaged: list[str] = []
     for name in _names(root):
         try:
-            return open_checkpoint(root, name)
-        except DatasetError as error:
+            return open_checkpoint(root, name), damaged
+        except _DamagedError as error:
             _log.warning("%s The checkpoint before it is used.", error)
-    return None
+            damaged.append(name)
+    return None, damaged
 
 
 def open_checkpoint(root: Folder, name: str) -> Checkpoint:
@@ -107,6 +127,8 @@ def open_checkpoint(root: Folder, name: str) -> Checkpoint:
     ------
     DatasetError
         If a file is missing or damaged, or if it is of a later format version.
+    OSError, SetupError
+        If it cannot be read at the moment.
     """
     folder = root.child(name)
     try:
@@ -114,7 +136,8 @@ def open_checkpoint(root: Folder, name: str) -> Checkpoint:
         version, text = outer["format_version"], outer["checkpoint"]
         if version != FORMAT_VERSION:
             raise DatasetError(
-                f"'{folder.url}' must be a checkpoint of format version {FORMAT_VERSION}. It is of {version}."
+                f"'{folder.url}' must be a checkpoint of format version {FORMAT_VERSION}. It is of {version}. Use the "
+                "version of sentispark that wrote it, or another folder."
             )
         _require(_checksum(text.encode()) == outer["checksum"], MANIFEST)
         inner = json.loads(text)
@@ -122,14 +145,16 @@ def open_checkpoint(root: Folder, name: str) -> Checkpoint:
         for file, known in inner["files"].items():
             data = folder.read(file)
             _require(len(data) == known["size"] and _checksum(data) == known["checksum"], file)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"'{folder.url}' is not a complete checkpoint: {sentence_of(error)}") from error
+    except DatasetError:
+        raise
+    except _DAMAGE as error:
+        raise _DamagedError(f"'{folder.url}' is not a complete checkpoint: {sentence_of(error)}") from error
     return checkpoint
 
 
-def remove_checkpoints(root: Folder, *, keep: int) -> None:
-    """Remove all but the newest checkpoints, and drafts that a killed run left before those."""
-    kept = _names(root)[:keep]
+def remove_checkpoints(root: Folder, *, keep: int, damaged: Collection[str] = ()) -> None:
+    """Remove all but the newest checkpoints, those that are known to be damaged, and drafts that a killed run left."""
+    kept = [name for name in _names(root) if name not in damaged][:keep]
     for name in root.names():
         draft = _DRAFT.fullmatch(name) and not (kept and name[1:] > min(kept))
         if draft or (_NAME.fullmatch(name) and name not in kept):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,13 @@ from torch import Tensor
 
 from sentispark.errors import PreemptedError, SetupError, sentence_of
 from sentispark.files import Folder
-from sentispark.train.checkpoint import newest_checkpoint, open_checkpoint, remove_checkpoints, write_checkpoint
+from sentispark.train.checkpoint import (
+    Checkpoint,
+    newest_checkpoint,
+    open_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
 from sentispark.train.events import Emit
 from sentispark.train.identity import require_same
 from sentispark.train.options import CheckpointOptions
@@ -28,6 +34,9 @@ __all__ = ["Checkpointing"]
 # The ranks agree about this often, in seconds, on whether to save before the next regular checkpoint.
 _SECONDS_BETWEEN_VOTES = 1.0
 _MOST_STEPS_BETWEEN_VOTES = 1000
+# How long the ranks wait for a checkpoint that is still being written when the next one is due; well below the time
+# after which a rank that waits for another one gives up.
+_SECONDS_TO_WRITE = 60.0
 _SHARED = "state.safetensors"
 
 _log = logging.getLogger(__name__)
@@ -73,7 +82,8 @@ class Checkpointing:
         self._steps_of_epoch = steps_of_epoch
         self._root = Folder(options.checkpoint_dir)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._writing: Future[None] | None = None
+        self._writing: Future[bool] | None = None
+        self._damaged: list[str] = []
         self._last_save = self._last_vote = clock()
         self._steps_to_vote = self._steps_between_votes = 1
 
@@ -84,8 +94,10 @@ class Checkpointing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown()  # waits for the last checkpoint
-        if self._writing and error is None:
-            self._writing.result()
+        if error is None:
+            if self._writing:
+                self._writing.result()
+            self._world.meet()  # without a time-out: writing may take long
 
     def resume(self, trainer: Trainer) -> None:
         """Continue from the newest checkpoint, if there is one.
@@ -95,10 +107,11 @@ class Checkpointing:
         DatasetError
             If it is one of another training.
         """
-        name = ""
-        if self._world.is_first and (found := newest_checkpoint(self._root)):
-            name = found.name
-        name = self._world.told(name)
+        found: Checkpoint | None = None
+        if self._world.is_first:
+            found, self._damaged = newest_checkpoint(self._root)
+        self._world.meet()  # looking may take long
+        name = self._world.told(found.name if found else "")
         if not name:
             return
         checkpoint = open_checkpoint(self._root, name)
@@ -112,7 +125,15 @@ class Checkpointing:
         same_ranks = checkpoint.content["ranks"] == self._world.size
         own = tensors(_file_of(self._world.rank)) if same_ranks else {}
         trainer.restore(State(state, tensors(_SHARED), own))
-        self._emit({"kind": "resume", "step": checkpoint.step, "epochs": done, "checkpoint": checkpoint.folder.url})
+        self._emit(
+            {
+                "kind": "resume",
+                "step": checkpoint.step,
+                "epochs": done,
+                "checkpoint": checkpoint.folder.url,
+                "history": trainer.history,
+            }
+        )
 
     def after_step(self, trainer: Trainer) -> None:
         """Save if it is time to."""
@@ -143,39 +164,52 @@ class Checkpointing:
         steps = _SECONDS_BETWEEN_VOTES / max(seconds_of_step, _SECONDS_BETWEEN_VOTES / _MOST_STEPS_BETWEEN_VOTES)
         self._last_vote = now
         self._steps_to_vote = self._steps_between_votes = max(1, round(steps))
-        if is_due or preempted:
-            self._save(trainer)
         if preempted:
-            self._thread.shutdown()
-            self._world.wait_for_all()  # a rank that ended at once could end the first one while it writes
+            self._save_and_stop(trainer)
+        elif is_due:
+            self._save(trainer)
+
+    def _save_and_stop(self, trainer: Trainer) -> None:
+        """Raise `PreemptedError` once the state is saved; if it cannot be saved, the training goes on while it can."""
+        self._save(trainer)
+        saved = bool(self._writing and self._writing.result())
+        self._world.meet()
+        if self._world.total(np.array([saved], np.float64))[0]:
             raise PreemptedError(f"The training was saved after step {trainer.step}: a machine is being taken away.")
+        self._preempted = lambda: False
 
     @property
     def _is_writing(self) -> bool:
         return self._writing is not None and not self._writing.done()
 
     def _save(self, trainer: Trainer) -> None:
+        """Write the state, unless an earlier checkpoint takes so long that it is still being written."""
+        if self._writing:
+            wait([self._writing], timeout=_SECONDS_TO_WRITE)
+        if self._world.total(np.array([self._is_writing], np.float64))[0]:
+            if self._world.is_first:
+                _log.warning("The checkpoint of step %d is left out: another one is still being written.", trainer.step)
+            return
         state = trainer.state()
         own = self._world.gathered_tensors(state.own)
-        if not self._world.is_first:
-            return
-        if self._writing:
-            self._writing.result()
-        self._last_save = self._clock()
-        self._writing = self._thread.submit(self._write, trainer.step, state, own)
+        if self._world.is_first:
+            self._last_save = self._clock()
+            self._writing = self._thread.submit(self._write, trainer.step, state, own)
 
-    def _write(self, step: int, state: State, own: list[dict[str, Tensor]]) -> None:
+    def _write(self, step: int, state: State, own: list[dict[str, Tensor]]) -> bool:
+        """Whether the state was written."""
         started = self._clock()
         content = {"identity": self._identity, "ranks": self._world.size, "state": state.values}
         parts = {_SHARED: state.tensors, **{_file_of(rank): tensors for rank, tensors in enumerate(own) if tensors}}
         try:
             files = {file: safetensors.torch.save(_on_cpu(tensors)) for file, tensors in parts.items()}
             name = write_checkpoint(self._root, step, content, files)
-            remove_checkpoints(self._root, keep=self._options.keep_checkpoints)
+            remove_checkpoints(self._root, keep=self._options.keep_checkpoints, damaged=self._damaged)
         except (OSError, SetupError) as error:
             _log.warning("The checkpoint of step %d could not be written: %s", step, sentence_of(error))
-            return
+            return False
         self._emit({"kind": "checkpoint", "step": step, "name": name, "seconds": round(self._clock() - started, 3)})
+        return True
 
 
 def _file_of(rank: int) -> str:

@@ -86,6 +86,7 @@ class ResumeEvent(TypedDict):
     step: int  # that were taken, over all epochs
     epochs: int  # that are complete
     checkpoint: str
+    history: list[EpochEntry]  # of those epochs
 
 
 class CheckpointEvent(TypedDict):

@@ -218,12 +218,13 @@ def _checkpointing(
 
 
 def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Trainer, *, reader: str) -> TrainedNet:
-    manifest, initial = dataset.manifest, config.train.initial_model
+    manifest, vectors = dataset.manifest, trainer.net.word_vectors
     threads = world.gathered(np.array([torch.get_num_threads()])).ravel().astype(int).tolist()
     weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.best.weights.items()}
     return TrainedNet(
         options=config.net,
-        vocabulary_size=manifest.vocabulary_size if initial is None else initial_net(initial).vocabulary_size,
+        # An initial model may have more words than the dataset.
+        vocabulary_size=manifest.vocabulary_size if vectors is None else len(vectors),
         sequence_length=manifest.sequence_length,
         weights=safetensors.torch.save(weights),
         history=trainer.history,

@@ -69,6 +69,8 @@ class World:
         Where ranks meet; None if there is only one rank.
     address : str or None
         This host's address as the other ranks reach it; None leaves the choice to torch.
+    is_first_start : bool
+        False if torchrun has started the ranks of this run before.
     """
 
     rank: int = 0
@@ -78,6 +80,7 @@ class World:
     threads: int | None = None
     store: Store | None = None
     address: str | None = None
+    is_first_start: bool = True
     _meetings: Iterator[int] = dataclasses.field(default_factory=itertools.count, repr=False, compare=False)
 
     @property
@@ -238,9 +241,10 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
     many = size > local_size
     own = rank_info_here(host, device, environ, address=_address_toward(environ["MASTER_ADDR"]) if many else None)
     store: Store | None = None
-    infos = [own]
+    infos, is_first_start = [own], True
     if size > 1:
         shared, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))
+        is_first_start = shared.add(f"sentispark/starts of {rank}", 1) == 1
         # After a restart torchrun's store still has the keys of the ranks before.
         store = PrefixStore("/".join(environ.get(name, "") for name in _ATTEMPT), shared)
         store.set(f"sentispark/rank-info/{rank}", own.to_json())
@@ -254,6 +258,7 @@ def world_from_environment(device: str, environ: Mapping[str, str]) -> World:
         threads=rank_threads(environ, ranks=local_size),
         store=store,
         address=_address_among(own, infos) if many else None,
+        is_first_start=is_first_start and environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0",
     )
 
 

@@ -269,3 +269,28 @@ class TestPassingOn:
             emit({"step": 1})
             emit({"step": 2})
         assert caplog.text.count("An event could not be passed on.") == 2
+
+
+def test_an_end_of_an_epoch_that_could_not_be_sent_is_sent_later(arrived, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_SIGNS", 0.05)
+    with listening(arrived, host=HOST, bind=HOST) as address, RankLink(address, 0, "there") as link:
+        arrived.wait_for("connected")
+        link._drop()
+        link.send({"kind": "progress", "step": 1})
+        link.send({"kind": "epoch", "epoch": 1})
+        assert arrived.get(timeout=SECONDS) == {"kind": "epoch", "epoch": 1}
+
+
+def test_a_rank_that_hangs_keeps_no_thread_and_no_connection(arrived):
+    before = threading.active_count()
+    with listening(arrived, host=HOST, bind=HOST) as address:
+        hanging = [socket.create_connection((address.host, address.port), timeout=SECONDS) for _ in range(4)]
+        for rank, connection in enumerate(hanging):
+            connection.sendall(f'{address.secret}\n{{"rank": {rank}, "host": "there"}}\n'.encode())
+        arrived.wait_for("connected", 4)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    assert threading.active_count() == before
+    for connection in hanging:
+        assert connection.recv(1) == b""
+        connection.close()

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -184,14 +185,34 @@ class TestDamage:
         alone(config)
         assert [name[:15] for name in checkpoints(config)] == ["mine", "step-0000000028", "step-0000000030"]
 
-    def test_one_of_a_later_format_is_not_used(self, config, caplog):
+    def test_one_of_a_later_format_is_refused(self, config):
         def later(folder):
             path = folder / "checkpoint.json"
             path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 9}))
 
         self.damaged(config, later)
-        assert newest_checkpoint(Folder(config.checkpoints.checkpoint_dir)).step == 4
-        assert "format version 1. It is of 9." in caplog.text
+        with pytest.raises(TrainingError, match=r"format version 1\. It is of 9\. Use the version of sentispark that"):
+            alone(config)
+
+    def test_damaged_ones_do_not_count_among_those_that_stay(self, config, expected):
+        """However new they look, what is written after them stays."""
+        root = Path(config.checkpoints.checkpoint_dir)
+        for step in (5000, 5001):
+            (root / f"step-{step:010d}-0123abcd").mkdir(parents=True)
+        stopped_before(config, 9)
+        assert [name[:15] for name in checkpoints(config)] == ["step-0000000004", "step-0000000008"]
+        same(alone(config), expected[1])
+
+    def test_a_file_system_that_does_not_answer_is_no_damage(self, config, monkeypatch):
+        stopped_before(config, 9)
+
+        def silent(folder, name):
+            raise TimeoutError("read timed out")
+
+        monkeypatch.setattr(Folder, "read", silent)
+        root = Folder(config.checkpoints.checkpoint_dir)
+        with pytest.raises(TimeoutError):
+            newest_checkpoint(root)
 
 
 class TestOther:
@@ -252,7 +273,7 @@ class TestTime:
         asked = iter([False] * 6 + [True] * 9)
         with pytest.raises(PreemptedError, match=r"The training was saved after step 7: a machine is being taken away"):
             alone(config, preempted=lambda: next(asked))
-        assert newest_checkpoint(Folder(config.checkpoints.checkpoint_dir)).step == 7
+        assert newest_checkpoint(Folder(config.checkpoints.checkpoint_dir))[0].step == 7
         same(alone(config), expected[1])
 
     def test_seconds_count_from_the_last_checkpoint(self, config, monkeypatch, toy):
@@ -270,6 +291,28 @@ class TestTime:
         steps = [int(name[5:15]) for name in checkpoints(config)]
         assert steps[-1] == 3 * STEPS
         assert 5 < len(steps) < 3 * STEPS
+
+    def test_a_notice_does_not_stop_a_training_that_cannot_be_saved(self, config, expected, monkeypatch, caplog):
+        monkeypatch.setattr(checkpointing, "_MOST_STEPS_BETWEEN_VOTES", 1)
+        monkeypatch.setattr(checkpointing, "write_checkpoint", full)
+        same(alone(config, preempted=lambda: True), expected[1])
+        assert "could not be written" in caplog.text
+
+    def test_a_checkpoint_is_left_out_while_another_one_is_still_being_written(self, config, expected, monkeypatch):
+        monkeypatch.setattr(checkpointing, "_SECONDS_TO_WRITE", 0.0)
+        write = checkpointing.write_checkpoint
+
+        def slow(*arguments):
+            time.sleep(0.5)
+            return write(*arguments)
+
+        monkeypatch.setattr(checkpointing, "write_checkpoint", slow)
+        same(alone(config), expected[1])
+        assert 1 <= len(checkpoints(config)) <= 2
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.distributed
@@ -290,9 +333,6 @@ def plain_as_rank(world, config):
 
 
 def test_a_checkpoint_that_cannot_be_written_is_logged_and_the_training_goes_on(config, expected, caplog, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(checkpointing, "write_checkpoint", full)
     same(alone(config), expected[1])
     assert "The checkpoint of step 4 could not be written: No space left on device." in caplog.text
@@ -301,7 +341,7 @@ def test_a_checkpoint_that_cannot_be_written_is_logged_and_the_training_goes_on(
 def test_checkpoints_on_an_object_store_are_resumed(toy, expected, s3):
     config = TrainConfig(toy, OPTIONS, NET, checkpoints=CheckpointOptions(f"{s3}/runs/one", 4))
     stopped_before(config, 9)
-    assert newest_checkpoint(Folder(f"{s3}/runs/one")).step == 8
+    assert newest_checkpoint(Folder(f"{s3}/runs/one"))[0].step == 8
     taken = []
     same(alone(config, before_step=lambda now, rows: taken.append(now)), expected[1])
     assert taken[0] == 8

@@ -194,6 +194,32 @@ def test_sizes_that_were_announced_for_other_ranks_hold_for_none(ranks):
         assert controller.sizes_at(step).sum() == 60
 
 
+def restored_schedule(step, schedule, *, replay=None, rule=None, saved="auto", **options):
+    options = TrainOptions(batch_size=60, **options)
+    controller = BatchSizeController(options, World(size=3), StepClock(torch.device("cpu")), replay)
+    controller.restore(State({"step": step, "schedule": schedule, "balance": saved, "rule": rule}))
+    return controller.schedule
+
+
+UNEVEN = [[0, [20, 20, 20]], [3, [30, 20, 10]]]
+
+
+def test_sizes_that_are_no_longer_balanced_become_even():
+    assert restored_schedule(8, UNEVEN, balance="off") == [(0, [20, 20, 20]), (3, [30, 20, 10]), (8, [20, 20, 20])]
+
+
+@pytest.mark.parametrize(("saved", "now"), [("epoch", "auto"), ("auto", "epoch"), ("off", "auto")])
+def test_another_rule_begins_anew_with_the_sizes_of_the_former_one(saved, now):
+    rule = {"sizes": [30, 20, 10]} if saved == "epoch" else Balancer.start(60, 3).state() if saved == "auto" else None
+    assert restored_schedule(8, UNEVEN, rule=rule, saved=saved, balance=now) == [(0, [20, 20, 20]), (3, [30, 20, 10])]
+
+
+def test_a_schedule_to_follow_is_followed_from_the_next_step_on():
+    replay = [(0, [1, 1, 58]), (6, [10, 10, 40]), (9, [0, 30, 30])]
+    found = restored_schedule(8, UNEVEN, replay=replay)
+    assert found == [(0, [20, 20, 20]), (3, [30, 20, 10]), (8, [10, 10, 40]), (9, [0, 30, 30])]
+
+
 def test_a_restored_controller_forgets_the_times_of_steps_that_are_not_its_own():
     controller = controller_of(2)
     state = controller.state()

@@ -80,5 +80,5 @@ def torchrun_like(world):
     module.rendezvous = lambda *_, **__: iter([(world.store, world.rank, world.size)])
     environ = {"RANK": world.rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": world.rank, "GROUP_RANK": 0}
     found = world_from_environment("auto", {name: str(value) for name, value in environ.items()})
-    assert RankInfo.from_json(world.store.get("sentispark/rank-info/0").decode()).host.endswith("(host 0)")
+    assert RankInfo.from_json(found.store.get("sentispark/rank-info/0").decode()).host.endswith("(host 0)")
     return found.backend
