@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.utils import is_remote
 
 from sentispark.cluster.executors import executor_here, leaving, replace_executor
+from sentispark.cluster.link import RankLink
 from sentispark.cluster.preflight import require_slots
-from sentispark.cluster.progress import SAVE, STACKS, Address, RankLink, listening
+from sentispark.cluster.progress import SAVE, STACKS, Address, listening
 from sentispark.errors import ExecutorLostError, RankLostError, TrainingError, sentence_of
 from sentispark.spark.cancel import cancelable
 from sentispark.spark.causes import explained_error, is_spark_error

@@ -171,6 +171,9 @@ class Checkpointing:
 
     def _save_and_stop(self, trainer: Trainer) -> None:
         """Raise `PreemptedError` once the state is saved; if it cannot be saved, the training goes on while it can."""
+        if self._writing:
+            self._writing.result()
+        self._world.meet()
         self._save(trainer)
         saved = bool(self._writing and self._writing.result())
         self._world.meet()

@@ -1,8 +1,6 @@
-"""Events over a socket from a rank to the driver."""
+"""What reaches the driver from ranks, and what it passes on."""
 
 import contextlib
-import logging
-import queue
 import socket
 import threading
 import time
@@ -10,50 +8,16 @@ import time
 import pytest
 
 from sentispark.cluster import progress
-from sentispark.cluster.progress import SAVE, STACKS, Address, RankLink, listening, passing_on
+from sentispark.cluster.progress import listening, passing_on
+from tests.helpers.arrived import SECONDS, Arrived, sending
 
 HOST = "127.0.0.1"
-SECONDS = 10.0
-
-
-class Arrived(queue.Queue):
-    """A monitor: the events that reached the driver, in order; other messages are kept by their kind."""
-
-    def __init__(self):
-        super().__init__()
-        self.asks, self.others, self.lines = {}, [], []
-
-    def connected(self, rank, host, ask, executor):
-        self.asks[rank] = ask
-        self.others.append(("connected", rank, host))
-
-    def heard(self, rank, message):
-        if message.get("kind") in ("alive", "done", "failed", "stacks"):
-            self.others.append((message["kind"], rank, message.get("message", message.get("text"))))
-            self.lines += message.get("lines", [])
-        else:
-            self.put(message)
-
-    def disconnected(self, rank, ask):
-        self.others.append(("disconnected", rank, None))
-
-    def wait_for(self, kind, count=1):
-        ends = time.monotonic() + SECONDS
-        while len([one for one in self.others if one[0] == kind]) < count:
-            assert time.monotonic() < ends, (kind, self.others)
-            time.sleep(0.01)
 
 
 @pytest.fixture
 def arrived():
     """What reached the driver."""
     return Arrived()
-
-
-@contextlib.contextmanager
-def sending(address):
-    with RankLink(address, 0, "here") as link:
-        yield link.send
 
 
 def test_events_arrive_in_order(arrived):
@@ -113,29 +77,6 @@ def test_a_partial_line_of_a_killed_rank_is_dropped_silently(arrived, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_an_unreachable_driver_is_ignored_silently():
-    with socket.create_server((HOST, 0)) as server:
-        port = server.getsockname()[1]
-    with sending(Address(HOST, port, "secret")) as send:  # closed again: nothing listens there
-        send({"step": 1})
-
-
-def test_a_driver_that_leaves_does_not_stop_the_rank(arrived):
-    with listening(arrived, host=HOST, bind=HOST) as address:
-        context = sending(address)
-        send = context.__enter__()
-        send({"step": 1})
-        arrived.get(timeout=SECONDS)
-    for step in range(1000):
-        send({"step": step, "ballast": "x" * 1000})
-    context.__exit__(None, None, None)
-
-
-def test_without_an_address_events_are_dropped():
-    with sending(None) as send:
-        send({"step": 1})
-
-
 def test_listening_ends_with_its_thread_and_its_port(arrived):
     with listening(arrived, host=HOST, bind=HOST) as address:
         assert "sentispark-progress" in {thread.name for thread in threading.enumerate()}
@@ -168,77 +109,9 @@ def test_a_driver_at_an_ipv6_address_is_reached(arrived):
         assert arrived.get(timeout=SECONDS) == {"step": 1}
 
 
-def test_a_driver_that_stopped_reading_is_not_waited_for_at_every_event(monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_TO_CONNECT", 0.05)
-    server = socket.create_server((HOST, 0))
-    with server, sending(Address(HOST, server.getsockname()[1], "secret")) as send:
-        send({"ballast": "x" * 50_000_000})  # more than all buffers hold, so not all of it can be sent
-        started = time.perf_counter()
-        for _ in range(1000):
-            send({"ballast": "x" * 100_000})
-    assert time.perf_counter() - started < 2  # it would be 1000 times 0.05 s if each event timed out
-
-
 def test_a_driver_that_cannot_listen_trains_without_progress(arrived):
     with listening(arrived, host=HOST, bind="no.such.host.invalid") as address:
         assert address is None
-
-
-def test_a_rank_shows_that_it_lives_and_what_it_logs(arrived):
-    log, before = logging.getLogger("sentispark.test"), logging.getLogger("sentispark").level
-    with listening(arrived, host=HOST, bind=HOST) as address:
-        with RankLink(address, 3, "there"):
-            log.info("[rank 3/4] reads")
-            arrived.wait_for("alive", 2)
-        arrived.wait_for("disconnected")
-    assert arrived.others[0] == ("connected", 3, "there")
-    assert arrived.others[-2:] == [("done", 3, None), ("disconnected", 3, None)]
-    assert "[rank 3/4] reads" in arrived.lines
-    assert logging.getLogger("sentispark").level == before
-    assert not logging.getLogger("sentispark").handlers
-
-
-def test_a_rank_says_why_it_failed(arrived):
-    with listening(arrived, host=HOST, bind=HOST) as address:
-        with pytest.raises(KeyError), RankLink(address, 1, "there"):
-            raise KeyError("why")
-        arrived.wait_for("disconnected")
-    assert ("failed", 1, "'why'") in arrived.others
-    assert "done" not in {kind for kind, _, _ in arrived.others}
-
-
-def test_a_rank_answers_requests_at_once(arrived):
-    with listening(arrived, host=HOST, bind=HOST) as address, RankLink(address, 0, "there") as link:
-        arrived.wait_for("connected")
-        assert not link.save_asked()
-        started = time.monotonic()
-        arrived.asks[0](STACKS)
-        arrived.wait_for("stacks")
-        arrived.asks[0](SAVE)
-        while not link.save_asked():
-            assert time.monotonic() < started + SECONDS
-            time.sleep(0.01)
-    (stacks,) = [text for kind, _, text in arrived.others if kind == "stacks"]
-    assert "test_a_rank_answers_requests_at_once" in stacks
-
-
-def test_a_broken_connection_is_made_again(arrived, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_SIGNS", 0.05)
-    with listening(arrived, host=HOST, bind=HOST) as address, RankLink(address, 0, "there") as link:
-        arrived.wait_for("connected")
-        link._connection.shutdown(socket.SHUT_RDWR)
-        arrived.wait_for("connected", 2)
-        link.send({"step": 2})
-        assert arrived.get(timeout=SECONDS) == {"step": 2}
-
-
-def test_a_link_ends_at_once_and_with_its_thread(arrived):
-    with listening(arrived, host=HOST, bind=HOST) as address:
-        started = time.monotonic()
-        with RankLink(address, 0, "there"):
-            pass
-        assert time.monotonic() - started < 0.5
-    assert "sentispark-link" not in {thread.name for thread in threading.enumerate()}
 
 
 class TestPassingOn:
@@ -269,16 +142,6 @@ class TestPassingOn:
             emit({"step": 1})
             emit({"step": 2})
         assert caplog.text.count("An event could not be passed on.") == 2
-
-
-def test_an_end_of_an_epoch_that_could_not_be_sent_is_sent_later(arrived, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_SIGNS", 0.05)
-    with listening(arrived, host=HOST, bind=HOST) as address, RankLink(address, 0, "there") as link:
-        arrived.wait_for("connected")
-        link._drop()
-        link.send({"kind": "progress", "step": 1})
-        link.send({"kind": "epoch", "epoch": 1})
-        assert arrived.get(timeout=SECONDS) == {"kind": "epoch", "epoch": 1}
 
 
 def test_a_rank_that_hangs_keeps_no_thread_and_no_connection(arrived):
