@@ -24,7 +24,7 @@ from tests.helpers.toy import toy_rows, write_toy
 pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
 
 NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=50)
-OPTIONS = TrainOptions(max_epochs=12, batch_size=20, reader="arrow", balance="off")
+OPTIONS = TrainOptions(max_epochs=6, batch_size=20, reader="arrow", balance="off")
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +68,10 @@ class Run:
         return self.process.returncode, log
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_ranks_of_which_one_was_killed_are_restarted_and_train_the_same_net(config, expected, tmp_path, rank):
+def test_ranks_of_which_one_was_killed_are_restarted_and_train_the_same_net(config, expected, tmp_path):
     run = Run(config, tmp_path, "--max-restarts=1")
     run.wait_for_step(200)
-    run.ranks()[rank].kill()
+    run.ranks()[0].kill()
     status, log = run.end()
     assert status == 0, log
     assert "resuming after step" in log
