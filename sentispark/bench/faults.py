@@ -139,7 +139,7 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: 
     -------
     dict
         `kills, finished, bitwise_equal, rows_counted_once, wasted_steps, recovery_seconds, noticed_seconds`;
-        `without_checkpoints`, a trial without them; `checkpoint_cost`, shares of the time of a training; `trials`.
+        `without_checkpoints`, a trial without them; `checkpoint_cost`, see `_checkpoint_cost`; `trials`.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: 
 
 
 def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int) -> dict[str, float]:
-    """The time that checkpoints add to a training of the default net, as a share, by how often they are written."""
+    """The time that checkpoints add to a training of the default net: shares by how often, and seconds for each."""
     options = dataclasses.replace(OPTIONS, max_epochs=COST_EPOCHS)
     runs = itertools.count()
 
@@ -214,7 +214,9 @@ def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: 
         },
         times=times,
     )
-    return {name: median_ratio(found, name, "none") - 1 for name in found if name != "none"}
+    shares = {name: median_ratio(found, name, "none") - 1 for name in found if name != "none"}
+    added = statistics.median(found["every_epoch"]) - statistics.median(found["none"])
+    return {**shares, "seconds_per_checkpoint": added / COST_EPOCHS}
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
