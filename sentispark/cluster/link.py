@@ -153,7 +153,7 @@ class RankLink:
 
 
 class _LogLines(logging.Handler):
-    """The newest lines that sentispark logs in this process; standard error has them if nothing else does."""
+    """The newest lines that sentispark logs in this process; warnings are shown as if this handler were not there."""
 
     def __init__(self, most: int = 20) -> None:
         super().__init__(logging.INFO)
@@ -172,8 +172,8 @@ class _LogLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         self._waiting.append(line)
-        if not logging.getLogger().handlers:
-            print(line, file=sys.stderr)  # noqa: T201 - the executor's log
+        if record.levelno >= logging.WARNING and not logging.getLogger().handlers:
+            print(line, file=sys.stderr)  # noqa: T201 - as Python does for a logger without handlers
 
     def taken(self) -> list[str]:
         lines = []

@@ -120,3 +120,12 @@ def test_an_end_of_an_epoch_that_could_not_be_sent_is_sent_later(arrived, monkey
         link.send({"kind": "progress", "step": 1})
         link.send({"kind": "epoch", "epoch": 1})
         assert arrived.get(timeout=SECONDS) == {"kind": "epoch", "epoch": 1}
+
+
+def test_only_warnings_are_shown_by_a_process_that_shows_nothing_else(arrived, monkeypatch, capfd):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log = logging.getLogger("sentispark.test")
+    with listening(arrived, host=HOST, bind=HOST) as address, RankLink(address, 0, "there"):
+        log.info("reads")
+        log.warning("full")
+    assert capfd.readouterr().err == "full\n"
