@@ -51,14 +51,14 @@ class Checkpoint:
         The steps that were taken, over all epochs.
     content : mapping
         What was given to `write_checkpoint`.
-    files : tuple of str
-        The names of its files.
+    files : mapping of str to bytes
+        What was checked, by file.
     """
 
     folder: Folder
     step: int
     content: Mapping[str, Any]
-    files: tuple[str, ...]
+    files: Mapping[str, bytes]
 
     @property
     def name(self) -> str:
@@ -141,15 +141,14 @@ def open_checkpoint(root: Folder, name: str) -> Checkpoint:
             )
         _require(_checksum(text.encode()) == outer["checksum"], MANIFEST)
         inner = json.loads(text)
-        checkpoint = Checkpoint(folder, inner["step"], inner["content"], tuple(inner["files"]))
+        files = {file: folder.read(file) for file in inner["files"]}
         for file, known in inner["files"].items():
-            data = folder.read(file)
-            _require(len(data) == known["size"] and _checksum(data) == known["checksum"], file)
+            _require(len(files[file]) == known["size"] and _checksum(files[file]) == known["checksum"], file)
+        return Checkpoint(folder, inner["step"], inner["content"], files)
     except DatasetError:
         raise
     except _DAMAGE as error:
         raise _DamagedError(f"'{folder.url}' is not a complete checkpoint: {sentence_of(error)}") from error
-    return checkpoint
 
 
 def remove_checkpoints(root: Folder, *, keep: int, damaged: Collection[str] = ()) -> None:

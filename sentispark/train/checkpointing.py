@@ -120,11 +120,12 @@ class Checkpointing:
         require_same(checkpoint.content["identity"], self._identity, epochs=done, folder=self._root.url)
 
         def tensors(file: str) -> dict[str, Tensor]:
-            return safetensors.torch.load(checkpoint.folder.read(file)) if file in checkpoint.files else {}
+            return safetensors.torch.load(checkpoint.files[file]) if file in checkpoint.files else {}
 
         same_ranks = checkpoint.content["ranks"] == self._world.size
         own = tensors(_file_of(self._world.rank)) if same_ranks else {}
         trainer.restore(State(state, tensors(_SHARED), own))
+        self._world.meet()  # reading may take one rank far longer than the others
         self._emit(
             {
                 "kind": "resume",

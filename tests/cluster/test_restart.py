@@ -60,10 +60,12 @@ class Cluster:
         self.now += seconds
 
     def run(self, workers=3, **options):
-        emit = lambda event: self.events.append(event) if event["kind"] == "restart" else None  # noqa: E731
-        return train_with_restarts(
-            None, CONFIG, workers, emit, RestartOptions(**options), clock=lambda: self.now, wait=self.wait
-        )
+        clocks = {"clock": lambda: self.now, "wait": self.wait}
+        return train_with_restarts(None, CONFIG, workers, self._emit, RestartOptions(**options), **clocks)
+
+    def _emit(self, event):
+        if event["kind"] == "restart":
+            self.events.append(event)
 
 
 LOST = RankLostError("[rank 1/3 on b] Its process ended.")

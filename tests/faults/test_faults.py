@@ -47,6 +47,8 @@ def test_killed_executors_and_ranks_change_nothing(tmp_path):
     found, _ = result(command("bench", "faults", *flags))
     assert found["kills"] == found["finished"] == found["bitwise_equal"] == found["rows_counted_once"] == 3
     assert found["noticed_seconds"]["max"] <= 15
+    # A checkpoint is written every 20 steps; the one that is being written when the fault comes may be lost.
+    assert all(trial["wasted_steps"] <= 40 for trial in found["trials"])
 
 
 @pytest.mark.timeout(300)
