@@ -46,7 +46,7 @@ class JobError(SentisparkError, RuntimeError):
 
 
 class ExecutorLostError(JobError):
-    """A Spark job failed as an executor or a Python worker was lost. It may succeed if it is run again."""
+    """A Spark job failed because an executor or a Python worker was lost. It may succeed if it is run again."""
 
 
 class TrainingError(SentisparkError, RuntimeError):

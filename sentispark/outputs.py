@@ -25,7 +25,7 @@ from sentispark.ownership import foreign_file, leave_marker, require_ours
 __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
 
 ANCHOR = "_draft"
-_SECONDS_OF_A_DAY, _SECONDS_BETWEEN_TOUCHES = 86_400.0, 3600.0
+_SECONDS_PER_DAY, _SECONDS_BETWEEN_TOUCHES = 86_400.0, 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -226,17 +226,19 @@ def _remove_leftovers(target: Folder) -> None:
                 _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", sibling)
             else:
                 _log.warning(
-                    "'%s' belongs to an earlier run that was killed or could not remove it. It is not removed.", sibling
+                    "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
+                    "kept; delete it once you do not need it.",
+                    sibling,
                 )
 
 
 def _owner() -> dict[str, Any]:
-    """This process, as drafts name it: pids and host names alone may be those of others."""
+    """This process, as drafts name it: a pid and a host name alone may belong to another one."""
     return {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def _machine() -> list[str] | None:
-    """What only the processes that see each other have in common; None where the system does not say."""
+    """An id shared only by processes that can see each other's pids (same boot, same namespace); None if unknown."""
     try:
         return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
     except OSError:
@@ -262,7 +264,7 @@ def _is_abandoned(draft: Path) -> bool:
         return False
     if owner.get("machine") == _machine() is not None:
         return _started(owner["pid"]) != owner.get("started")
-    return time.time() - newest > _SECONDS_OF_A_DAY
+    return time.time() - newest > _SECONDS_PER_DAY
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`sentispark bench faults`: trainings of which something is killed, compared with one that nobody disturbed.
+"""`sentispark bench faults`: trainings with injected faults, compared with an undisturbed one.
 
 Each trial trains the same net on three executors and does one thing to them at one moment: an executor or a rank's
 process is killed, a rank is frozen, a connection between two ranks is cut, the checkpoints' disk is full. The trial

@@ -21,7 +21,7 @@ from sentispark.train.step import StepHook, Tensors
 
 __all__ = ["FAULTS", "NOTICE", "Fault", "Saboteur", "Trap", "executors_of", "full_disk"]
 
-_SIGNALS = {"frozen": signal.SIGSTOP, "notice": signal.SIGPWR}  # the latter is the one that Spark listens to
+_SIGNALS = {"frozen": signal.SIGSTOP, "notice": signal.SIGPWR}  # SIGPWR makes a Spark executor decommission
 _WORKER = "pyspark.daemon"
 
 

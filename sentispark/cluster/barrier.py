@@ -112,8 +112,8 @@ def _rank_task(
 def _watching(spark: SparkSession, monitor: RankMonitor, cancel: Callable[[], None]) -> Iterator[None]:
     """Look after the ranks until the block ends.
 
-    If a rank is lost and Spark does not notice, as its host is gone or its process is frozen, the job is canceled. If
-    an executor is about to be taken away, the ranks are asked to save.
+    If a rank is lost and Spark does not notice, because its host is gone or its process is frozen, the job is canceled.
+    If an executor is about to be taken away, the ranks are asked to save.
     """
     ended = threading.Event()
 

@@ -1,6 +1,7 @@
 """A rank's connection to the driver: events, log lines and signs of life go out, requests come in.
 
-A rank that cannot reach the driver goes on training.
+A rank that never reaches the driver trains all the same. One whose connection breaks and is not made again in time is
+treated as lost.
 """
 
 from __future__ import annotations

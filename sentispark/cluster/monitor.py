@@ -17,13 +17,13 @@ from sentispark.train.events import Emit
 __all__ = ["RankMonitor"]
 
 # A rank sends a sign of life every second, from a thread of its own: one that computes for long is not silent.
-_SECONDS_OF_SILENCE = 10.0
+_MAX_SILENCE_SECONDS = 10.0
 # A connection that broke may be made again; Spark is quicker to report a process that ended.
 _SECONDS_TO_RECONNECT = 5.0
-# How long after a process has ended its neighbors may notice it.
+# A connection that closes up to this long after the first report still counts as a cause; Spark closed any later ones.
 _SECONDS_TO_NOTICE = 1.0
 _LINES_KEPT = 5
-_ENDED = "Its process ended, or its connection to the driver."
+_ENDED = "Its process, or its connection to the driver, ended."
 
 Ask = Callable[[str], None]
 
@@ -150,7 +150,7 @@ class RankMonitor:
                     continue
                 if known.closed is not None and now - known.closed >= _SECONDS_TO_RECONNECT:
                     self._lose(rank, known.closed, _ENDED)
-                elif known.closed is None and now - known.last_heard >= _SECONDS_OF_SILENCE:
+                elif known.closed is None and now - known.last_heard >= _MAX_SILENCE_SECONDS:
                     message = f"There was no sign of life for {now - known.last_heard:.0f} seconds."
                     self._lose(rank, now, message, is_silence=True)
             return len(self._failures) > before

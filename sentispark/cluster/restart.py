@@ -1,4 +1,4 @@
-"""A training that finishes although ranks are lost: it is restarted from its newest checkpoint, if need be with fewer.
+"""A training that finishes although ranks are lost: it is restarted from its newest checkpoint, with fewer if need be.
 
 Spark does not run a failed barrier stage again if it ends in a collect, so the driver starts a new one. A failure that
 would happen again, such as that of an option or of the data, is not retried.
@@ -102,7 +102,7 @@ def train_with_restarts(
             except (SetupError, TrainingError) as raised:
                 if isinstance(raised, SetupError) and not attempts:
                     raise
-                # Slots that went between two attempts are lost executors.
+                # Slots that disappear between two attempts mean that executors were lost.
                 error = RankLostError(str(raised)) if isinstance(raised, SetupError) else raised
                 attempts.append(_attempt(monitor, began - first, clock() - began, error))
                 left = budget.after(error)

@@ -218,7 +218,7 @@ BENCHES = {
         "predict, compared with a bare torch loop and two kinds of UDF", _add_inference_flags, _inference
     ),
     "faults": Bench(
-        "train while executors and ranks are killed, compared with a training that nobody disturbs",
+        "train with injected faults, compared with an undisturbed training",
         _add_faults_flags,
         _faults,
     ),

@@ -115,7 +115,7 @@ def newest_checkpoint(root: Folder) -> tuple[Checkpoint | None, list[str]]:
         try:
             return open_checkpoint(root, name), damaged
         except _DamagedError as error:
-            _log.warning("%s The checkpoint before it is used.", error)
+            _log.warning("%s Falling back to the previous checkpoint, if there is one.", error)
             damaged.append(name)
     return None, damaged
 

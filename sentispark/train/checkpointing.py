@@ -31,7 +31,7 @@ from sentispark.train.world import World
 
 __all__ = ["Checkpointing"]
 
-# The ranks agree about this often, in seconds, on whether to save before the next regular checkpoint.
+# Roughly how often, in seconds, the ranks vote on whether to save before the next regular checkpoint.
 _SECONDS_BETWEEN_VOTES = 1.0
 _MOST_STEPS_BETWEEN_VOTES = 1000
 # How long the ranks wait for a checkpoint that is still being written when the next one is due; well below the time
@@ -153,7 +153,7 @@ class Checkpointing:
     def _vote(self, trainer: Trainer) -> None:
         """Save now if the first rank's interval is over; save and stop if a rank is about to lose its machine.
 
-        The seconds of one rank are no other's, so nothing but an exchange makes all ranks act after the same step.
+        Ranks' clocks differ, so they exchange this in order to act after the same step.
         """
         now, seconds = self._clock(), self._options.interval_seconds
         due = seconds is not None and now - self._last_save >= seconds and not self._is_writing

@@ -48,7 +48,7 @@ def require_same(saved: Mapping[str, Any], now: Mapping[str, Any], *, epochs: in
     if found:
         raise DatasetError(
             f"'{folder}' holds a checkpoint of another training: {'; '.join(found)}. "
-            "Set 'fresh' to begin anew there, or name another folder."
+            "Name another folder, or set 'fresh' to delete the checkpoints there and start over."
         )
 
 

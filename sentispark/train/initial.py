@@ -40,12 +40,14 @@ def check_initial(trained: TrainedNet, dataset: Dataset, options: NetOptions) ->
     """
     before, now = dataclasses.asdict(trained.options), dataclasses.asdict(options)
     other = [
-        f"'{camel_case(name)}' is {now[name]} and was {before[name]}"
+        f"'{camel_case(name)}' is {now[name]}, but the model has {before[name]}"
         for name in now
         if name not in _FREE and now[name] != before[name]
     ]
     if other:
-        raise OptionError(f"The net must be that of 'initialModel'. {'; '.join(other)}. Set the same values.")
+        raise OptionError(
+            f"The net's options must match those of 'initialModel': {'; '.join(other)}. Use the model's values."
+        )
     manifest, own = dataset.manifest, trained.run.get("vocabulary_fingerprint")
     if manifest.vocabulary_fingerprint is not None and manifest.vocabulary_fingerprint != own:
         raise OptionError(

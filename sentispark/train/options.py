@@ -175,15 +175,15 @@ class CheckpointOptions:
     checkpoint_dir: str | None = option(
         None,
         optional(text()),
-        "folder for checkpoints, shared by all workers; a run that finds one of the same training there resumes it",
+        "folder for checkpoints, shared by all workers; a training that finds one of its own there resumes",
     )
     checkpoint_interval: int | str | None = option(
         None,
         optional(any_of(at_least(1), Rule("seconds such as 60s", _is_seconds))),
-        "steps (500) or seconds (60s) between checkpoints, in addition to those at the end of each epoch",
+        "steps, such as 500, or seconds, such as 60s, between checkpoints, in addition to those at epochs' ends",
     )
     keep_checkpoints: int = option(2, at_least(1), "number of newest checkpoints to keep")
-    fresh: bool = option(False, boolean(), "remove the checkpoints of earlier runs first, instead of resuming")
+    fresh: bool = option(False, boolean(), "delete the checkpoints of earlier runs first, instead of resuming")
 
     def __post_init__(self) -> None:
         check(self)

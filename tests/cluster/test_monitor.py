@@ -50,7 +50,7 @@ def test_the_process_that_ended_is_named_and_not_the_neighbors_that_noticed_it(d
     found = driver.found("Executor 1 was lost: killed.")
     assert type(found) is RankLostError
     assert str(found) == (
-        "[rank 1/3 on host-1] Its process ended, or its connection to the driver. Executor 1 was lost: killed. "
+        "[rank 1/3 on host-1] Its process, or its connection to the driver, ended. Executor 1 was lost: killed. "
         "Its last lines: [rank 1/3] line"
     )
 
@@ -59,7 +59,7 @@ def test_a_message_that_arrives_a_moment_before_the_end_of_the_lost_rank_does_no
     driver.fail(0, RankLostError, "[rank 0/3 on host-0] Connection closed by peer")
     driver.now += 0.5
     driver.close(2)
-    assert str(driver.found()).startswith("[rank 2/3 on host-2] Its process ended")
+    assert str(driver.found()).startswith("[rank 2/3 on host-2] Its process, or")
 
 
 def test_ranks_that_spark_ended_afterwards_are_not_blamed_for_a_cut_connection(driver):

@@ -42,7 +42,10 @@ def test_a_checkpoint_of_another_training_is_refused_before_a_rank_starts(spark,
     LSTMClassifier(**SETTINGS, checkpointDir=str(tmp_path / "run")).fit(toy)
     monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", None)
     other = LSTMClassifier(**{**SETTINGS, "batchSize": 60}, checkpointDir=str(tmp_path / "run"))
-    with pytest.raises(DatasetError, match=r"'batchSize' was 50 and is 60\. Set 'fresh' to begin anew there"):
+    with pytest.raises(
+        DatasetError,
+        match=r"'batchSize' was 50 and is 60\. Name another folder, or set 'fresh' to delete the checkpoints there",
+    ):
         other.fit(toy)
 
 
@@ -82,5 +85,5 @@ def test_a_saved_estimator_keeps_its_initial_model(spark, plain, tmp_path):
 def test_a_net_of_another_shape_is_refused_before_a_rank_starts(spark, toy, plain, tmp_path, monkeypatch):
     monkeypatch.setattr("sentispark.ml.classifier.train_with_restarts", None)
     classifier = LSTMClassifier(**{**SETTINGS, "hiddenSize": 9}, initialModel=plain, cacheDir=str(tmp_path / "cache"))
-    with pytest.raises(OptionError, match="'hiddenSize' is 9 and was 8"):
+    with pytest.raises(OptionError, match="'hiddenSize' is 9, but the model has 8"):
         classifier.fit(toy)

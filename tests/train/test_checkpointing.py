@@ -174,7 +174,8 @@ class TestDamage:
         assert taken[0] == 4
         (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert re.fullmatch(
-            r"'.*/step-0000000008-.{8}' is not a complete checkpoint: .*\. The checkpoint before it is used\.", warning
+            r"'.*/step-0000000008-.{8}' is not a complete checkpoint: .*\. Falling back to the previous checkpoint.*",
+            warning,
         )
 
     def test_a_folder_that_a_killed_run_left_is_removed_when_newer_ones_are_there(self, config):
@@ -225,7 +226,7 @@ class TestOther:
         assert isinstance(caught.value.__cause__, DatasetError)
         return re.sub(r"^.*another training: ", "", str(caught.value))
 
-    END = " Set 'fresh' to begin anew there, or name another folder."
+    END = " Name another folder, or set 'fresh' to delete the checkpoints there and start over."
 
     def test_each_difference_is_named(self, config):
         found = self.refused(

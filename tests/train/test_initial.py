@@ -59,8 +59,8 @@ def test_a_net_of_another_shape_is_refused_with_each_difference(toy, model):
     with pytest.raises(OptionError) as caught:
         check_initial(initial_net(model), open_dataset(toy), other)
     assert str(caught.value) == (
-        "The net must be that of 'initialModel'. 'cell' is gru and was lstm; 'hiddenSize' is 9 and was 8. "
-        "Set the same values."
+        "The net's options must match those of 'initialModel': 'cell' is gru, but the model has lstm; 'hiddenSize' is "
+        "9, but the model has 8. Use the model's values."
     )
 
 
