@@ -7,7 +7,8 @@ import dataclasses
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,9 +43,11 @@ class Folder:
     Attributes
     ----------
     url : str
-    anchor : str, optional
-        The path of a file without which nothing is written. It is removed when the folder is abandoned, so that a task
-        that is still running does not create the folder again.
+    staging : str, optional
+        The path of a folder directly in this one or in a parent of it, without which nothing is written. It is removed
+        when no more is to be written, so that a task that is still running neither adds a file nor creates a removed
+        folder again. On a local file system files are written there and then moved to their place, so one of a task
+        that was killed halfway is removed with it.
 
     Raises
     ------
@@ -53,7 +56,7 @@ class Folder:
     """
 
     url: str
-    anchor: str | None = dataclasses.field(default=None, compare=False)
+    staging: str | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.url.strip() or self.url in ("file:", "file://"):
@@ -97,7 +100,7 @@ class Folder:
 
     def child(self, name: str) -> Folder:
         """A folder below this one; its name may have several parts, separated by `/`."""
-        return Folder(f"{self.url.rstrip('/')}/{name}", self.anchor)
+        return Folder(f"{self.url.rstrip('/')}/{name}", self.staging)
 
     def path(self, name: str = "") -> str:
         """The path of the folder, or of a file in it, on its file system, without the scheme."""
@@ -147,31 +150,54 @@ class Folder:
             stream: BinaryIO = fs.open(self.path(name), "rb")
             return stream
 
-    def write(self, name: str, content: bytes | str) -> None:
+    def write(self, name: str, content: bytes | str | Sequence[bytes | memoryview]) -> None:
         """Write a file atomically: its name never leads to an incomplete file.
+
+        Parameters
+        ----------
+        name : str
+        content : bytes, str or sequence of bytes
+            The content, or pieces of it in their order.
 
         Raises
         ------
         FileNotFoundError
-            If the folder's anchor has been removed.
+            If the folder's `staging` has been removed.
         """
         content = content.encode() if isinstance(content, str) else content
+        pieces = [content] if isinstance(content, bytes) else content
         with self._connected() as fs:
-            if self.anchor and not fs.exists(self.anchor):
+            if self.staging and not fs.exists(self.staging):
                 raise FileNotFoundError(f"'{self.url}' is no longer written to: the job that started it has ended.")
             target = self.path(name)
+            if self.is_local:
+                self._write_local(target, pieces)
+                return
             if self._has_folders:
                 fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            if not self.is_local:
-                fs.pipe_file(target, content)  # an object store shows a file only once it is complete
-                return
-            draft = f"{target}.{uuid.uuid4().hex}.draft"
-            try:
-                fs.pipe_file(draft, content)
-                os.replace(draft, target)
-            finally:
-                if os.path.exists(draft):
-                    os.unlink(draft)
+            fs.pipe_file(target, b"".join(pieces))  # an object store shows a file only once it is complete
+
+    def _write_local(self, target: str, pieces: Sequence[bytes | memoryview]) -> None:
+        unique = uuid.uuid4().hex
+        draft = f"{self.staging}/{unique}" if self.staging else f"{target}.{unique}.draft"
+        if not self.staging:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            with open(draft, "wb") as file:
+                file.writelines(pieces)
+            if self.staging:
+                _make_below(os.path.dirname(self.staging), os.path.dirname(target))
+            os.replace(draft, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+
+    def modified(self, name: str) -> datetime:
+        """When a file was last written, by the clock of its file system. Raises FileNotFoundError."""
+        with self._connected() as fs:
+            fs.invalidate_cache()
+            changed: datetime = fs.modified(self.path(name))
+            return changed if changed.tzinfo else changed.replace(tzinfo=timezone.utc)
 
     def make(self) -> None:
         """Create the folder and its parents if they do not exist; does nothing on an object store."""
@@ -234,3 +260,12 @@ def _local_path(path: str) -> str:
     path = re.sub(r"^file:(//(localhost)?(?=/))?", "", path)
     # Not normalized: only the operating system knows where '..' leads after a link.
     return os.path.join(os.getcwd(), os.path.expanduser(path)).rstrip("/") or "/"
+
+
+def _make_below(root: str, folder: str) -> None:
+    """Create a folder and its parents below a root, but not the root: it may have been moved away meanwhile."""
+    path = root
+    for part in filter(None, os.path.relpath(folder, root).split("/")):
+        path = os.path.join(path, part)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)

@@ -6,26 +6,28 @@ Only folders that sentispark wrote are replaced.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import re
-import shutil
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from sentispark.drafts import (
+    adopted,
+    close_draft,
+    is_taken_over,
+    kept_alive,
+    new_draft,
+    open_draft,
+    remove_draft,
+    remove_leftovers,
+    sibling,
+)
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
 from sentispark.ownership import foreign_file, leave_marker, require_ours
 
 __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
-
-ANCHOR = "_draft"
-_SECONDS_PER_DAY, _SECONDS_BETWEEN_TOUCHES = 86_400.0, 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -38,13 +40,15 @@ class _NotMovedError(SetupError):
 
 
 @contextlib.contextmanager
-def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwrite") -> Iterator[Folder]:
+def replaced_folder(
+    target: Folder, *, overwrite: bool, option: str = "--overwrite", key: str | None = None
+) -> Iterator[Folder]:
     """A draft folder next to `target` that replaces it when the block succeeds and is removed when it fails.
 
     The draft exists from the start, and a first file in it proves that it can be written to. An existing target stays
     unchanged until the end. On file systems that rename folders the replacement is two renames. A process that is
-    killed before them leaves `_TARGET.draft-…`, which Spark's readers skip and the next run removes; one that is killed
-    between them leaves the complete old folder as `_TARGET.former-…`.
+    killed before them leaves `_TARGET.draft-…`, which Spark's readers skip and the next run continues or removes; one
+    that is killed between them leaves the complete old folder as `_TARGET.former-…`.
 
     Parameters
     ----------
@@ -53,6 +57,9 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
         Whether an existing folder may be replaced.
     option : str
         What the error about an existing folder suggests.
+    key : str, optional
+        Says what is made of what. If a run with this key was killed after it had called `drafts.continuable`, the draft
+        is its draft, with what it has left there.
 
     Raises
     ------
@@ -60,19 +67,19 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
         Before the block, if the target exists and `overwrite` is false, or if it holds files that sentispark did not
         write; after the block, if the target was created meanwhile and `overwrite` is false.
     SetupError
-        Before the block, if the folder cannot be written to.
+        Before the block, if the folder cannot be written to; after it, if this process was silent for so long that
+        another run has continued its draft.
     """
     _require_free(target, overwrite, option)
     given, target = target, target.resolved()
-    _remove_leftovers(target)
-    draft = _sibling(target, "draft")
-    draft = Folder(draft.url, draft.path(ANCHOR))
-    with _draft_made(draft, given):
-        with _kept_alive(draft):
+    with _opened_draft(target, given, key) as draft:
+        with kept_alive(draft):
             yield draft
         _require_free(target, overwrite, option, after_work=True)
+        if is_taken_over(draft):
+            raise SetupError(f"'{given.url}' is being written by another run, which has continued this one's work.")
         try:
-            draft.remove_file(ANCHOR)
+            close_draft(draft)
             leave_marker(Folder(draft.url))
             _move_into_place(draft, target)
         except OSError as error:
@@ -82,7 +89,7 @@ def replaced_folder(target: Folder, *, overwrite: bool, option: str = "--overwri
 
 
 def _move_into_place(draft: Folder, target: Folder) -> None:
-    former = _sibling(target, "former")
+    former = sibling(target, "former")
     if target.exists():
         target.move_to(former)
     try:
@@ -105,20 +112,23 @@ def _move_into_place(draft: Folder, target: Folder) -> None:
         _log.warning("The old folder '%s' could not be removed: %s", former.url, error)
 
 
-def _sibling(target: Folder, kind: str) -> Folder:
-    """A folder with a new name next to the target."""
-    parent, _, name = target.url.rstrip("/").rpartition("/")
-    return Folder(f"{parent}/_{name}.{kind}-{uuid.uuid4().hex[:8]}")
-
-
 @contextlib.contextmanager
-def _draft_made(draft: Folder, target: Folder) -> Iterator[None]:
-    """Create and try the draft; if the block fails, remove it with the parent folders that were created for it."""
+def _opened_draft(target: Folder, given: Folder, key: str | None) -> Iterator[Folder]:
+    """A draft that can be written to; if the block fails, it is removed with the parent folders created for it."""
+    draft = new_draft(target)
     new = [parent for parent in Path(draft.path()).parents if not parent.exists()] if draft.is_local else []
     _drafts.add(draft)
     try:
-        _try(draft, target)
-        yield
+        with _required(given.url):
+            open_draft(draft)
+        found = adopted(target, key, draft) if key else None
+        if found:
+            _drafts.add(found)
+            remove_draft(draft)
+            _drafts.discard(draft)
+            draft = found
+        remove_leftovers(target, draft)
+        yield draft
     except _NotMovedError:
         _drafts.discard(draft)
         raise
@@ -129,14 +139,6 @@ def _draft_made(draft: Folder, target: Folder) -> Iterator[None]:
                 parent.rmdir()  # fails if something else was created in it
         raise
     _drafts.discard(draft)
-
-
-def _try(draft: Folder, target: Folder) -> None:
-    with _required(target.url):
-        draft.make()
-        Folder(draft.url).write(ANCHOR, json.dumps(_owner()))
-        if not draft.exists(ANCHOR):
-            raise SetupError("A file that was written there cannot be found.")
 
 
 def require_writable(folder: Folder, *, name: str) -> None:
@@ -160,21 +162,10 @@ def _required(name: str) -> Iterator[None]:
 def _remove_or_warn(draft: Folder) -> None:
     """Remove a draft; a failure is only logged, as the error that ended the work matters more."""
     try:
-        _remove(draft)
+        if not is_taken_over(draft):
+            remove_draft(draft)
     except (OSError, SetupError) as error:
         _log.warning("'%s' could not be removed: %s", draft.url, error)
-
-
-def _remove(draft: Folder) -> None:
-    """Remove a draft even while tasks are still writing to it."""
-    if draft.exists(ANCHOR):
-        draft.remove_file(ANCHOR)
-    if draft.is_local and draft.exists():
-        # The rename takes effect at once, and no task of ours creates the draft again; see `Folder.anchor`.
-        removed = _sibling(draft, "removed")
-        draft.move_to(removed)
-        draft = removed
-    draft.remove()
 
 
 def drafts_abandoned() -> bool:
@@ -207,82 +198,3 @@ def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: b
         raise DatasetError(f"'{target.url}' already exists. Use {option} or name another output.")
     if not after_work:
         require_ours(target)
-
-
-def _remove_leftovers(target: Folder) -> None:
-    """Remove drafts of the target whose process is dead, or that nobody has written to for a day; name all others."""
-    if not target.is_local:
-        return
-    path = Path(target.path())
-    with contextlib.suppress(OSError):
-        for sibling in sorted(path.parent.iterdir()):
-            kind = re.fullmatch(rf"_{re.escape(path.name)}\.(draft|removed|former)-[0-9a-f]{{8}}", sibling.name)
-            if not kind or sibling.is_symlink():
-                continue
-            if kind[1] == "removed" or (kind[1] == "draft" and _is_abandoned(sibling)):
-                _log.info("'%s' was left by a run that was killed. It is removed.", sibling)
-                shutil.rmtree(sibling, ignore_errors=True)
-            elif kind[1] == "draft":
-                _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", sibling)
-            else:
-                _log.warning(
-                    "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
-                    "kept; delete it once you do not need it.",
-                    sibling,
-                )
-
-
-def _owner() -> dict[str, Any]:
-    """This process, as drafts name it: a pid and a host name alone may belong to another one."""
-    return {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _machine() -> list[str] | None:
-    """An id shared only by processes that can see each other's pids (same boot, same namespace); None if unknown."""
-    try:
-        return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-    except OSError:
-        return None
-
-
-def _started(pid: int) -> str | None:
-    """When a process was started, in ticks since the machine was; None if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-def _is_abandoned(draft: Path) -> bool:
-    """Whether nothing will write to a draft any more. One without its anchor is complete, and is kept."""
-    try:
-        owner = json.loads((draft / ANCHOR).read_bytes())
-        newest = max(path.stat().st_mtime for path in (draft, *draft.rglob("*")))
-    except (OSError, ValueError):
-        return False
-    if not isinstance(owner, dict) or not isinstance(owner.get("pid"), int):
-        return False
-    if owner.get("machine") == _machine() is not None:
-        return _started(owner["pid"]) != owner.get("started")
-    return time.time() - newest > _SECONDS_PER_DAY
-
-
-@contextlib.contextmanager
-def _kept_alive(draft: Folder) -> Iterator[None]:
-    """Touch the anchor now and then, so that other machines see that the run is alive."""
-    ended = threading.Event()
-
-    def touch() -> None:
-        while not ended.wait(_SECONDS_BETWEEN_TOUCHES):
-            with contextlib.suppress(OSError):
-                os.utime(draft.path(ANCHOR))
-
-    thread = threading.Thread(target=touch, name="sentispark-draft", daemon=True)
-    if draft.is_local:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if draft.is_local:
-            thread.join()

@@ -1,9 +1,13 @@
 """Folders, local and in an object store."""
 
+import os
+import subprocess
+import sys
 from typing import ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from sentispark.errors import InputError, SetupError
@@ -149,6 +153,11 @@ def test_a_missing_bucket_is_not_created(s3):
         Folder(s3).location[0].ls("no-such-bucket")
 
 
+def test_content_may_come_in_pieces(root):
+    Folder(f"{root}/out").write("a.txt", [b"one ", memoryview(b"two")])
+    assert Folder(f"{root}/out").read("a.txt") == b"one two"
+
+
 def test_missing_credentials_are_reported(s3, monkeypatch):
     Folder(s3).location[0].clear_instance_cache()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -163,10 +172,44 @@ def test_missing_credentials_are_reported(s3, monkeypatch):
 
 
 def test_an_abandoned_folder_is_not_created_again(root):
-    folder = Folder(f"{root}/out", Folder(f"{root}/out").path("anchor"))
+    folder = Folder(f"{root}/out", Folder(f"{root}/out").path("_draft"))
     with pytest.raises(FileNotFoundError, match="is no longer written to"):
         folder.child("deep").write("a.txt", "a")
     assert not folder.exists()
-    Folder(f"{root}/out").write("anchor", "")
-    folder.child("deep").write("a.txt", "a")
-    assert folder.files() == ["anchor", "deep/a.txt"]
+    Folder(f"{root}/out/_draft").write("note", "")
+    folder.child("deep/er").write("a.txt", "a")
+    assert folder.files() == ["_draft/note", "deep/er/a.txt"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_task_that_writes_while_its_folder_is_moved_leaves_nothing(tmp_path, monkeypatch, moment):
+    plain = Folder(f"{tmp_path}/out")
+    plain.write("_draft/note", "")
+    folder = Folder(plain.url, plain.path("_draft"))
+    exists, replace = LocalFileSystem.exists, os.replace
+
+    def move():
+        (tmp_path / "out" / "_draft").rename(tmp_path / "removed")
+        (tmp_path / "out").rename(tmp_path / "done")
+
+    if moment == "before":
+        monkeypatch.setattr(LocalFileSystem, "exists", lambda fs, path: exists(fs, path) and (move() or True))
+    else:
+        monkeypatch.setattr(os, "replace", lambda draft, target: move() or replace(draft, target))
+    with pytest.raises(FileNotFoundError):
+        folder.child("train").write("a.txt", "a")
+    assert sorted(os.listdir(tmp_path)) == ["done", "removed"]
+    assert os.listdir(tmp_path / "done") == ([] if moment == "before" else ["train"])
+
+
+def test_what_a_killed_writer_leaves_is_not_in_the_folder(tmp_path):
+    plain = Folder(f"{tmp_path}/out")
+    plain.write("_draft/note", "")
+    script = (
+        "import os, sys; from sentispark.files import Folder\n"
+        "os.replace = lambda *given: os.kill(os.getpid(), 9)\n"
+        "Folder(sys.argv[1], sys.argv[1] + '/_draft').child('train').write('a.txt', 'a')"
+    )
+    subprocess.run([sys.executable, "-c", script, plain.url], check=False)
+    assert len(plain.files()) == 2
+    assert all(file.startswith("_draft/") for file in plain.files())

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from sentispark import outputs
+from sentispark import drafts, outputs
 from sentispark.errors import DatasetError, SetupError
 from sentispark.files import Folder
 from sentispark.outputs import remove_drafts, replaced_folder
@@ -56,7 +57,7 @@ def test_a_finished_folder_replaces_the_old_one_completely(root):
 def test_the_work_starts_with_an_empty_draft_whose_name_readers_skip(tmp_path):
     with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=False) as draft:
         assert re.fullmatch(r"_out\.draft-[0-9a-f]{8}", Path(draft.url).name)
-        assert draft.files() == ["_draft"]
+        assert draft.files() == ["_draft/owner.json"]
 
 
 @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt("by hand")])
@@ -199,7 +200,7 @@ def test_a_draft_that_cannot_be_moved_into_place_is_kept_and_so_is_the_old_folde
     rename = os.rename
 
     def fails(one, other):
-        if ".draft-" in one and ".removed-" not in other:
+        if ".draft-" in one and ".removed-" not in other and not other.endswith("_closed"):
             raise PermissionError(13, "Permission denied")
         rename(one, other)
 
@@ -315,46 +316,60 @@ class TestDraftsOfKilledRuns:
         killed_draft(tmp_path)
         assert self.write(tmp_path) == ["out"]
 
+    def owned(self, draft, **changed):
+        """Change the note of the draft's owner."""
+        note = draft / "_draft" / "owner.json"
+        note.write_text(json.dumps({**json.loads(note.read_text()), **changed}))
+        return note
+
     def test_one_of_another_host_is_kept_for_a_day(self, tmp_path):
         draft = killed_draft(tmp_path)
-        anchor = json.loads((draft / "_draft").read_text())
-        (draft / "_draft").write_text(json.dumps({**anchor, "machine": ["another", "one"]}))
+        note = self.owned(draft, machine=["another", "one"])
         assert self.write(tmp_path) == [draft.name, "out"]
         yesterday = time.time() - 86_500
-        for path in (draft / "_draft", draft / "part", draft):
-            os.utime(path, (yesterday, yesterday))
+        os.utime(note, (yesterday, yesterday))
         assert self.write(tmp_path) == ["out"]
 
+    def test_one_on_an_object_store_is_removed_too(self, s3):
+        target = Folder(f"{s3}/out")
+        with replaced_folder(target, overwrite=True) as draft:
+            Folder(draft.url).write("part", b"")
+            note = Folder(draft.url).child("_draft")
+            owner = json.loads(note.read("owner.json"))
+            for name, changed in [("0", {"pid": 2**22 + 1}), ("1", {"machine": ["another", "one"]})]:
+                left = Folder(f"{s3}/_out.draft-0000000{name}")
+                left.write("part", b"")
+                left.write("_draft/owner.json", json.dumps({**owner, **changed}))
+            write(Folder(f"{s3}/out"), "two")
+            assert [name for name in Folder(s3).names() if ".draft-0000000" in name] == ["_out.draft-00000001"]
+
     def test_a_process_that_got_the_number_of_a_dead_one_is_another_one(self, tmp_path):
-        draft = killed_draft(tmp_path)
-        anchor = json.loads((draft / "_draft").read_text())
-        (draft / "_draft").write_text(json.dumps({**anchor, "pid": os.getpid()}))
+        self.owned(killed_draft(tmp_path), pid=os.getpid())
         assert self.write(tmp_path) == ["out"]
 
     def test_that_of_a_living_run_is_kept_however_old_it_is(self, tmp_path):
         with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
-            for path in (draft.path("_draft"), draft.path()):
-                os.utime(path, (0, 0))
+            os.utime(draft.path("_draft/owner.json"), (0, 0))
             with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as other:
                 other.write("other", b"")
             draft.write("late", b"")
         assert "late" in os.listdir(tmp_path / "out")
 
     def test_a_long_run_shows_other_machines_that_it_is_alive(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(outputs, "_SECONDS_BETWEEN_TOUCHES", 0.01)
+        monkeypatch.setattr(drafts, "_SECONDS_BETWEEN_NOTES", 0.01)
         with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=True) as draft:
-            os.utime(draft.path("_draft"), (0, 0))
+            os.utime(draft.path("_draft/owner.json"), (0, 0))
             ends = time.monotonic() + 10
-            while Path(draft.path("_draft")).stat().st_mtime == 0:
+            while Path(draft.path("_draft/owner.json")).stat().st_mtime == 0:
                 assert time.monotonic() < ends
                 time.sleep(0.01)
 
-    @pytest.mark.parametrize("anchor", [None, b"", b"{", b"[]", b'{"pid": "1"}'])
-    def test_a_complete_one_and_one_of_an_unknown_owner_are_kept(self, tmp_path, anchor):
+    @pytest.mark.parametrize("note", [None, b"", b"{", b"[]", b'{"pid": "1"}'])
+    def test_a_complete_one_and_one_of_an_unknown_owner_are_kept(self, tmp_path, note):
         draft = killed_draft(tmp_path)
-        (draft / "_draft").unlink()
-        if anchor is not None:
-            (draft / "_draft").write_bytes(anchor)
+        (draft / "_draft" / "owner.json").unlink()
+        if note is not None:
+            (draft / "_draft" / "owner.json").write_bytes(note)
         assert self.write(tmp_path) == [draft.name, "out"]
 
     def test_folders_of_similar_names_and_links_are_kept(self, tmp_path):
@@ -365,6 +380,81 @@ class TestDraftsOfKilledRuns:
         (tmp_path / "_out.removed-0123abcd").symlink_to(tmp_path / "mine")
         (tmp_path / "_out.removed-01234567").mkdir()
         assert self.write(tmp_path) == sorted([*names, "_out.removed-0123abcd", "mine", "out"])
+
+
+class TestContinuing:
+    """A run with the same key goes on with the draft of one that was killed."""
+
+    def left(self, root, key="key", **owner):
+        """A draft that a dead run has left."""
+        left = Folder(f"{root}/_out.draft-00000000")
+        left.write("done", b"1")
+        note = {"process": "other", "machine": drafts._machine(), "pid": 2**22 + 1, "started": "1", **owner}
+        left.write("_draft/owner.json", json.dumps(note))
+        drafts.continuable(left, key)
+        return left
+
+    def continues(self, root, key="key"):
+        """Whether a run with a key is given the draft, and finishes its output."""
+        with replaced_folder(Folder(f"{root}/out"), overwrite=True, key=key) as draft:
+            found = draft.exists("done")
+            draft.write("new", b"2")
+        assert contents(Folder(f"{root}/out")) == ({"done": "1", "new": "2"} if found else {"new": "2"})
+        return found
+
+    def test_the_draft_of_a_dead_run_with_the_same_key_is_continued(self, root):
+        self.left(root)
+        assert self.continues(root)
+        assert Folder(root).names() == ["out"]
+        assert not self.continues(root)  # nothing is left of it
+
+    def test_of_another_key_it_is_removed(self, root):
+        self.left(root, key="another")
+        assert not self.continues(root)
+        assert Folder(root).names() == ["out"]
+
+    def test_one_that_cannot_be_continued_yet_is_removed(self, root):
+        self.left(root).child("_draft").remove_file("continuable")
+        assert not self.continues(root)
+        assert Folder(root).names() == ["out"]
+
+    def test_that_of_another_host_is_continued_once_it_has_been_silent(self, root, monkeypatch):
+        left = self.left(root, machine=["another", "one"])
+        assert not self.continues(root)
+        assert left.exists("done")
+        monkeypatch.setattr(drafts, "_SILENT", timedelta(0))
+        time.sleep(1.1)  # S3 keeps seconds
+        assert self.continues(root)
+
+    def test_a_living_run_is_not_continued(self, root):
+        left = self.left(root, pid=os.getpid(), started=drafts._started(os.getpid()))
+        assert not self.continues(root)
+        assert left.exists("done")
+
+    def test_only_one_of_two_runs_continues_it(self, root):
+        self.left(root)
+        with replaced_folder(Folder(f"{root}/out"), overwrite=True, key="key") as one:
+            assert one.exists("done")
+            with replaced_folder(Folder(f"{root}/out"), overwrite=True, key="key") as other:
+                assert not other.exists("done")
+
+    def test_a_run_whose_draft_was_continued_by_another_one_leaves_it_alone(self, root):
+        folder, written = Folder(f"{root}/out"), []
+
+        def work():
+            with replaced_folder(folder, overwrite=True, key="key") as draft:
+                draft.write("done", b"1")
+                note = json.loads(draft.child("_draft").read("owner.json"))
+                draft.child("_draft").write("owner.json", json.dumps({**note, "process": "another", "pid": 2**22 + 1}))
+                written.append(draft)
+
+        with pytest.raises(SetupError) as caught:
+            work()
+        (draft,) = written
+        assert "is being written by another run, which has continued this one's work" in str(caught.value)
+        assert not folder.exists()
+        assert Folder(draft.url).files() == ["_draft/owner.json", "done"]
+        outputs._drafts.discard(draft)
 
 
 class TestOfEarlierVersions:

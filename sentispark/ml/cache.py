@@ -18,6 +18,7 @@ from fsspec import AbstractFileSystem
 
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
+from sentispark.drafts import as_draft, close_draft, is_left_behind, open_draft, remove_draft
 from sentispark.errors import DatasetError, InputError
 from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
@@ -53,13 +54,18 @@ def cache_folder(cache_dir: str | None) -> Folder:
 
 @contextlib.contextmanager
 def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
-    """A new folder for the dataset of that name; removed if the block fails."""
-    folder = cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}")
+    """A new folder for the dataset of that name; removed if the block fails, or by the next fit if it is killed."""
+    for entry in _entries(cache, name):
+        if is_left_behind(entry):
+            entry.remove()
+    folder = as_draft(cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}"))
+    open_draft(folder)
     try:
         yield folder
     except BaseException:
-        folder.remove()
+        remove_draft(folder)
         raise
+    close_draft(folder)
 
 
 def cached(cache: Folder, name: str) -> Dataset | None:
@@ -67,14 +73,18 @@ def cached(cache: Folder, name: str) -> Dataset | None:
 
     Incomplete entries are left alone: another fit may be writing them.
     """
-    for entry in cache.names():
-        if entry == _PREFIX + name or entry.startswith(f"{_PREFIX}{name}-"):
-            with contextlib.suppress(DatasetError, FileNotFoundError):
-                dataset = open_dataset(cache.child(entry))
-                folder = dataset.folder
-                folder.write(manifest_file.FILE_NAME, folder.read(manifest_file.FILE_NAME))
-                return dataset
+    for entry in _entries(cache, name):
+        with contextlib.suppress(DatasetError, FileNotFoundError):
+            dataset = open_dataset(entry)
+            entry.write(manifest_file.FILE_NAME, entry.read(manifest_file.FILE_NAME))
+            return dataset
     return None
+
+
+def _entries(cache: Folder, name: str) -> list[Folder]:
+    """The entries of a dataset, complete or not."""
+    names = (entry for entry in cache.names() if entry == _PREFIX + name or entry.startswith(f"{_PREFIX}{name}-"))
+    return [cache.child(entry) for entry in names]
 
 
 def kept_net(cache: Folder, trained: TrainedNet) -> Folder:

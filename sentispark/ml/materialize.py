@@ -142,7 +142,7 @@ def _write(rows: DataFrame, found: list[Row], cache: Folder, name: str, *, weigh
             sequence_length=sequence_length,
             vocabulary_size=max(2, 1 + max(row.largest for row in found)),
         )
-        return open_dataset(folder)
+    return open_dataset(Folder(folder.url))
 
 
 def _check(found: list[Row], *, weight_col: str | None, features_col: str, shortened: bool) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
+from pyspark.sql import Row
 
 from sentispark.dataset.manifest import SPLITS
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.polarity import LEFT_OUT, off_scale_message, one_class_message
-from sentispark.spark.causes import collected
 
 __all__ = ["Ratings", "count_records", "quarantined_example", "require_trainable", "require_usable"]
 
@@ -44,13 +43,13 @@ class Ratings(NamedTuple):
     rows: dict[str, tuple[int, int]]
 
 
-def count_records(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
+def count_records(rows: Iterable[Row]) -> tuple[dict[str, Any], Ratings]:
     """Count the records by what became of them, and their ratings.
 
     Parameters
     ----------
-    rows : DataFrame
-        The result of `merged_reviews`.
+    rows : iterable of Row
+        Those of `merged_reviews`.
 
     Returns
     -------
@@ -64,8 +63,7 @@ def count_records(rows: DataFrame) -> tuple[dict[str, Any], Ratings]:
     labeled: Counter[tuple[str, int]] = Counter()
     merged = rows_with_replaced = characters_replaced = 0
     # There are a few of these rows per task; summing them in Spark would take longer.
-    columns = ("rating", "reason", "split", "label", "rows", "copies", "replaced")
-    for line in collected(rows.where("copies IS NOT NULL").select(*columns)):
+    for line in rows:
         if line.rating is not None:
             seen[line.rating] += line.copies
         elif line.replaced is not None:

@@ -6,11 +6,10 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from sentispark.dataset.dataset import open_dataset
@@ -21,14 +20,13 @@ from sentispark.files import Folder
 from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.prepare.counts import count_records, require_trainable
+from sentispark.prepare.passes import FirstPass, PassFiles, SpilledReviews, draft_key
 from sentispark.prepare.reuse import finished_manifest, origin_of, required_vocabulary, text_options_of
-from sentispark.reviews.deduplicate.distinct import dropped_row_ids, merged_reviews
-from sentispark.reviews.deduplicate.spill import read_spilled
+from sentispark.reviews.deduplicate.distinct import merged_reviews
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.read import Reviews, read_reviews
 from sentispark.reviews.replaced import warn_about_replaced
-from sentispark.spark.arrow import map_batches
-from sentispark.spark.causes import spark_errors_explained
+from sentispark.spark.causes import collected, spark_errors_explained
 from sentispark.spark.exchange import PACKED
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.writable import require_tasks_write
@@ -58,7 +56,8 @@ def prepare_dataset(
 ) -> dict[str, Any]:
     """Write the dataset of the reviews in some files, and report what became of every record.
 
-    Unless `overwrite` is set, a finished dataset of the same files and options is reused.
+    Unless `overwrite` is set, a finished dataset of the same files and options is reused. If a run with the same
+    files, options and output was killed, the passes over the reviews that it had finished are not run again.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def prepare_dataset(
         `rows_read, rows_quarantined, quarantine_reasons, duplicates_merged, rows_left_out, rows_with_replaced,
         characters_replaced, rows_written, positive_share, vocabulary_size, sequence_length, seconds, stage_seconds,
         reused, output`. `rows_read` is the sum of quarantined, merged, left out (neither positive nor negative) and
-        written.
+        written; `stage_seconds` has the stages that were run.
 
     Raises
     ------
@@ -123,7 +122,8 @@ def prepare_dataset(
     if manifest is not None:
         _log.info("%s already holds the dataset of these files and options", output)
     else:
-        with replaced_folder(folder, overwrite=overwrite) as draft, spark_errors_explained():
+        key = draft_key(origin)
+        with replaced_folder(folder, overwrite=overwrite, key=key) as draft, spark_errors_explained():
             require_tasks_write(spark, draft, output=output)
             manifest, seconds = _prepare(found, draft, reviews, text, word_list, origin)
     rows = sum(manifest.counts["rows_written"].values())
@@ -142,36 +142,43 @@ def prepare_dataset(
 def _prepare(
     found: Reviews, draft: Folder, reviews: ReviewOptions, text: TextOptions, word_list: WordList | None, origin: str
 ) -> tuple[Manifest, dict[str, float]]:
-    """Write the dataset into a draft folder. Returns its manifest and the seconds of each stage."""
+    """Write the dataset into a draft folder. Returns its manifest and the seconds of the stages that were run."""
     seconds: dict[str, float] = {}
     spill, quarantine = draft.child(SPILL), draft.child(QUARANTINE)
-    merged = merged_reviews(found, spill=spill, quarantine=quarantine, options=reviews, text=text)
-    with _persisted(merged) as rows:
+    passes = PassFiles(draft, spill, draft_key(origin))
+    first = passes.first()
+    if first is None:
         with _stage("read, clean and merge", seconds):
-            counts, ratings = count_records(rows)
-        warn_about_replaced(found, rows=counts["rows_with_replaced"], characters=counts["characters_replaced"])
-        require_trainable(reviews, counts, ratings, quarantine, allow_one_class=word_list is not None)
-        split_rows = counts["rows_written"]
-        second_pass = _SecondPass(rows, spill)
+            merged = merged_reviews(found, spill=spill, quarantine=quarantine, options=reviews, text=text)
+            first = FirstPass(max(1, len(found.tasks)), *count_records(collected(merged)))
+            passes.save_first(first)
+    else:
+        _log.info("the reviews were read, cleaned and merged by a run that was killed; this one continues it")
+    warn_about_replaced(found, rows=first.counts["rows_with_replaced"], characters=first.counts["characters_replaced"])
+    require_trainable(reviews, first.counts, first.ratings, quarantine, allow_one_class=word_list is not None)
+    spilled = SpilledReviews(found.spark, spill, first.tasks)
+    word_list = word_list or passes.words()
+    if word_list is None:
         with _stage("count words", seconds):
-            word_list = word_list or _vocabulary(second_pass, text)
-        with _stage("encode and write", seconds):
-            plan = ChunkPlan(
-                split_rows,
-                rows_per_chunk=rows_per_chunk_of(text.sequence_length),
-                token_type=id_type_of(word_list.size),
-            )
-            manifest = write_dataset(
-                _encoded(second_pass, word_list, plan, reviews, text),
-                draft,
-                plan,
-                sequence_length=text.sequence_length,
-                vocabulary_size=word_list.size,
-                word_list=word_list,
-                text_options=dataclasses.asdict(text),
-                counts=counts,
-                origin=origin,
-            )
+            word_list = _vocabulary(spilled, text)
+            passes.save_words(word_list)
+    with _stage("encode and write", seconds):
+        plan = ChunkPlan(
+            first.counts["rows_written"],
+            rows_per_chunk=rows_per_chunk_of(text.sequence_length),
+            token_type=id_type_of(word_list.size),
+        )
+        manifest = write_dataset(
+            _encoded(spilled, word_list, plan, reviews, text),
+            draft,
+            plan,
+            sequence_length=text.sequence_length,
+            vocabulary_size=word_list.size,
+            word_list=word_list,
+            text_options=dataclasses.asdict(text),
+            counts=first.counts,
+            origin=origin,
+        )
     spill.remove()
     return manifest, seconds
 
@@ -185,51 +192,7 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[name] = time.perf_counter() - started
 
 
-@contextlib.contextmanager
-def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, cached within the block."""
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
-
-
-@dataclasses.dataclass(frozen=True)
-class _SecondPass:
-    """Reads the spilled reviews again, without duplicates.
-
-    Attributes
-    ----------
-    merged : DataFrame
-        The result of `merged_reviews`.
-    folder : Folder
-        The folder of the spilled reviews.
-    """
-
-    merged: DataFrame
-    folder: Folder
-
-    def map(
-        self,
-        function: Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]],
-        schema: str,
-        *,
-        split: str | None = None,
-    ) -> DataFrame:
-        """Apply a function to the reviews of each task, of one split or all, in batches of `spill.SPILL_SCHEMA`."""
-        folder, wanted = self.folder, None if split is None else SPLITS.index(split)
-
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            # Partition i belongs to task i of the first pass.
-            context = TaskContext.get()
-            assert context is not None
-            return function(read_spilled(folder, context.partitionId(), dropped_row_ids(batches), split=wanted))
-
-        return map_batches(self.merged, run, schema)
-
-
-def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
+def _vocabulary(reviews: SpilledReviews, text: TextOptions) -> WordList:
     """The most frequent words of the training split."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -240,7 +203,7 @@ def _vocabulary(reviews: _SecondPass, text: TextOptions) -> WordList:
 
 
 def _encoded(
-    reviews: _SecondPass, word_list: WordList, plan: ChunkPlan, options: ReviewOptions, text: TextOptions
+    reviews: SpilledReviews, word_list: WordList, plan: ChunkPlan, options: ReviewOptions, text: TextOptions
 ) -> DataFrame:
     """The rows of all chunks, for `write_dataset`."""
     polarity = options.polarity

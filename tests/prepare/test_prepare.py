@@ -5,6 +5,7 @@ import gzip
 import html
 import json
 import logging
+import os
 import random
 import re
 import subprocess
@@ -296,6 +297,70 @@ class TestReuse:
     def test_the_dataset_of_a_vocabulary_must_exist(self, spark, first, tmp_path):
         with pytest.raises(DatasetError, match=r"must be a dataset\. Nothing is there\."):
             prepared(spark, [first[0]], tmp_path / "dataset", vocabulary=str(tmp_path / "none"))
+
+
+# Runs at the start of the driver and of every worker.
+KILLED = """
+import os
+from sentispark.files import Folder
+write = Folder.write
+
+def killed(folder, name, content):
+    write(folder, name, content)
+    if f"{folder.url}/{name}".endswith(os.environ["KILLED_AFTER"]):
+        os.kill(int(open(os.environ["KILLED_PID_FILE"]).read()), 9)
+
+Folder.write = killed
+"""
+PREPARE = """
+import os, sys
+open(os.environ["KILLED_PID_FILE"], "w").write(str(os.getpid()))
+from sentispark import TextOptions, prepare_dataset
+from sentispark.spark.session import get_spark
+prepare_dataset(get_spark(master="local[2]"), *sys.argv[1:], text=TextOptions(vocab_size=9, min_count=1))
+"""
+
+
+class TestContinuing:
+    """A run given again after the driver was killed goes on from the passes that were finished."""
+
+    STAGES = ("read, clean and merge", "count words", "encode and write")
+
+    @pytest.mark.parametrize(
+        ("last", "left"),
+        [
+            ("spill/first-pass.json", 3),  # before the draft was noted as one that can be continued
+            ("train/chunk-000000.parquet", 1),
+        ],
+    )
+    def test_the_bytes_are_those_of_an_undisturbed_run(self, spark, tmp_path, caplog, last, left):
+        file = write_lines(tmp_path / "a.jsonl", unusual_reviews(300))
+        text = TextOptions(vocab_size=9, min_count=1)
+        prepared(spark, [file], tmp_path / "expected", text=text)
+        out = tmp_path / "out"
+        self.kill(file, out, last, tmp_path)
+        assert [path.name.split("-")[0] for path in tmp_path.iterdir() if "draft" in path.name] == ["_out.draft"]
+        with caplog.at_level(logging.INFO, "sentispark"):
+            result = prepared(spark, [file], out, text=text)
+        assert list(result["stage_seconds"]) == list(self.STAGES[3 - left :])
+        assert ("by a run that was killed; this one continues it" in caplog.text) == (left < 3)
+        assert bytes_of(out) == bytes_of(tmp_path / "expected")
+        assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("_")]
+
+    @staticmethod
+    def kill(file, out, last, folder):
+        """Prepare in a process of its own, which is killed once it, or a task, has written a file of some name."""
+        (folder / "python").mkdir()
+        (folder / "python" / "sitecustomize.py").write_text(KILLED)
+        environ = {"PYTHONPATH": f"{folder}/python{os.pathsep}{Path(__file__).parents[2]}", "KILLED_AFTER": last}
+        process = subprocess.run(
+            [sys.executable, "-c", PREPARE, file, str(out)],
+            env={**os.environ, **environ, "KILLED_PID_FILE": str(folder / "pid")},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == -9, process.stderr
 
 
 @pytest.mark.parametrize(

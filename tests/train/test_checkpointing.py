@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sentispark.bench.ledger import RowLedger, committed, rows_of_dataset, wasted_steps
+from sentispark.dataset.batches import epoch_steps
 from sentispark.errors import DatasetError, PreemptedError, RankLostError, TrainingError
 from sentispark.files import Folder
 from sentispark.nn.options import NetOptions
@@ -38,7 +40,8 @@ def toy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(toy):
     """The nets of unbroken trainings, by the number of ranks."""
-    return {ranks: train_ranks(TrainConfig(toy, OPTIONS, NET), ranks) for ranks in (1, 3)}
+    config = TrainConfig(toy, OPTIONS, NET)
+    return {1: alone(config), 3: train_ranks(config, 3)}
 
 
 @pytest.fixture
@@ -133,6 +136,45 @@ def test_another_number_of_ranks_continues_in_the_same_steps(toy, tmp_path, rank
     for (_, loss, validation), (_, other, expected) in zip(measured(found), measured(unbroken), strict=True):
         assert loss == pytest.approx(other, abs=1e-5)
         assert validation["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-5)
+
+
+def noted_as_rank(world, config, ledger, until):
+    """The work of a rank that writes its rows down, and of which the last is killed before a step."""
+    note = RowLedger(ledger)
+
+    def before_step(step, batch):
+        if step == until and world.rank == world.size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(step, batch)
+
+    return run_rank(config, world, before_step=before_step)
+
+
+@pytest.mark.distributed
+def test_every_row_counts_once_an_epoch_while_ranks_come_and_go(tmp_path):
+    """4, then 3, then 5 ranks; neither the rows of the split nor those of a step can be divided by any of these."""
+    rows, batch = 397, 43
+    data = {"train": toy_rows(rows, seed=1), "validation": toy_rows(50, seed=2)}
+    dataset = write_toy(tmp_path / "dataset", data)
+    options = dataclasses.replace(OPTIONS, batch_size=batch)
+    config = TrainConfig(dataset, options, NET, checkpoints=CheckpointOptions(str(tmp_path / "run"), 4))
+    steps = epoch_steps(rows, batch)
+    ledger = RowLedger(str(tmp_path / "ledger"))
+    Path(ledger.folder).mkdir()
+    attempts = []
+    for ranks, until in [(4, steps - 1), (3, 2 * steps + 2), (5, None)]:
+        attempts.append(time.time())
+        outcomes = run_ranks(noted_as_rank, ranks, config, ledger.folder, until, until_failure=True)
+    all_well(outcomes)
+    entries = ledger.entries()
+    assert committed(entries, attempts, steps) == dict.fromkeys(range(options.max_epochs), rows_of_dataset(dataset))
+    assert 0 < wasted_steps(entries, attempts) <= 2 * 4
+
+    alone_ledger = RowLedger(str(tmp_path / "alone"))
+    Path(alone_ledger.folder).mkdir()
+    alone(dataclasses.replace(config, checkpoints=CheckpointOptions()), before_step=alone_ledger)
+    # Of each step the last attempt counts, whose ranks together take what a single rank takes.
+    assert committed(entries, attempts, 1) == committed(alone_ledger.entries(), [0.0], 1)
 
 
 @pytest.mark.distributed

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from sentispark.files import Folder
 from sentispark.reviews.deduplicate.digest import digests, split_draws
 from sentispark.reviews.deduplicate.merge import ReviewKeys, merge_duplicates
-from sentispark.reviews.deduplicate.spill import SPILL_SCHEMA, SpillWriter, task_of
+from sentispark.reviews.deduplicate.spill import SPILL_SCHEMA, SpillWriter, drop_rows, task_of
 from sentispark.reviews.options import ReviewOptions
 from sentispark.reviews.polarity import LEFT_OUT, Polarity
 from sentispark.reviews.quarantine import QuarantineWriter
@@ -32,7 +33,7 @@ from sentispark.text.kernels import remove_words, tokenize
 from sentispark.text.options import TextOptions
 from sentispark.text.stopwords import cleaning_for, stop_word_array
 
-__all__ = ["dropped_row_ids", "merged_reviews", "split_codes"]
+__all__ = ["merged_reviews", "split_codes"]
 
 # What tasks send to each other: first the keys of reviews, then the ids of the rows to drop.
 _REVIEW = pa.schema(
@@ -56,7 +57,8 @@ _COUNTS = {
     "copies": pa.int64(),
     "replaced": pa.int64(),
 }
-_SENT = f"{PACKED}, rating string, reason string, split int, label int, rows long, copies long, replaced long"
+_COUNTED = "rating string, reason string, split int, label int, rows long, copies long, replaced long"
+_SENT = f"{PACKED}, {_COUNTED}"
 
 # A task counts this many spellings of ratings; rarer ones may be dropped.
 _SPELLINGS = 1000
@@ -66,7 +68,7 @@ _LONGEST_SPELLING = 40
 def merged_reviews(
     reviews: Reviews, *, spill: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions
 ) -> DataFrame:
-    """Read and spill all reviews, and find the duplicates to drop.
+    """Read and spill all reviews, find the duplicates to drop, and note them beside the spilled reviews.
 
     Parameters
     ----------
@@ -81,11 +83,10 @@ def merged_reviews(
     Returns
     -------
     DataFrame
-        One partition for each task of `reviews`, for `dropped_row_ids`. Rows whose `copies` (long) is not null are
-        counts, of one of four kinds:
+        Evaluated once, it does the work. Its rows are counts, of one of four kinds:
 
-        - `split` (int) and `label` (int; `LEFT_OUT` if neither positive nor negative): `copies` records were merged
-          into `rows` (long) rows;
+        - `split` (int) and `label` (int; `LEFT_OUT` if neither positive nor negative): `copies` (long) records were
+          merged into `rows` (long) rows;
         - `reason` (string): `copies` records were quarantined for it;
         - `rating` (string): `copies` records have a rating of this spelling;
         - `replaced` (long): this number of characters was replaced in `rows` records; `copies` is 0.
@@ -100,13 +101,19 @@ def merged_reviews(
     texts, readers = groups_of(min(tasks, MAX_PARTITIONS)), Groups(tasks, tasks)
     read = reviews.map_records(_reading(spill, quarantine, options, text, texts), _SENT)
     merging = functools.partial(_merged, readers=readers, polarity=polarity)
-    return exchanged(map_batches(exchanged(read, texts), merging, _SENT), readers)
+    merged = exchanged(map_batches(exchanged(read, texts), merging, _SENT), readers)
+    return map_batches(merged, functools.partial(_dropped, spill=spill), _COUNTED)
 
 
-def dropped_row_ids(packets: Iterable[pa.RecordBatch]) -> np.ndarray:
-    """The ids of a task's rows to drop, int64, ascending, from the task's partition of `merged_reviews`."""
-    row_ids = [batch.column("row_id").to_numpy() for batch in unpacked(packets, _ROW_ID)]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *row_ids]))
+def _dropped(packets: Iterator[pa.RecordBatch], *, spill: Folder) -> Iterator[pa.RecordBatch]:
+    """Note the rows to drop of one reading task, and pass on the counts."""
+    context = TaskContext.get()
+    assert context is not None
+    row_ids = [np.zeros(0, np.int64)]
+    for batch in packets:
+        row_ids += [some.column("row_id").to_numpy() for some in unpacked([batch], _ROW_ID)]
+        yield batch.filter(pc.is_valid(batch.column("copies"))).select(list(_COUNTS))
+    drop_rows(spill, context.partitionId(), np.concatenate(row_ids))  # partition i belongs to reading task i
 
 
 def _reading(spill: Folder, quarantine: Folder, options: ReviewOptions, text: TextOptions, groups: Groups) -> Kernel:

@@ -1,7 +1,8 @@
-"""Arrow files to which tasks spill the words of reviews in the first pass, for the second pass to read.
+"""Arrow files to which tasks spill the words of reviews in the first pass, for later passes to read.
 
-So no text is parsed, cleaned or tokenized twice. Each task has a folder of its own, which its reader lists without the
-files of other tasks. The *row id* of a review encodes its task, its file and its row in the file.
+So no text is parsed, cleaned or tokenized twice, not even by a run that continues one that was killed. Each task has a
+folder of its own, which its reader lists without the files of other tasks. The *row id* of a review encodes its task,
+its file and its row in the file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 from sentispark.files import Folder
 from sentispark.text.kernels import WORDS
 
-__all__ = ["SPILL_SCHEMA", "SpillWriter", "read_spilled", "task_of"]
+__all__ = ["SPILL_SCHEMA", "SpillWriter", "drop_rows", "read_spilled", "task_of"]
 
 # `order` and `split` (0 train, 1 validation, 2 test) are functions of the text; `rating` is the record's own.
 SPILL_SCHEMA = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa.float64()), ("split", pa.int32())])
@@ -23,6 +24,8 @@ SPILL_SCHEMA = pa.schema([("words", WORDS), ("order", pa.int64()), ("rating", pa
 # A file is written and read as a whole, so it must fit into a task's memory.
 ROWS_PER_FILE = 32_768
 BYTES_PER_FILE = 32 << 20
+
+_DROPPED = "dropped.npy"
 
 # row id = task · 2^40 + file of the task · 2^20 + row of the file
 _FILE_BITS, _ROW_BITS = 20, 20
@@ -83,22 +86,29 @@ def _folder_of(folder: Folder, task: int) -> Folder:
     return folder.child(f"{task:07d}")
 
 
-def read_spilled(
-    folder: Folder, task: int, dropped: np.ndarray, *, split: int | None = None
-) -> Iterator[pa.RecordBatch]:
+def drop_rows(folder: Folder, task: int, row_ids: np.ndarray) -> None:
+    """Note which rows of a task are dropped: int64 of shape (k,), in any order."""
+    stream = io.BytesIO()
+    np.save(stream, np.sort(row_ids))
+    _folder_of(folder, task).write(_DROPPED, stream.getvalue())
+
+
+def read_spilled(folder: Folder, task: int, *, split: int | None = None) -> Iterator[pa.RecordBatch]:
     """The rows that a task spilled, of the schema `SPILL_SCHEMA`, without the dropped ones.
 
     Parameters
     ----------
     folder : Folder
     task : int
-    dropped : ndarray of shape (k,), dtype=int64
-        Row ids, ascending.
+        `drop_rows` has been called for it.
     split : int, optional
         The split to read; all splits by default.
     """
     own = _folder_of(folder, task)
+    dropped = np.load(io.BytesIO(own.read(_DROPPED)))
     for name in own.names():
+        if name == _DROPPED:
+            continue
         first = _first_row_id(task, int(name.removesuffix(".arrow")))
         with pa.ipc.open_stream(own.read(name)) as stream:
             for batch in stream:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sentispark.files import Folder
 from sentispark.reviews.deduplicate import spill
-from sentispark.reviews.deduplicate.spill import SPILL_SCHEMA, SpillWriter, read_spilled, task_of
+from sentispark.reviews.deduplicate.spill import SPILL_SCHEMA, SpillWriter, drop_rows, read_spilled, task_of
 from sentispark.text.kernels import tokenize
 
 texts = st.lists(st.sampled_from(["good", "not", "日本", "x'y"]), max_size=4).map(" ".join)
@@ -45,10 +45,14 @@ def test_all_spilled_rows_but_the_dropped_ones_are_read(tmp_path_factory, rows, 
         of_task = np.concatenate([np.zeros(0, np.int64), *row_ids[task]])
         assert (task_of(of_task) == task).all()
         assert len(set(of_task.tolist())) == len(expected)
-        dropped = np.sort(of_task[[number for number in drop if number < len(expected)]])
-        found = listed(read_spilled(folder, task, dropped))
+        drop_rows(folder, task, of_task[[number for number in drop if number < len(expected)]][::-1])
+        found = listed(read_spilled(folder, task))
         assert found == [row for number, row in enumerate(expected) if number not in drop]
-    assert listed(read_spilled(folder, 1, np.zeros(0, np.int64))) == []
+
+
+def test_rows_are_not_read_before_it_is_known_which_are_dropped(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(read_spilled(Folder(str(tmp_path)), 1))
 
 
 def test_a_retried_task_writes_the_same_files(tmp_path):
