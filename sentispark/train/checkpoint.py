@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -32,6 +32,8 @@ _DAMAGE = (
     *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
     *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
 )
+
+Pieces = Sequence[bytes | memoryview]
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Checkpoint:
         return self.folder.url.rsplit("/", 1)[1]
 
 
-def write_checkpoint(root: Folder, step: int, content: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+def write_checkpoint(root: Folder, step: int, content: Mapping[str, Any], files: Mapping[str, Pieces]) -> str:
     """Write a checkpoint; returns its name.
 
     Where folders can be renamed it is written next to its place and moved there; on an object store its manifest is
@@ -78,15 +80,16 @@ def write_checkpoint(root: Folder, step: int, content: Mapping[str, Any], files:
     step : int
     content : mapping
         Values that JSON can hold.
-    files : mapping of str to bytes
+    files : mapping of str to sequence of bytes
+        The pieces of each file.
     """
     name = f"step-{step:010d}-{uuid.uuid4().hex[:8]}"
     draft = root.child(f"_{name}.draft" if root.renames else name)
-    known = {file: {"size": len(data), "checksum": _checksum(data)} for file, data in files.items()}
+    known = {file: {"size": sum(map(len, pieces)), "checksum": _checksum(*pieces)} for file, pieces in files.items()}
     text = json.dumps({"step": step, "content": dict(content), "files": known})
     try:
-        for file, data in files.items():
-            draft.write(file, data)
+        for file, pieces in files.items():
+            draft.write(file, pieces)
         draft.write(
             MANIFEST,
             json.dumps({"format_version": FORMAT_VERSION, "checksum": _checksum(text.encode()), "checkpoint": text}),
@@ -166,8 +169,11 @@ def _names(root: Folder) -> list[str]:
     return sorted((name for name in root.names() if _NAME.fullmatch(name)), reverse=True)
 
 
-def _checksum(data: bytes) -> str:
-    return xxhash.xxh3_128_hexdigest(data)
+def _checksum(*pieces: bytes | memoryview) -> str:
+    checksum = xxhash.xxh3_128()
+    for piece in pieces:
+        checksum.update(piece)
+    return checksum.hexdigest()
 
 
 def _require(holds: bool, file: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from sentispark.errors import PreemptedError, SetupError, sentence_of
@@ -26,6 +27,7 @@ from sentispark.train.events import Emit
 from sentispark.train.identity import require_same
 from sentispark.train.options import CheckpointOptions
 from sentispark.train.state import State
+from sentispark.train.tensor_file import tensor_file
 from sentispark.train.trainer import Trainer
 from sentispark.train.world import World
 
@@ -83,6 +85,7 @@ class Checkpointing:
         self._root = Folder(options.checkpoint_dir)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[bool] | None = None
+        self._copies: dict[str, dict[str, Tensor]] = {}  # by file; the thread reads them while it writes
         self._damaged: list[str] = []
         self._last_save = self._last_vote = clock()
         self._steps_to_vote = self._steps_between_votes = 1
@@ -198,15 +201,28 @@ class Checkpointing:
         own = self._world.gathered_tensors(state.own)
         if self._world.is_first:
             self._last_save = self._clock()
-            self._writing = self._thread.submit(self._write, trainer.step, state, own)
+            self._copy({_SHARED: state.tensors} | {_file_of(rank): each for rank, each in enumerate(own) if each})
+            self._writing = self._thread.submit(self._write, trainer.step, state.values)
 
-    def _write(self, step: int, state: State, own: list[dict[str, Tensor]]) -> bool:
-        """Whether the state was written."""
+    def _copy(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Copy the tensors of each file, into the memory of the previous copy: new memory would cost more than that."""
+        for file in self._copies.keys() - parts:
+            del self._copies[file]
+        for file, tensors in parts.items():
+            copies = self._copies.setdefault(file, {})
+            for name, tensor in tensors.items():
+                if name not in copies:
+                    copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+                copies[name].copy_(tensor)
+            for name in copies.keys() - tensors:
+                del copies[name]
+
+    def _write(self, step: int, values: Mapping[str, Any]) -> bool:
+        """Whether the copied state was written."""
         started = self._clock()
-        content = {"identity": self._identity, "ranks": self._world.size, "state": state.values}
-        parts = {_SHARED: state.tensors, **{_file_of(rank): tensors for rank, tensors in enumerate(own) if tensors}}
+        content = {"identity": self._identity, "ranks": self._world.size, "state": values}
         try:
-            files = {file: safetensors.torch.save(_on_cpu(tensors)) for file, tensors in parts.items()}
+            files = {file: tensor_file(tensors) for file, tensors in self._copies.items()}
             name = write_checkpoint(self._root, step, content, files)
             remove_checkpoints(self._root, keep=self._options.keep_checkpoints, damaged=self._damaged)
         except (OSError, SetupError) as error:
@@ -218,7 +234,3 @@ class Checkpointing:
 
 def _file_of(rank: int) -> str:
     return f"rank-{rank}.safetensors"
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}

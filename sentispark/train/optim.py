@@ -63,7 +63,7 @@ class Optimizers:
         names = {parameter: name for name, parameter in self._net.named_parameters()}
         return State(
             tensors={
-                f"{names[parameter]}:{key}": tensor.detach().clone()
+                f"{names[parameter]}:{key}": tensor.detach()
                 for each in self._each
                 for parameter, slots in _slots(each).items()
                 for key, tensor in slots.items()

@@ -200,8 +200,8 @@ class _PowerSgd:
         factors = {"p": self._state.p_memory_dict, "q": self._state.q_memory_dict}
         return State(
             {"steps": self._state.iter},
-            {f"{kind}{index}": tensor.clone() for kind, each in factors.items() for index, tensor in each.items()},
-            {str(index): tensor.clone() for index, tensor in self._state.error_dict.items()},
+            {f"{kind}{index}": tensor for kind, each in factors.items() for index, tensor in each.items()},
+            {str(index): tensor for index, tensor in self._state.error_dict.items()},
         )
 
     def restore(self, state: State) -> None:

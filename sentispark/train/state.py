@@ -22,9 +22,9 @@ class State:
     values : dict
         Values that JSON can hold; the same on every rank, except measured times.
     tensors : dict of str to Tensor
-        Copies; the same on every rank.
+        The same on every rank. They are those of the training, which the next step changes; whoever keeps them copies.
     own : dict of str to Tensor
-        Copies of what only this rank has; a different number of ranks continues without it.
+        What only this rank has, likewise; a different number of ranks continues without it.
     """
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)

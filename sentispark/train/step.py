@@ -124,7 +124,7 @@ class Stepper:
 
     def state(self) -> State:
         """The weights, the states of optimizers and reducer, and the number of steps that were taken."""
-        weights = {name: tensor.detach().clone() for name, tensor in self._net.state_dict().items()}
+        weights = {name: tensor.detach() for name, tensor in self._net.state_dict().items()}
         parts = {
             "weights": State({"step": self.step}, weights),
             "optimizers": self._optimizers.state(),

@@ -164,7 +164,7 @@ class Trainer:
             "history": [*self.history],
             "best": {"epoch": self.best.epoch, "loss": self.best.loss if self.best.epoch else None},
         }
-        own = State(values, {name: tensor.clone() for name, tensor in self.best.weights.items()})
+        own = State(values, dict(self.best.weights))
         return State.joined({"trainer": own, "stepper": self._stepper.state(), "batch_sizes": batch_sizes})
 
     def restore(self, state: State) -> None:
