@@ -23,6 +23,7 @@ from sentispark.errors import SetupError
 from sentispark.files import Folder
 
 __all__ = [
+    "ATTEMPTS",
     "adopted",
     "as_draft",
     "close_draft",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 STAGING, _CLOSED = "_draft", "_closed"
+# Where Spark's own writers keep the files of task attempts.
+ATTEMPTS = "_temporary"
 _OWNER, _KEY = "owner.json", "continuable"
 
 # A living run writes its note again this often, in seconds. Where its process cannot be looked up, its draft may be
@@ -152,7 +155,7 @@ def remove_leftovers(target: Folder, draft: Folder) -> None:
     for kind, folder in _leftovers(target):
         if folder.url == draft.url:
             continue
-        if kind == "removed" or (kind == "draft" and _is_dead(folder, now, _FORGOTTEN)):
+        if kind == "removed" or (kind == "draft" and (_is_dead(folder, now, _FORGOTTEN) or _is_of_attempts(folder))):
             _log.info("'%s' was left by a run that was killed. It is removed.", folder.url)
             with contextlib.suppress(OSError, SetupError):
                 folder.remove()
@@ -232,6 +235,11 @@ def _owner_of(folder: Folder) -> dict[str, Any] | None:
     except (OSError, SetupError, ValueError):
         return None
     return owner if isinstance(owner, dict) and isinstance(owner.get("pid"), int) else None
+
+
+def _is_of_attempts(draft: Folder) -> bool:
+    """Whether a draft was moved to its place, and tasks that were still running have created its folder again."""
+    return draft.names() == [ATTEMPTS]
 
 
 def _is_running(owner: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sentispark.drafts import (
+    ATTEMPTS,
     adopted,
     close_draft,
     is_taken_over,
@@ -90,6 +91,7 @@ def replaced_folder(
 
 def _move_into_place(draft: Folder, target: Folder) -> None:
     former = sibling(target, "former")
+    draft.child(ATTEMPTS).remove()
     if target.exists():
         target.move_to(former)
     try:
@@ -98,6 +100,7 @@ def _move_into_place(draft: Folder, target: Folder) -> None:
         if former.exists():
             former.move_to(target)
         raise
+    _remove_attempts(draft, target)
     # The new folder is in place: failing to remove the old one must not look like a failed replacement.
     try:
         if former.exists() and (foreign := foreign_file(former)) is not None:
@@ -110,6 +113,16 @@ def _move_into_place(draft: Folder, target: Folder) -> None:
             former.remove()
     except (OSError, SetupError) as error:
         _log.warning("The old folder '%s' could not be removed: %s", former.url, error)
+
+
+def _remove_attempts(draft: Folder, target: Folder) -> None:
+    """Remove what second attempts of tasks have written since the job ended: Spark does not wait for them."""
+    try:
+        target.child(ATTEMPTS).remove()
+        if draft.exists():
+            draft.remove()
+    except (OSError, SetupError) as error:
+        _log.warning("What unfinished tasks have left in '%s' could not be removed: %s", target.url, error)
 
 
 @contextlib.contextmanager

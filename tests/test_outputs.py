@@ -75,6 +75,26 @@ def test_failed_work_leaves_the_old_folder_and_nothing_else(root, failure):
     assert Folder(root).names() == ["out"]
 
 
+def test_files_of_task_attempts_are_not_in_the_result(root, monkeypatch):
+    """Spark's writers may create `_temporary` again at any time after their job."""
+    target, move = Folder(f"{root}/out"), Folder.move_to
+
+    def moved(draft, to):
+        Folder(draft.url).write("_temporary/0/late", "")
+        move(draft, to)
+        Folder(draft.url).write("_temporary/0/later", "")
+
+    monkeypatch.setattr(Folder, "move_to", lambda draft, to: (moved if to == target else move)(draft, to))
+    with replaced_folder(target, overwrite=True) as draft:
+        draft.write("part", "1")
+        Folder(draft.url).write("_temporary/0/early", "")
+    assert contents(target) == {"part": "1"}
+    assert Folder(root).names() == ["out"]
+    Folder(draft.url).write("_temporary/0/last", "")
+    assert contents(write(target, "new")) == {"deep/new.txt": "new"}
+    assert Folder(root).names() == ["out"]
+
+
 def test_parent_folders_are_created_and_removed_if_the_work_fails(tmp_path):
     def work():
         with replaced_folder(Folder(f"{tmp_path}/a/b/out"), overwrite=False):

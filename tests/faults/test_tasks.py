@@ -101,8 +101,8 @@ for name in ("cache-expected", "cache-killed"):
 
 model = str(folder / "model")
 predict(spark, model, reviews, str(folder / "predicted"))
-with disturbed("_predicted-twice.draft-*/_temporary/0/task_*", "stop"):
-    predict(spark, model, reviews, str(folder / "predicted-twice"))
+with disturbed("_predicted-killed.draft-*/_temporary/0/_temporary/attempt_*", "kill"):
+    predict(spark, model, reviews, str(folder / "predicted-killed"))
 """
 
 
@@ -124,7 +124,7 @@ def test_killed_tasks_and_tasks_that_run_twice_change_no_byte_and_leave_nothing(
     assert len([file for file in expected if file.startswith("train/")]) > 10
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "twice") == expected
     assert files_of(tmp_path / "cache-killed") == files_of(tmp_path / "cache-expected")
-    assert predictions_in(tmp_path / "predicted-twice") == predictions_in(tmp_path / "predicted")
+    assert predictions_in(tmp_path / "predicted-killed") == predictions_in(tmp_path / "predicted")
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("_")]
 
 
