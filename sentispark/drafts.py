@@ -13,40 +13,46 @@ import logging
 import os
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sentispark.errors import SetupError
 from sentispark.files import Folder
+from sentispark.processes import is_running, process_note
 
 __all__ = [
     "ATTEMPTS",
+    "STAGING",
     "adopted",
     "as_draft",
     "close_draft",
     "continuable",
+    "continued",
     "is_left_behind",
-    "is_taken_over",
+    "is_ours",
     "kept_alive",
     "new_draft",
     "open_draft",
     "remove_draft",
     "remove_leftovers",
+    "scratch",
     "sibling",
 ]
 
 STAGING, _CLOSED = "_draft", "_closed"
 # Where Spark's own writers keep the files of task attempts.
 ATTEMPTS = "_temporary"
-_OWNER, _KEY = "owner.json", "continuable"
+_OWNER, _KEY = "owner.json", "continuable.json"
 
 # A living run writes its note again this often, in seconds. Where its process cannot be looked up, its draft may be
 # continued once it has been silent for the shorter time, and is removed after the longer one.
 _SECONDS_BETWEEN_NOTES = 15.0
 _SILENT, _FORGOTTEN = timedelta(minutes=2), timedelta(days=1)
+# Of two processes that write a note at once, the later one has done so by then.
+_SECONDS_TO_SETTLE = 2.0
 _PROCESS = uuid.uuid4().hex
 
 _log = logging.getLogger(__name__)
@@ -70,48 +76,85 @@ def as_draft(folder: Folder) -> Folder:
 
 def open_draft(draft: Folder) -> None:
     """Create a draft. Raises `SetupError` or OSError if it cannot be written to."""
-    _claim(Folder(draft.url))
+    _claim(draft)
     if not draft.child(STAGING).exists(_OWNER):
         raise SetupError("A file that was written there cannot be found.")
 
 
+def scratch(draft: Folder, name: str) -> Folder:
+    """A folder of a draft for files that are not part of the result; it is removed when the draft is closed."""
+    return draft.child(f"{STAGING}/{name}")
+
+
 def close_draft(draft: Folder) -> None:
-    """End all writing to a draft, also that of tasks which are still running."""
+    """End all writing to a draft, also that of tasks which are still running, and remove its scratch folders."""
     plain = Folder(draft.url)
     staging = plain.child(STAGING)
+    if staging.exists(_KEY):
+        staging.remove_file(_KEY)  # first, as what follows is not one step everywhere
     if staging.renames and staging.exists():
-        closed = plain.child(_CLOSED)  # at once, while its files are removed one by one
+        closed = plain.child(_CLOSED)
         staging.move_to(closed)
         staging = closed
     staging.remove()
 
 
 def remove_draft(draft: Folder) -> None:
-    """Remove a draft even while tasks are still writing to it."""
-    close_draft(draft)
+    """Remove a draft even while tasks are still writing to it. If this is interrupted, the next run goes on with it."""
     draft = Folder(draft.url)
-    if draft.is_local and draft.exists():
+    if draft.renames and draft.exists():
         removed = sibling(_target_of(draft), "removed")
         draft.move_to(removed)
-        draft = removed
+        removed.remove()
+        return
+    staging = draft.child(STAGING)
+    if staging.exists(_KEY):
+        staging.remove_file(_KEY)
+    for name in draft.names():
+        if name != STAGING:
+            draft.child(name).remove() if not draft.child(name).is_file() else draft.remove_file(name)
+    staging.remove()  # who owned it goes last, and then what tasks have written meanwhile
     draft.remove()
 
 
-def continuable(draft: Folder, key: str) -> None:
-    """Note that a run with the same key, which says what is made of what, can continue this draft."""
-    Folder(draft.url).child(STAGING).write(_KEY, key)
+def continuable(draft: Folder, key: str, content: str) -> None:
+    """Note that a run with the same key, which says what is made of what, can continue this draft.
+
+    Parameters
+    ----------
+    draft : Folder
+    key : str
+    content : str
+        What that run gets from `continued`.
+    """
+    Folder(draft.url).child(STAGING).write(_KEY, json.dumps({"key": key, "content": content}))
+
+
+def continued(draft: Folder) -> str | None:
+    """What the run that this one continues gave to `continuable`; None in a new draft."""
+    noted = _continuable(draft)
+    return noted["content"] if noted else None
+
+
+def _continuable(draft: Folder) -> dict[str, str] | None:
+    """The note of `continuable`, if there is one and it is whole."""
+    with contextlib.suppress(OSError, SetupError, ValueError):
+        noted = json.loads(draft.child(STAGING).read(_KEY))
+        if isinstance(noted, dict) and noted.keys() == {"key", "content"}:
+            return noted
+    return None
 
 
 def is_left_behind(draft: Folder) -> bool:
     """Whether a process that wrote to a draft has died on this machine."""
     owner = _owner_of(draft)
-    return owner is not None and owner.get("machine") == _machine() is not None and not _is_running(owner)
+    return owner is not None and is_running(owner) is False
 
 
-def is_taken_over(draft: Folder) -> bool:
-    """Whether another run continues this process's draft because it looked like that of a dead one."""
+def is_ours(draft: Folder) -> bool:
+    """Whether this process still owns a draft, which another run may have continued as that of a dead one."""
     owner = _owner_of(draft)
-    return owner is not None and owner.get("process") != _PROCESS
+    return owner is not None and owner.get("process") == _PROCESS
 
 
 def adopted(target: Folder, key: str, draft: Folder) -> Folder | None:
@@ -125,22 +168,27 @@ def adopted(target: Folder, key: str, draft: Folder) -> Folder | None:
     draft : Folder
         This process's own draft, just opened.
     """
-    now = draft.child(STAGING).modified(_OWNER)  # by the file system's clock
+    now = _modified(draft)  # by the file system's clock
     for kind, folder in _leftovers(target):
-        staging = folder.child(STAGING)
-        if kind != "draft" or folder.url == draft.url or not staging.exists(_KEY) or not _is_dead(folder, now, _SILENT):
-            continue
-        with contextlib.suppress(OSError):
-            if staging.read(_KEY).decode() != key:
-                continue
-            if folder.renames:  # what may still be writing there loses it, and only one run can get it
-                renamed = sibling(target, "draft")
-                folder.move_to(renamed)
-                folder = renamed
-            folder = as_draft(folder)
-            _claim(folder)
-            return folder
+        noted = None if folder.url == draft.url else _continuable(folder)
+        if kind == "draft" and noted and noted["key"] == key and _is_dead(folder, now, _SILENT):
+            with contextlib.suppress(OSError, SetupError):
+                if found := _claimed(folder, target):
+                    return found
     return None
+
+
+def _claimed(left: Folder, target: Folder) -> Folder | None:
+    """A draft that a dead run has left, claimed by this process; None if another run got it."""
+    if left.renames:
+        # In one step: only one run gets it, and what may still be writing there loses it.
+        renamed = sibling(target, "draft")
+        left.move_to(renamed)
+        _claim(renamed)
+        return as_draft(renamed)
+    _claim(left)
+    time.sleep(_SECONDS_TO_SETTLE)  # of two runs that claim it at once, the later one
+    return as_draft(left) if is_ours(left) else None
 
 
 def remove_leftovers(target: Folder, draft: Folder) -> None:
@@ -151,22 +199,25 @@ def remove_leftovers(target: Folder, draft: Folder) -> None:
     target, draft : Folder
         As in `adopted`.
     """
-    now = draft.child(STAGING).modified(_OWNER)
+    now = _modified(draft)
     for kind, folder in _leftovers(target):
-        if folder.url == draft.url:
-            continue
-        if kind == "removed" or (kind == "draft" and (_is_dead(folder, now, _FORGOTTEN) or _is_of_attempts(folder))):
-            _log.info("'%s' was left by a run that was killed. It is removed.", folder.url)
-            with contextlib.suppress(OSError, SetupError):
-                folder.remove()
-        elif kind == "draft":
-            _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", folder.url)
-        else:
-            _log.warning(
-                "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
-                "kept; delete it once you do not need it.",
-                folder.url,
-            )
+        if folder.url != draft.url:
+            with contextlib.suppress(OSError, SetupError):  # another user's, or another run is removing it
+                _remove_or_name(kind, folder, now)
+
+
+def _remove_or_name(kind: str, folder: Folder, now: datetime | None) -> None:
+    if kind == "removed" or (kind == "draft" and (_is_dead(folder, now, _FORGOTTEN) or _is_of_attempts(folder))):
+        _log.info("'%s' was left by a run that was killed. It is removed.", folder.url)
+        folder.remove()
+    elif kind == "draft":
+        _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", folder.url)
+    else:
+        _log.warning(
+            "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
+            "kept; delete it once you do not need it.",
+            folder.url,
+        )
 
 
 @contextlib.contextmanager
@@ -177,7 +228,7 @@ def kept_alive(draft: Folder) -> Iterator[None]:
     def note() -> None:
         while not ended.wait(_SECONDS_BETWEEN_NOTES):
             with contextlib.suppress(OSError, SetupError):
-                if not is_taken_over(draft):
+                if is_ours(draft):
                     _claim(draft)
 
     thread = threading.Thread(target=note, name="sentispark-draft", daemon=True)
@@ -208,25 +259,10 @@ def _target_of(draft: Folder) -> Folder:
 
 
 def _claim(draft: Folder) -> None:
-    """Write this process into a draft: a pid and a host name alone may belong to another one."""
-    owner = {"process": _PROCESS, "machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
-    draft.child(STAGING).write(_OWNER, json.dumps(owner))
-
-
-def _machine() -> list[str] | None:
-    """An id shared only by processes that can see each other's pids (same boot, same namespace); None if unknown."""
-    try:
-        return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-    except OSError:
-        return None
-
-
-def _started(pid: int) -> str | None:
-    """When a process was started, in ticks since the machine was; None if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+    """Write this process into a draft."""
+    owner = {"process": _PROCESS, **process_note()}
+    # Not through the staging folder: a file system that does not replace files when it renames keeps the old note.
+    Folder(draft.url).child(STAGING).write(_OWNER, json.dumps(owner))
 
 
 def _owner_of(folder: Folder) -> dict[str, Any] | None:
@@ -242,18 +278,21 @@ def _is_of_attempts(draft: Folder) -> bool:
     return draft.names() == [ATTEMPTS]
 
 
-def _is_running(owner: dict[str, Any]) -> bool:
-    return _started(owner["pid"]) == owner.get("started")
-
-
-def _is_dead(draft: Folder, now: datetime, silence: timedelta) -> bool:
+def _is_dead(draft: Folder, now: datetime | None, silence: timedelta) -> bool:
     """Whether nothing will write to a draft any more. One without an owner is complete, or not known: False."""
     owner = _owner_of(draft)
     if owner is None:
         return False
-    if owner.get("machine") == _machine() is not None:
-        return not _is_running(owner)
+    running = is_running(owner)
+    if running is not None:
+        return not running
+    last = _modified(draft)
+    return now is not None and last is not None and now - last > silence
+
+
+def _modified(draft: Folder) -> datetime | None:
+    """When the owner's note was last written, by the clock of the file system; None if that is not known."""
     try:
-        return now - draft.child(STAGING).modified(_OWNER) > silence
+        return draft.child(STAGING).modified(_OWNER)
     except (OSError, SetupError):
-        return False
+        return None

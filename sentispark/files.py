@@ -170,27 +170,32 @@ class Folder:
             if self.staging and not fs.exists(self.staging):
                 raise FileNotFoundError(f"'{self.url}' is no longer written to: the job that started it has ended.")
             target = self.path(name)
-            if self.is_local:
-                self._write_local(target, pieces)
+            if self.renames:
+                self._write_beside(fs, target, pieces)
                 return
             if self._has_folders:
                 fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
             fs.pipe_file(target, b"".join(pieces))  # an object store shows a file only once it is complete
 
-    def _write_local(self, target: str, pieces: Sequence[bytes | memoryview]) -> None:
+    def _write_beside(self, fs: fsspec.AbstractFileSystem, target: str, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write to another name, and rename."""
         unique = uuid.uuid4().hex
         draft = f"{self.staging}/{unique}" if self.staging else f"{target}.{unique}.draft"
         if not self.staging:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         try:
-            with open(draft, "wb") as file:
-                file.writelines(pieces)
+            with fs.open(draft, "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
             if self.staging:
-                _make_below(os.path.dirname(self.staging), os.path.dirname(target))
-            os.replace(draft, target)
+                _make_below(fs, self.staging.rsplit("/", 1)[0], target.rsplit("/", 1)[0])
+            if self.is_local:
+                os.replace(draft, target)
+            else:
+                _move_over(fs, draft, target)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(draft)
+                fs.rm_file(draft)
 
     def modified(self, name: str) -> datetime:
         """When a file was last written, by the clock of its file system. Raises FileNotFoundError."""
@@ -262,10 +267,21 @@ def _local_path(path: str) -> str:
     return os.path.join(os.getcwd(), os.path.expanduser(path)).rstrip("/") or "/"
 
 
-def _make_below(root: str, folder: str) -> None:
+def _make_below(fs: fsspec.AbstractFileSystem, root: str, folder: str) -> None:
     """Create a folder and its parents below a root, but not the root: it may have been moved away meanwhile."""
     path = root
-    for part in filter(None, os.path.relpath(folder, root).split("/")):
-        path = os.path.join(path, part)
+    for part in filter(None, folder.removeprefix(root).split("/")):
+        path = f"{path}/{part}"
         with contextlib.suppress(FileExistsError):
-            os.mkdir(path)
+            fs.mkdir(path, create_parents=False)
+
+
+def _move_over(fs: fsspec.AbstractFileSystem, path: str, target: str) -> None:
+    """Rename a file, also where that does not replace another one."""
+    try:
+        fs.mv(path, target)
+    except OSError:
+        if not fs.exists(target):
+            raise
+        fs.rm_file(target)
+        fs.mv(path, target)

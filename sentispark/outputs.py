@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from sentispark.drafts import (
     ATTEMPTS,
+    STAGING,
     adopted,
     close_draft,
-    is_taken_over,
+    is_ours,
     kept_alive,
     new_draft,
     open_draft,
@@ -32,8 +34,9 @@ __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writ
 
 _log = logging.getLogger(__name__)
 
-# The drafts of this process that are being written, or were abandoned while tasks may still have been writing.
-_drafts: set[Folder] = set()
+# The drafts of this process that are being written, or were abandoned while tasks may still have been writing; and
+# whether they were removed, so that nobody else can own what is there now.
+_drafts: dict[Folder, bool] = {}
 
 
 class _NotMovedError(SetupError):
@@ -75,9 +78,10 @@ def replaced_folder(
     given, target = target, target.resolved()
     with _opened_draft(target, given, key) as draft:
         with kept_alive(draft):
+            remove_leftovers(target, draft)
             yield draft
         _require_free(target, overwrite, option, after_work=True)
-        if is_taken_over(draft):
+        if not is_ours(draft):
             raise SetupError(f"'{given.url}' is being written by another run, which has continued this one's work.")
         try:
             close_draft(draft)
@@ -118,7 +122,8 @@ def _move_into_place(draft: Folder, target: Folder) -> None:
 def _remove_attempts(draft: Folder, target: Folder) -> None:
     """Remove what second attempts of tasks have written since the job ended: Spark does not wait for them."""
     try:
-        target.child(ATTEMPTS).remove()
+        for name in (ATTEMPTS, STAGING):
+            target.child(name).remove()
         if draft.exists():
             draft.remove()
     except (OSError, SetupError) as error:
@@ -130,20 +135,19 @@ def _opened_draft(target: Folder, given: Folder, key: str | None) -> Iterator[Fo
     """A draft that can be written to; if the block fails, it is removed with the parent folders created for it."""
     draft = new_draft(target)
     new = [parent for parent in Path(draft.path()).parents if not parent.exists()] if draft.is_local else []
-    _drafts.add(draft)
+    _drafts[draft] = True
     try:
         with _required(given.url):
             open_draft(draft)
-        found = adopted(target, key, draft) if key else None
-        if found:
-            _drafts.add(found)
+        _drafts[draft] = False
+        if key and (found := adopted(target, key, draft)):
+            _drafts[found] = False
             remove_draft(draft)
-            _drafts.discard(draft)
+            del _drafts[draft]
             draft = found
-        remove_leftovers(target, draft)
         yield draft
     except _NotMovedError:
-        _drafts.discard(draft)
+        del _drafts[draft]
         raise
     except BaseException:
         _remove_or_warn(draft)
@@ -151,7 +155,7 @@ def _opened_draft(target: Folder, given: Folder, key: str | None) -> Iterator[Fo
             for parent in new:
                 parent.rmdir()  # fails if something else was created in it
         raise
-    _drafts.discard(draft)
+    del _drafts[draft]
 
 
 def require_writable(folder: Folder, *, name: str) -> None:
@@ -175,8 +179,9 @@ def _required(name: str) -> Iterator[None]:
 def _remove_or_warn(draft: Folder) -> None:
     """Remove a draft; a failure is only logged, as the error that ended the work matters more."""
     try:
-        if not is_taken_over(draft):
+        if _drafts.get(draft) or is_ours(draft):
             remove_draft(draft)
+            _drafts[draft] = True
     except (OSError, SetupError) as error:
         _log.warning("'%s' could not be removed: %s", draft.url, error)
 
@@ -189,8 +194,8 @@ def drafts_abandoned() -> bool:
 def remove_drafts() -> None:
     """Remove what is left of this process's drafts; called at its end, when no task writes any more."""
     for draft in list(_drafts):
-        _drafts.discard(draft)
         _remove_or_warn(draft)
+        del _drafts[draft]
 
 
 def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: bool = False) -> None:
@@ -205,6 +210,8 @@ def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: b
             raise DatasetError(f"'{target.url}' is a mount point. Name a folder in it, like '{target.url}/result'.")
     elif "/" not in target.path().strip("/") and "://" in target.url and not target.renames:
         raise DatasetError(f"'{target.url}' is a bucket. Name a folder in it, like '{target.url.rstrip('/')}/result'.")
+    if not target.renames and (found := re.search(r"[][*?]", target.path())):
+        raise DatasetError(f"'{target.url}' must not contain '{found[0]}', a wildcard there. Name another output.")
     if not target.exists():
         return
     if not overwrite:

@@ -12,11 +12,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from sentispark.errors import InputError, SetupError
 from sentispark.files import Folder, is_url
+from tests.helpers.renaming import renaming_folder
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "renaming"])
 def root(request, tmp_path):
     """The path or URL of an empty folder."""
+    if request.param == "renaming":
+        return renaming_folder(tmp_path)
     return request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path)
 
 

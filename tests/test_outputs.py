@@ -17,11 +17,15 @@ from sentispark.errors import DatasetError, SetupError
 from sentispark.files import Folder
 from sentispark.outputs import remove_drafts, replaced_folder
 from sentispark.ownership import MARKER
+from sentispark.processes import process_note
+from tests.helpers.renaming import renaming_folder
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "renaming"])
 def root(request, tmp_path):
     """The path or URL of an empty folder."""
+    if request.param == "renaming":
+        return renaming_folder(tmp_path)
     return request.getfixturevalue("s3") if request.param == "s3" else str(tmp_path)
 
 
@@ -271,7 +275,7 @@ def test_an_old_folder_that_cannot_be_removed_is_a_warning_and_not_an_error(tmp_
             raise OSError(16, "Device or resource busy", ".nfs1")  # a file that is open on another NFS client
         removed(folder)
 
-    monkeypatch.setattr(outputs, "_drafts", set())
+    monkeypatch.setattr(outputs, "_drafts", {})
     monkeypatch.setattr(Folder, "remove", busy)
     for content in (b"old", b"new"):
         with replaced_folder(target, overwrite=True) as draft:
@@ -289,7 +293,7 @@ def test_a_draft_that_cannot_be_removed_at_the_end_of_a_command_is_a_warning(tmp
     def gone(folder):
         raise SetupError("The store does not answer.")
 
-    monkeypatch.setattr(outputs, "_drafts", {draft})
+    monkeypatch.setattr(outputs, "_drafts", {draft: True})
     monkeypatch.setattr(Folder, "remove", gone)
     remove_drafts()
     assert "could not be removed: The store does not answer." in caplog.text
@@ -409,15 +413,16 @@ class TestContinuing:
         """A draft that a dead run has left."""
         left = Folder(f"{root}/_out.draft-00000000")
         left.write("done", b"1")
-        note = {"process": "other", "machine": drafts._machine(), "pid": 2**22 + 1, "started": "1", **owner}
+        note = {"process": "other", **process_note(), "pid": 2**22 + 1, **owner}
         left.write("_draft/owner.json", json.dumps(note))
-        drafts.continuable(left, key)
+        drafts.continuable(left, key, "content")
         return left
 
     def continues(self, root, key="key"):
         """Whether a run with a key is given the draft, and finishes its output."""
         with replaced_folder(Folder(f"{root}/out"), overwrite=True, key=key) as draft:
             found = draft.exists("done")
+            assert drafts.continued(draft) == ("content" if found else None)
             draft.write("new", b"2")
         assert contents(Folder(f"{root}/out")) == ({"done": "1", "new": "2"} if found else {"new": "2"})
         return found
@@ -434,7 +439,7 @@ class TestContinuing:
         assert Folder(root).names() == ["out"]
 
     def test_one_that_cannot_be_continued_yet_is_removed(self, root):
-        self.left(root).child("_draft").remove_file("continuable")
+        self.left(root).child("_draft").remove_file("continuable.json")
         assert not self.continues(root)
         assert Folder(root).names() == ["out"]
 
@@ -447,7 +452,7 @@ class TestContinuing:
         assert self.continues(root)
 
     def test_a_living_run_is_not_continued(self, root):
-        left = self.left(root, pid=os.getpid(), started=drafts._started(os.getpid()))
+        left = self.left(root, **process_note())
         assert not self.continues(root)
         assert left.exists("done")
 
@@ -474,7 +479,47 @@ class TestContinuing:
         assert "is being written by another run, which has continued this one's work" in str(caught.value)
         assert not folder.exists()
         assert Folder(draft.url).files() == ["_draft/owner.json", "done"]
-        outputs._drafts.discard(draft)
+        outputs._drafts.clear()
+
+    def test_a_run_that_was_silent_loses_its_draft_and_touches_nothing(self, root):
+        """It wakes up when another run has continued, and perhaps finished, its work."""
+        target = write(Folder(f"{root}/out"), "old")
+
+        def work():
+            with replaced_folder(target, overwrite=True, key="key") as draft:
+                draft.write("done", b"1")
+                plain = Folder(draft.url)
+                if plain.renames:
+                    plain.move_to(Folder(f"{root}/_out.draft-0000000a"))
+                else:
+                    plain.child("_draft").remove()
+
+        with pytest.raises(SetupError, match="is being written by another run, which has continued this one's work"):
+            work()
+        remove_drafts()
+        assert contents(target) == {"deep/old.txt": "old"}
+        (draft,) = [name for name in Folder(root).names() if name != "out"]
+        assert Folder(f"{root}/{draft}").exists("done")
+
+    def test_a_draft_that_cannot_be_looked_at_is_passed_over(self, tmp_path, monkeypatch):
+        self.left(tmp_path)
+        names = Folder.names
+
+        def listed(folder):
+            if folder.url.endswith("_out.draft-00000000"):
+                raise PermissionError(13, "Permission denied")
+            return names(folder)
+
+        monkeypatch.setattr(Folder, "names", listed)
+        monkeypatch.setattr(Folder, "modified", lambda folder, name: folder.read("none"))
+        assert not self.continues(tmp_path, key="another")
+
+
+def test_wildcards_in_the_name_of_an_output_are_refused_where_they_would_be_expanded(s3, tmp_path):
+    for character in "[]*?":
+        sentence = refused(DatasetError, Folder(f"{s3}/out{character}"))
+        assert sentence.endswith(f"must not contain '{character}', a wildcard there. Name another output.")
+    assert contents(write(Folder(f"{tmp_path}/out[1]*"), "one")) == {"deep/one.txt": "one"}
 
 
 class TestOfEarlierVersions:

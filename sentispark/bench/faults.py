@@ -1,8 +1,9 @@
 """`sentispark bench faults`: trainings with injected faults, compared with an undisturbed one.
 
 Each trial trains the same net on three executors and does one thing to them at one moment: an executor or a rank's
-process is killed, a rank is frozen, a connection between two ranks is cut, the checkpoints' disk is full. The trial
-must end with the bits of the undisturbed net, and the rows that ranks wrote down must be those of the dataset.
+process is killed, a rank is frozen, a connection between two ranks is cut, the checkpoints' disk is full; or the driver
+is killed and started again, that one in local mode. The trial must end with the bits of the undisturbed net, and the
+rows that ranks wrote down must be those of the dataset.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from sentispark.bench.driver import train_with_killed_driver
 from sentispark.bench.ledger import RowLedger, committed, rows_of_dataset, wasted_steps
 from sentispark.bench.reviews import generated_reviews
 from sentispark.bench.sabotage import FAULTS, NOTICE, Fault, Saboteur, executors_of, full_disk
@@ -44,7 +46,8 @@ RANKS, REVIEWS, EPOCHS, BATCH_ROWS = 3, 8000, 3, 96
 NET = NetOptions(embedding_size=32, hidden_size=16, wide_size=1000)
 OPTIONS = TrainOptions(max_epochs=EPOCHS, batch_size=BATCH_ROWS, reader="arrow", balance="off")
 INTERVAL_STEPS = 20
-COST_EPOCHS = 4
+# Epochs long enough for a share of one percent to stand out.
+COST_REVIEWS, COST_EPOCHS = 20_000, 3
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +98,9 @@ def run_trial(
     saved = CheckpointOptions(str(checkpoints) if saves else None, INTERVAL_STEPS)
     config = TrainConfig(dataset, OPTIONS, NET, checkpoints=saved)
     steps = epoch_steps(open_dataset(dataset).manifest.rows("train"), BATCH_ROWS)
+    if fault.action == "driver":
+        trained, began = train_with_killed_driver(config, RANKS, ledger, rng=random.Random(seed))
+        return _trial(fault, _Outcome(trained, began, acted=True), expected, ledger, dataset, steps)
     victims = functools.partial(executors_of, spark.sparkContext.applicationId)
     saboteur = Saboteur(fault, random.Random(seed), checkpoints, steps=steps, epochs=EPOCHS, victims=victims)
     disk = full_disk(checkpoints) if fault.action == "full" else contextlib.nullcontext()
@@ -104,19 +110,39 @@ def run_trial(
         trained = train_with_restarts(spark, config, RANKS, saboteur.emit, RestartOptions(), before_step=hook)
     attempts = trained.run["attempts"]
     began = [started + attempt["began"] for attempt in attempts]
+    outcome = _Outcome(
+        trained,
+        began,
+        acted=saboteur.acted > 0 or fault.action == "full",
+        noticed_seconds=began[0] + attempts[0]["seconds"] - saboteur.acted if len(attempts) > 1 else 0.0,
+        recovery_seconds=saboteur.recovered - saboteur.acted if saboteur.recovered else 0.0,
+    )
+    return _trial(fault, outcome, expected, ledger, dataset, steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """A disturbed training, before it is compared; `began` is when each attempt began, in seconds since the epoch."""
+
+    trained: TrainedNet
+    began: list[float]
+    acted: bool
+    noticed_seconds: float = 0.0
+    recovery_seconds: float = 0.0
+
+
+def _trial(fault: Fault, outcome: _Outcome, expected: TrainedNet, ledger: RowLedger, dataset: str, steps: int) -> Trial:
     entries = ledger.entries()
-    rows = committed(entries, began, steps)
-    once = rows_of_dataset(dataset)
-    noticed = began[0] + attempts[0]["seconds"] - saboteur.acted if len(attempts) > 1 else 0.0
+    rows = committed(entries, outcome.began, steps)
     return Trial(
         fault,
-        trained,
-        is_equal=trained.weights == expected.weights,
-        rows_once=rows == dict.fromkeys(range(EPOCHS), once),
-        acted=saboteur.acted > 0 or fault.action == "full",
-        wasted_steps=wasted_steps(entries, began),
-        noticed_seconds=round(noticed, 2),
-        recovery_seconds=round(saboteur.recovered - saboteur.acted, 2) if saboteur.recovered else 0.0,
+        outcome.trained,
+        is_equal=outcome.trained.weights == expected.weights,
+        rows_once=rows == dict.fromkeys(range(EPOCHS), rows_of_dataset(dataset)),
+        acted=outcome.acted,
+        wasted_steps=wasted_steps(entries, outcome.began),
+        noticed_seconds=round(outcome.noticed_seconds, 2),
+        recovery_seconds=round(outcome.recovery_seconds, 2),
     )
 
 
@@ -148,9 +174,7 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: 
     """
     if not executors_of(spark.sparkContext.applicationId):
         raise SetupError("'bench faults' kills executors. Name a master like local-cluster[3,1,1024] with --master.")
-    dataset = str(folder / "dataset")
-    files = generated_reviews(folder / "data", REVIEWS, processes=task_cores(spark))
-    prepare_dataset(spark, files, dataset)
+    dataset = _dataset(spark, folder, REVIEWS)
     expected = train_with_restarts(
         spark, TrainConfig(dataset, OPTIONS, NET), RANKS, lambda event: None, RestartOptions()
     )
@@ -174,7 +198,7 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: 
     costs = {}
     if times:
         lost = run_trial(spark, dataset, homes / "without", FAULTS[1], expected, seed=seed, saves=False)
-        cost = _checkpoint_cost(spark, dataset, homes, times=times)
+        cost = _checkpoint_cost(spark, _dataset(spark, folder, COST_REVIEWS), homes, times=times)
         costs = {"without_checkpoints": _shown(lost), "checkpoint_cost": cost}
     return {
         "kills": sum(trial.acted for trial in trials),
@@ -187,6 +211,13 @@ def measure(spark: SparkSession, folder: Path, *, kills: int, seed: int, times: 
         **costs,
         "trials": [_shown(trial) for trial in trials],
     }
+
+
+def _dataset(spark: SparkSession, folder: Path, reviews: int) -> str:
+    """The path of a dataset of generated reviews; that of an earlier run is reused."""
+    path = str(folder / f"dataset-{reviews}")
+    prepare_dataset(spark, generated_reviews(folder / "data", reviews, processes=task_cores(spark)), path)
+    return path
 
 
 def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int) -> dict[str, float]:
@@ -210,7 +241,7 @@ def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: 
         {
             "none": functools.partial(seconds, None, saves=False),
             "every_epoch": functools.partial(seconds, None, saves=True),
-            "every_5_seconds": functools.partial(seconds, "5s", saves=True),
+            "every_30_seconds": functools.partial(seconds, "30s", saves=True),
         },
         times=times,
     )

@@ -36,7 +36,8 @@ class Fault:
         "validation", "checkpoint" (while it is written), "epoch" (its end) or "end" (the net goes back to the driver).
     action : str
         "executor" or "worker" (killed), "frozen" (a worker is stopped), "cut" (the connections between two ranks),
-        "full" (the checkpoints' disk), or "notice" (an executor is told that its machine will be taken away).
+        "full" (the checkpoints' disk), "driver" (killed, and started again), or "notice" (an executor is told that its
+        machine will be taken away).
     """
 
     moment: str
@@ -52,6 +53,7 @@ FAULTS = (
     Fault("step", "frozen"),
     Fault("all-reduce", "cut"),
     Fault("start", "full"),
+    Fault("step", "driver"),
 )
 # With spark.decommission.enabled.
 NOTICE = Fault("step", "notice")

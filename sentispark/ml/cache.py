@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem
 from sentispark.dataset import manifest as manifest_file
 from sentispark.dataset.dataset import Dataset, open_dataset
 from sentispark.drafts import as_draft, close_draft, is_left_behind, open_draft, remove_draft
-from sentispark.errors import DatasetError, InputError
+from sentispark.errors import DatasetError, InputError, SetupError
 from sentispark.files import Folder
 from sentispark.spark.folders import spark_folder
 from sentispark.spark.session import get_spark, shares_this_machine
@@ -57,7 +57,8 @@ def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
     """A new folder for the dataset of that name; removed if the block fails, or by the next fit if it is killed."""
     for entry in _entries(cache, name):
         if is_left_behind(entry):
-            entry.remove()
+            with contextlib.suppress(OSError, SetupError):  # another fit is removing it too, or it is another user's
+                entry.remove()
     folder = as_draft(cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}"))
     open_draft(folder)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 import sentispark
 from sentispark.dataset.manifest import SPLITS
-from sentispark.drafts import continuable
+from sentispark.drafts import continuable, continued
+from sentispark.errors import DatasetError
 from sentispark.files import Folder
 from sentispark.prepare.counts import Ratings
 from sentispark.reviews.deduplicate.spill import read_spilled
@@ -24,8 +26,6 @@ from sentispark.text import wordlist
 from sentispark.text.wordlist import WordList
 
 __all__ = ["FirstPass", "PassFiles", "SpilledReviews", "draft_key"]
-
-_FIRST = "first-pass.json"
 
 
 def draft_key(origin: str) -> str:
@@ -52,12 +52,11 @@ class FirstPass(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PassFiles:
-    """The results of passes, as files next to the spilled reviews.
+    """The results of passes, in the draft of a dataset.
 
     Attributes
     ----------
     draft : Folder
-        The draft of the dataset.
     spill : Folder
         The folder in it with the spilled reviews.
     key : str
@@ -69,24 +68,25 @@ class PassFiles:
     key: str
 
     def first(self) -> FirstPass | None:
-        """The result of the first pass, if it was finished."""
-        if not self.spill.exists(_FIRST):
+        """The result of the first pass, if this run continues one that had finished it."""
+        found = continued(self.draft)
+        if found is None:
             return None
-        saved = json.loads(self.spill.read(_FIRST))
+        saved = json.loads(found)
         ratings = saved["ratings"]
         rows = {split: tuple(counts) for split, counts in ratings["rows"].items()}
         return FirstPass(saved["tasks"], saved["counts"], Ratings(Counter(ratings["seen"]), ratings["inside"], rows))
 
     def save_first(self, result: FirstPass) -> None:
         """Note that all reviews have been read. From now on another run can continue the draft."""
-        self.spill.write(_FIRST, json.dumps({**result._asdict(), "ratings": result.ratings._asdict()}))
-        continuable(self.draft, self.key)
+        content = json.dumps({**result._asdict(), "ratings": result.ratings._asdict()})
+        continuable(self.draft, self.key, content)
 
     def words(self) -> WordList | None:
-        """The vocabulary, if it was finished."""
-        if not self.spill.exists(wordlist.FILE_NAME):
-            return None
-        return WordList.from_json(self.spill.read(wordlist.FILE_NAME), source=self.spill.path(wordlist.FILE_NAME))
+        """The vocabulary, if it was finished; a damaged one was not."""
+        with contextlib.suppress(DatasetError, FileNotFoundError):
+            return WordList.from_json(self.spill.read(wordlist.FILE_NAME), source=self.spill.path(wordlist.FILE_NAME))
+        return None
 
     def save_words(self, words: WordList) -> None:
         """Keep the vocabulary."""

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.manifest import SPLITS, Manifest, id_type_of
 from sentispark.dataset.write import ChunkPlan, pack_tokens, packed_rows, rows_per_chunk_of, write_dataset
+from sentispark.drafts import scratch
 from sentispark.errors import InputError
 from sentispark.files import Folder
 from sentispark.outputs import replaced_folder
@@ -144,7 +145,7 @@ def _prepare(
 ) -> tuple[Manifest, dict[str, float]]:
     """Write the dataset into a draft folder. Returns its manifest and the seconds of the stages that were run."""
     seconds: dict[str, float] = {}
-    spill, quarantine = draft.child(SPILL), draft.child(QUARANTINE)
+    spill, quarantine = scratch(draft, SPILL), draft.child(QUARANTINE)
     passes = PassFiles(draft, spill, draft_key(origin))
     first = passes.first()
     if first is None:
@@ -179,7 +180,6 @@ def _prepare(
             counts=first.counts,
             origin=origin,
         )
-    spill.remove()
     return manifest, seconds
 
 

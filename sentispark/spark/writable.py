@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from sentispark.drafts import scratch
 from sentispark.errors import SentisparkError, SetupError, sentence_of
 from sentispark.files import Folder
 from sentispark.spark.causes import spark_errors_explained
@@ -16,8 +18,6 @@ from sentispark.spark.folders import spark_path
 from sentispark.spark.session import jvm_of, shares_this_machine, task_cores
 
 __all__ = ["require_spark_writes", "require_tasks_write"]
-
-TEST_FOLDER = "_tried"
 
 # Enough to reach all hosts of a typical cluster, and few enough to be quick.
 _MAX_TASKS = 64
@@ -40,7 +40,7 @@ def require_tasks_write(spark: SparkSession, draft: Folder, *, output: str) -> N
     """
     if shares_this_machine(spark):
         return  # this process, which started the tasks' processes, has tested the draft
-    test_folder, tasks = draft.child(TEST_FOLDER), min(task_cores(spark), _MAX_TASKS)
+    test_folder, tasks = scratch(draft, _test_name()), min(task_cores(spark), _MAX_TASKS)
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -54,7 +54,8 @@ def require_tasks_write(spark: SparkSession, draft: Folder, *, output: str) -> N
 
 def require_spark_writes(spark: SparkSession, draft: Folder, *, output: str) -> None:
     """Raise `SetupError` unless Python finds the files that Spark itself writes into a draft, through Hadoop."""
-    test_folder, path = draft.child(TEST_FOLDER), f"{spark_path(draft)}/{TEST_FOLDER}"
+    test_folder = scratch(draft, _test_name())
+    path = spark_path(test_folder)
     if draft.is_local and shares_this_machine(spark) and not is_remote():
         with _test_writes(test_folder, output, 1):  # without a job, which would take longer
             hadoop = jvm_of(spark).org.apache.hadoop.fs.Path(f"{path}/part-0")
@@ -63,6 +64,10 @@ def require_spark_writes(spark: SparkSession, draft: Folder, *, output: str) -> 
         tasks = 1 if is_remote() else min(task_cores(spark), _MAX_TASKS)
         with _test_writes(test_folder, output, tasks):
             spark.range(0, tasks, 1, tasks).write.mode("append").parquet(path)
+
+
+def _test_name() -> str:
+    return f"tried-{uuid.uuid4().hex[:8]}"
 
 
 @contextlib.contextmanager

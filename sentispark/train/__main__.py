@@ -26,8 +26,8 @@ from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
 
-# Ranks that take steps ask about a notice about once a second.
-_SECONDS_WITHOUT_STEPS = 10.0
+# Ranks that take steps ask about a notice every five seconds or so.
+_SECONDS_WITHOUT_STEPS = 15.0
 
 _log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -33,8 +34,9 @@ from sentispark.train.world import World
 
 __all__ = ["Checkpointing"]
 
-# Roughly how often, in seconds, the ranks vote on whether to save before the next regular checkpoint.
-_SECONDS_BETWEEN_VOTES = 1.0
+# Roughly how often, in seconds, the ranks vote on whether to save before the next regular checkpoint: each vote costs a
+# wait for the slowest rank. With an interval in seconds, a tenth of it, within these bounds.
+_SECONDS_BETWEEN_VOTES = (1.0, 5.0)
 _MOST_STEPS_BETWEEN_VOTES = 1000
 # How long the ranks wait for a checkpoint that is still being written when the next one is due; well below the time
 # after which a rank that waits for another one gives up.
@@ -89,6 +91,8 @@ class Checkpointing:
         self._damaged: list[str] = []
         self._last_save = self._last_vote = clock()
         self._steps_to_vote = self._steps_between_votes = 1
+        least, most = _SECONDS_BETWEEN_VOTES
+        self._seconds_between_votes = min(max((options.interval_seconds or math.inf) / 10, least), most)
 
     def __enter__(self) -> Checkpointing:
         return self
@@ -165,7 +169,7 @@ class Checkpointing:
         is_due, preempted, seconds_of_step = self._world.total(
             np.array([first and due, self._preempted(), first * seconds_of_step], np.float64)
         ).tolist()
-        steps = _SECONDS_BETWEEN_VOTES / max(seconds_of_step, _SECONDS_BETWEEN_VOTES / _MOST_STEPS_BETWEEN_VOTES)
+        steps = min(self._seconds_between_votes / max(seconds_of_step, 1e-9), _MOST_STEPS_BETWEEN_VOTES)
         self._last_vote = now
         self._steps_to_vote = self._steps_between_votes = max(1, round(steps))
         if preempted:

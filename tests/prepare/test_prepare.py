@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark import cloudpickle
 
@@ -88,6 +89,16 @@ def bytes_of(folder):
         for path in Path(folder).rglob("*")
         if path.is_file() and "quarantine" not in path.parts and path.name != "_manifest.json"
     }
+
+
+def manifest_in(folder):
+    return (Path(folder) / "_manifest.json").read_text()
+
+
+def unusable_in(folder):
+    """The quarantined records, in any order."""
+    files = sorted((Path(folder) / "quarantine").iterdir())
+    return sorted(json.dumps(row) for file in files for row in pq.read_table(file).to_pylist())
 
 
 def prepared(spark, paths, folder, *, text=None, **more):
@@ -316,8 +327,10 @@ PREPARE = """
 import os, sys
 open(os.environ["KILLED_PID_FILE"], "w").write(str(os.getpid()))
 from sentispark import TextOptions, prepare_dataset
+from sentispark.reviews import tasks
 from sentispark.spark.session import get_spark
-prepare_dataset(get_spark(master="local[2]"), *sys.argv[1:], text=TextOptions(vocab_size=9, min_count=1))
+tasks._SMALLEST = 1000
+prepare_dataset(get_spark(master="local[3]"), *sys.argv[1:], text=TextOptions(vocab_size=9, min_count=1))
 """
 
 
@@ -329,11 +342,13 @@ class TestContinuing:
     @pytest.mark.parametrize(
         ("last", "left"),
         [
-            ("spill/first-pass.json", 3),  # before the draft was noted as one that can be continued
+            ("0000000/dropped.npy", 3),
             ("train/chunk-000000.parquet", 1),
         ],
     )
-    def test_the_bytes_are_those_of_an_undisturbed_run(self, spark, tmp_path, caplog, last, left):
+    def test_the_bytes_are_those_of_an_undisturbed_run(self, spark, tmp_path, caplog, monkeypatch, last, left):
+        """The run that was killed read with three tasks, the others with two."""
+        monkeypatch.setattr(tasks, "_SMALLEST", 1000)
         file = write_lines(tmp_path / "a.jsonl", unusual_reviews(300))
         text = TextOptions(vocab_size=9, min_count=1)
         prepared(spark, [file], tmp_path / "expected", text=text)
@@ -345,6 +360,8 @@ class TestContinuing:
         assert list(result["stage_seconds"]) == list(self.STAGES[3 - left :])
         assert ("by a run that was killed; this one continues it" in caplog.text) == (left < 3)
         assert bytes_of(out) == bytes_of(tmp_path / "expected")
+        assert manifest_in(out) == manifest_in(tmp_path / "expected")
+        assert unusable_in(out) == unusable_in(tmp_path / "expected")
         assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("_")]
 
     @staticmethod

@@ -20,7 +20,7 @@ def test_a_folder_that_all_can_write_is_unchanged_after_the_test(spark, tmp_path
     monkeypatch.setattr(writable, "shares_this_machine", lambda _: not remote)
     with replaced_folder(Folder(f"{tmp_path}/out:1"), overwrite=False) as draft:
         require(spark, draft, output="out")
-        assert draft.files() == ["_draft"]
+        assert draft.files() == ["_draft/owner.json"]
 
 
 def test_a_folder_that_tasks_do_not_share_is_refused(spark, monkeypatch):

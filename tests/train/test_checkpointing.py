@@ -138,6 +138,17 @@ def test_another_number_of_ranks_continues_in_the_same_steps(toy, tmp_path, rank
         assert validation["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-5)
 
 
+@pytest.mark.distributed
+def test_with_fewer_ranks_the_loss_is_within_the_spread_of_seeds(toy, config):
+    """With dropout, another number of ranks is another draw, as another seed is."""
+    plain = TrainConfig(toy, OPTIONS, NET)
+    seeds = [dataclasses.replace(plain, train=dataclasses.replace(OPTIONS, seed=seed)) for seed in range(8)]
+    losses = [measured(alone(one))[-1][2]["log_loss"] for one in seeds]
+    run_ranks(killed_as_rank, 3, config, 2, STEPS + 5, until_failure=True)
+    found = measured(train_ranks(config, 2))[-1][2]["log_loss"]
+    assert min(losses) < found < max(losses)
+
+
 def noted_as_rank(world, config, ledger, until):
     """The work of a rank that writes its rows down, and of which the last is killed before a step."""
     note = RowLedger(ledger)
