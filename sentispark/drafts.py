@@ -51,7 +51,7 @@ _OWNER, _KEY = "owner.json", "continuable.json"
 # continued once it has been silent for the shorter time, and is removed after the longer one.
 _SECONDS_BETWEEN_NOTES = 15.0
 _SILENT, _FORGOTTEN = timedelta(minutes=2), timedelta(days=1)
-# Of two processes that write a note at once, the later one has done so by then.
+# After this time, in seconds, a run that claimed the same draft at the same moment has written its note too.
 _SECONDS_TO_SETTLE = 2.0
 _PROCESS = uuid.uuid4().hex
 
@@ -70,13 +70,13 @@ def new_draft(target: Folder) -> Folder:
 
 
 def as_draft(folder: Folder) -> Folder:
-    """A folder that is written to in the way of drafts."""
+    """The same folder, with its files written through its staging folder."""
     return dataclasses.replace(folder, staging=folder.path(STAGING))
 
 
 def open_draft(draft: Folder) -> None:
     """Create a draft. Raises `SetupError` or OSError if it cannot be written to."""
-    _claim(draft)
+    _claim(Folder(draft.url))  # not through the staging folder, which does not exist yet
     if not draft.child(STAGING).exists(_OWNER):
         raise SetupError("A file that was written there cannot be found.")
 
@@ -87,11 +87,11 @@ def scratch(draft: Folder, name: str) -> Folder:
 
 
 def close_draft(draft: Folder) -> None:
-    """End all writing to a draft, also that of tasks which are still running, and remove its scratch folders."""
+    """Stop all writing to a draft, even by tasks that are still running, and remove its scratch folders."""
     plain = Folder(draft.url)
     staging = plain.child(STAGING)
     if staging.exists(_KEY):
-        staging.remove_file(_KEY)  # first, as what follows is not one step everywhere
+        staging.remove_file(_KEY)  # first, as the rest is not atomic on object stores
     if staging.renames and staging.exists():
         closed = plain.child(_CLOSED)
         staging.move_to(closed)
@@ -100,7 +100,7 @@ def close_draft(draft: Folder) -> None:
 
 
 def remove_draft(draft: Folder) -> None:
-    """Remove a draft even while tasks are still writing to it. If this is interrupted, the next run goes on with it."""
+    """Remove a draft even while tasks are still writing to it. If it is interrupted, the next run removes the rest."""
     draft = Folder(draft.url)
     if draft.renames and draft.exists():
         removed = sibling(_target_of(draft), "removed")
@@ -113,12 +113,12 @@ def remove_draft(draft: Folder) -> None:
     for name in draft.names():
         if name != STAGING:
             draft.child(name).remove() if not draft.child(name).is_file() else draft.remove_file(name)
-    staging.remove()  # who owned it goes last, and then what tasks have written meanwhile
+    staging.remove()  # the owner's note goes last, then whatever tasks have written meanwhile
     draft.remove()
 
 
 def continuable(draft: Folder, key: str, content: str) -> None:
-    """Note that a run with the same key, which says what is made of what, can continue this draft.
+    """Note that a run with the same key (the same inputs, options and version) can continue this draft.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _continuable(draft: Folder) -> dict[str, str] | None:
 
 
 def is_left_behind(draft: Folder) -> bool:
-    """Whether a process that wrote to a draft has died on this machine."""
+    """Whether the owner of a draft is known to be dead: it ran on this machine and has ended."""
     owner = _owner_of(draft)
     return owner is not None and is_running(owner) is False
 
@@ -187,7 +187,7 @@ def _claimed(left: Folder, target: Folder) -> Folder | None:
         _claim(renamed)
         return as_draft(renamed)
     _claim(left)
-    time.sleep(_SECONDS_TO_SETTLE)  # of two runs that claim it at once, the later one
+    time.sleep(_SECONDS_TO_SETTLE)  # if two runs claim it at once, the one that wrote its note last gets it
     return as_draft(left) if is_ours(left) else None
 
 
@@ -211,7 +211,7 @@ def _remove_or_name(kind: str, folder: Folder, now: datetime | None) -> None:
         _log.info("'%s' was left by a run that was killed. It is removed.", folder.url)
         folder.remove()
     elif kind == "draft":
-        _log.warning("'%s' belongs to a run that was killed or is still running. It is not removed.", folder.url)
+        _log.warning("'%s' is the draft of a killed or a running run. Delete it if no run is using it.", folder.url)
     else:
         _log.warning(
             "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
@@ -241,7 +241,7 @@ def kept_alive(draft: Folder) -> Iterator[None]:
 
 
 def _leftovers(target: Folder) -> list[tuple[str, Folder]]:
-    """The drafts and the removed and replaced folders of a target, by kind; links are none of them."""
+    """The drafts, removed folders and replaced folders of a target, by kind; symbolic links are skipped."""
     parent, _, name = target.url.rstrip("/").rpartition("/")
     found = []
     with contextlib.suppress(OSError, SetupError):
@@ -261,8 +261,7 @@ def _target_of(draft: Folder) -> Folder:
 def _claim(draft: Folder) -> None:
     """Write this process into a draft."""
     owner = {"process": _PROCESS, **process_note()}
-    # Not through the staging folder: a file system that does not replace files when it renames keeps the old note.
-    Folder(draft.url).child(STAGING).write(_OWNER, json.dumps(owner))
+    draft.child(STAGING).write(_OWNER, json.dumps(owner))
 
 
 def _owner_of(folder: Folder) -> dict[str, Any] | None:
@@ -279,7 +278,7 @@ def _is_of_attempts(draft: Folder) -> bool:
 
 
 def _is_dead(draft: Folder, now: datetime | None, silence: timedelta) -> bool:
-    """Whether nothing will write to a draft any more. One without an owner is complete, or not known: False."""
+    """Whether nothing will write to a draft any more. False if its owner is unknown, or if it has none (complete)."""
     owner = _owner_of(draft)
     if owner is None:
         return False

@@ -44,10 +44,10 @@ class Folder:
     ----------
     url : str
     staging : str, optional
-        The path of a folder directly in this one or in a parent of it, without which nothing is written. It is removed
-        when no more is to be written, so that a task that is still running neither adds a file nor creates a removed
-        folder again. On a local file system files are written there and then moved to their place, so one of a task
-        that was killed halfway is removed with it.
+        The path of a staging folder, directly in this folder or in a parent of it. Nothing is written unless it exists.
+        It is removed when writing ends, so that a task that is still running neither adds a file nor creates a removed
+        folder again. Where the file system renames folders (`renames`), files are written there and then moved to their
+        place, so the incomplete file of a task that was killed is removed with it.
 
     Raises
     ------

@@ -34,8 +34,8 @@ __all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writ
 
 _log = logging.getLogger(__name__)
 
-# The drafts of this process that are being written, or were abandoned while tasks may still have been writing; and
-# whether they were removed, so that nobody else can own what is there now.
+# The drafts of this process that are being written, or were abandoned while tasks may still have been writing. True if
+# the draft is not created yet or was removed: what is at its path then can only be from this process's tasks.
 _drafts: dict[Folder, bool] = {}
 
 
@@ -62,8 +62,8 @@ def replaced_folder(
     option : str
         What the error about an existing folder suggests.
     key : str, optional
-        Says what is made of what. If a run with this key was killed after it had called `drafts.continuable`, the draft
-        is its draft, with what it has left there.
+        Identifies the inputs, options and version. If a run with the same key was killed after it called
+        `drafts.continuable`, the block gets the draft of that run, with everything in it.
 
     Raises
     ------
@@ -82,7 +82,10 @@ def replaced_folder(
             yield draft
         _require_free(target, overwrite, option, after_work=True)
         if not is_ours(draft):
-            raise SetupError(f"'{given.url}' is being written by another run, which has continued this one's work.")
+            raise SetupError(
+                f"'{given.url}' was not written: this run was silent, and another run continued or removed its draft. "
+                "Wait for that run to finish, or run the command again."
+            )
         try:
             close_draft(draft)
             leave_marker(Folder(draft.url))
@@ -120,14 +123,14 @@ def _move_into_place(draft: Folder, target: Folder) -> None:
 
 
 def _remove_attempts(draft: Folder, target: Folder) -> None:
-    """Remove what second attempts of tasks have written since the job ended: Spark does not wait for them."""
+    """Remove what unfinished task attempts have written since the job ended: Spark does not wait for them."""
     try:
         for name in (ATTEMPTS, STAGING):
             target.child(name).remove()
         if draft.exists():
             draft.remove()
     except (OSError, SetupError) as error:
-        _log.warning("What unfinished tasks have left in '%s' could not be removed: %s", target.url, error)
+        _log.warning("Files that unfinished task attempts left in '%s' could not be removed: %s", target.url, error)
 
 
 @contextlib.contextmanager
@@ -211,7 +214,7 @@ def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: b
     elif "/" not in target.path().strip("/") and "://" in target.url and not target.renames:
         raise DatasetError(f"'{target.url}' is a bucket. Name a folder in it, like '{target.url.rstrip('/')}/result'.")
     if not target.renames and (found := re.search(r"[][*?]", target.path())):
-        raise DatasetError(f"'{target.url}' must not contain '{found[0]}', a wildcard there. Name another output.")
+        raise DatasetError(f"'{target.url}' must not contain '{found[0]}', a wildcard on object stores. Name another.")
     if not target.exists():
         return
     if not overwrite:

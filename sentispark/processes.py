@@ -11,12 +11,12 @@ import psutil
 
 __all__ = ["is_running", "process_note"]
 
-# The start time of a process of which only its existence is visible.
+# Stands for the start time of a process that exists but whose entry in /proc cannot be read.
 _HIDDEN = "hidden"
 
 
 def process_note(pid: int | None = None) -> dict[str, Any]:
-    """A note of a process, of this one by default: a pid and a host name alone may belong to another one."""
+    """A note that identifies a process, by default this one. It has a start time, as pids are reused."""
     pid = os.getpid() if pid is None else pid
     return {"machine": _machine(), "pid": pid, "started": _started(pid)}
 
@@ -37,7 +37,7 @@ def _machine() -> list[str] | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a running process was started, in ticks since the machine was; None if there is none."""
+    """The start time of a process in clock ticks since boot, or `_HIDDEN`; None if it does not exist or is a zombie."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

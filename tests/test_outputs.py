@@ -325,7 +325,7 @@ def test_concurrent_runs_do_not_disturb_each_other(tmp_path, caplog):
         assert draft.exists("one.txt")
     assert os.listdir(tmp_path) == ["out"]
     assert contents(target) == {"one.txt": "one"}
-    assert f"'{draft.url}' belongs to a run that was killed or is still running. It is not removed." in caplog.text
+    assert f"'{draft.url}' is the draft of a killed or a running run. Delete it if no run is using it." in caplog.text
 
 
 class TestDraftsOfKilledRuns:
@@ -433,7 +433,7 @@ class TestContinuing:
         assert Folder(root).names() == ["out"]
         assert not self.continues(root)  # nothing is left of it
 
-    def test_of_another_key_it_is_removed(self, root):
+    def test_the_draft_of_a_run_with_another_key_is_removed(self, root):
         self.left(root, key="another")
         assert not self.continues(root)
         assert Folder(root).names() == ["out"]
@@ -443,7 +443,7 @@ class TestContinuing:
         assert not self.continues(root)
         assert Folder(root).names() == ["out"]
 
-    def test_that_of_another_host_is_continued_once_it_has_been_silent(self, root, monkeypatch):
+    def test_the_draft_of_another_host_is_continued_once_it_has_been_silent(self, root, monkeypatch):
         left = self.left(root, machine=["another", "one"])
         assert not self.continues(root)
         assert left.exists("done")
@@ -476,7 +476,9 @@ class TestContinuing:
         with pytest.raises(SetupError) as caught:
             work()
         (draft,) = written
-        assert "is being written by another run, which has continued this one's work" in str(caught.value)
+        assert "was not written: this run was silent, and another run continued or removed its draft" in str(
+            caught.value
+        )
         assert not folder.exists()
         assert Folder(draft.url).files() == ["_draft/owner.json", "done"]
         outputs._drafts.clear()
@@ -494,14 +496,16 @@ class TestContinuing:
                 else:
                     plain.child("_draft").remove()
 
-        with pytest.raises(SetupError, match="is being written by another run, which has continued this one's work"):
+        with pytest.raises(
+            SetupError, match="was not written: this run was silent, and another run continued or removed its draft"
+        ):
             work()
         remove_drafts()
         assert contents(target) == {"deep/old.txt": "old"}
         (draft,) = [name for name in Folder(root).names() if name != "out"]
         assert Folder(f"{root}/{draft}").exists("done")
 
-    def test_a_draft_that_cannot_be_looked_at_is_passed_over(self, tmp_path, monkeypatch):
+    def test_a_draft_that_cannot_be_read_is_skipped(self, tmp_path, monkeypatch):
         self.left(tmp_path)
         names = Folder.names
 
@@ -518,7 +522,7 @@ class TestContinuing:
 def test_wildcards_in_the_name_of_an_output_are_refused_where_they_would_be_expanded(s3, tmp_path):
     for character in "[]*?":
         sentence = refused(DatasetError, Folder(f"{s3}/out{character}"))
-        assert sentence.endswith(f"must not contain '{character}', a wildcard there. Name another output.")
+        assert sentence.endswith(f"must not contain '{character}', a wildcard on object stores. Name another.")
     assert contents(write(Folder(f"{tmp_path}/out[1]*"), "one")) == {"deep/one.txt": "one"}
 
 

@@ -29,17 +29,17 @@ def test_a_process_is_running_until_it_ends_even_if_nobody_has_waited_for_it():
     assert is_running(note) is False
 
 
-def test_another_process_with_the_same_number_is_another_one():
+def test_another_process_with_the_same_pid_is_recognized_as_another():
     assert is_running(process_note()) is True
     assert is_running({**process_note(), "started": "1"}) is False
 
 
 @pytest.mark.parametrize("changed", [{"machine": ["another", "one"]}, {"machine": None}, {"pid": "1"}, {"pid": None}])
-def test_of_another_machine_it_is_not_known(changed):
+def test_whether_a_process_of_another_machine_is_running_is_unknown(changed):
     assert is_running({**process_note(), **changed}) is None
 
 
-def test_a_process_of_which_only_the_existence_is_visible_may_be_the_one(monkeypatch):
+def test_a_process_whose_start_time_cannot_be_read_is_taken_for_the_one_in_the_note(monkeypatch):
     note = process_note()
     monkeypatch.setattr(Path, "read_text", lambda path: hidden(path, note))
     assert is_running(note) is True

@@ -38,7 +38,7 @@ def train_with_killed_driver(
     Raises
     ------
     JobError
-        If a driver ends by itself too early, or fails.
+        If a driver fails, or the first one ends or takes too long before it has written a checkpoint.
     """
     assert config.checkpoints.checkpoint_dir
     checkpoints = Path(config.checkpoints.checkpoint_dir)
@@ -58,14 +58,17 @@ def train_with_killed_driver(
         ends = time.monotonic() + _SECONDS_TO_FIRST_CHECKPOINT
         while not any(checkpoints.glob("step-*")):
             if first.poll() is not None or time.monotonic() > ends:
-                raise JobError(f"The driver has written no checkpoint. Its log is '{log.name}'.")
+                raise JobError(
+                    f"The driver ended, or ran for {_SECONDS_TO_FIRST_CHECKPOINT:.0f} seconds, without writing a "
+                    f"checkpoint. See its log, '{log.name}'."
+                )
             time.sleep(0.05)
         time.sleep(rng.uniform(0.0, 2.0))
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         began.append(time.time())
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
-            raise JobError(f"The driver that was started again has failed. Its log is '{log.name}'.")
+            raise JobError(f"The restarted driver failed. See its log, '{log.name}'.")
     return TrainedNet.load(Folder(str(output))), began
 
 

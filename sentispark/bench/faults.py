@@ -46,7 +46,7 @@ RANKS, REVIEWS, EPOCHS, BATCH_ROWS = 3, 8000, 3, 96
 NET = NetOptions(embedding_size=32, hidden_size=16, wide_size=1000)
 OPTIONS = TrainOptions(max_epochs=EPOCHS, batch_size=BATCH_ROWS, reader="arrow", balance="off")
 INTERVAL_STEPS = 20
-# Epochs long enough for a share of one percent to stand out.
+# Long epochs, as a checkpoint costs a constant time.
 COST_REVIEWS, COST_EPOCHS = 20_000, 3
 
 _log = logging.getLogger(__name__)

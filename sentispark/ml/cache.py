@@ -54,7 +54,7 @@ def cache_folder(cache_dir: str | None) -> Folder:
 
 @contextlib.contextmanager
 def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
-    """A new folder for the dataset of that name; removed if the block fails, or by the next fit if it is killed."""
+    """A new folder for a dataset. It is removed if the block fails, or, if this process is killed, by the next fit."""
     for entry in _entries(cache, name):
         if is_left_behind(entry):
             with contextlib.suppress(OSError, SetupError):  # another fit is removing it too, or it is another user's

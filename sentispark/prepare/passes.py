@@ -83,7 +83,7 @@ class PassFiles:
         continuable(self.draft, self.key, content)
 
     def words(self) -> WordList | None:
-        """The vocabulary, if it was finished; a damaged one was not."""
+        """The vocabulary if its pass has finished; None if its file is missing or damaged."""
         with contextlib.suppress(DatasetError, FileNotFoundError):
             return WordList.from_json(self.spill.read(wordlist.FILE_NAME), source=self.spill.path(wordlist.FILE_NAME))
         return None
@@ -103,7 +103,7 @@ class SpilledReviews:
     folder : Folder
         The folder of the spilled reviews.
     tasks : int
-        The number of tasks that spilled them, each of which one task reads again.
+        The number of tasks that spilled them; the rows of each are read by one task.
     """
 
     spark: SparkSession

@@ -26,7 +26,7 @@ from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
 
-# Ranks that take steps ask about a notice every five seconds or so.
+# Ranks that take steps vote about every one to five seconds, and ask about a notice each time.
 _SECONDS_WITHOUT_STEPS = 15.0
 
 _log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from sentispark.train.world import World
 
 __all__ = ["Checkpointing"]
 
-# Roughly how often, in seconds, the ranks vote on whether to save before the next regular checkpoint: each vote costs a
-# wait for the slowest rank. With an interval in seconds, a tenth of it, within these bounds.
+# The shortest and longest time, in seconds, between votes of the ranks on whether to save before the next regular
+# checkpoint. A vote waits for the slowest rank. It is a tenth of an interval in seconds, and otherwise the longest.
 _SECONDS_BETWEEN_VOTES = (1.0, 5.0)
 _MOST_STEPS_BETWEEN_VOTES = 1000
 # How long the ranks wait for a checkpoint that is still being written when the next one is due; well below the time
@@ -209,7 +209,7 @@ class Checkpointing:
             self._writing = self._thread.submit(self._write, trainer.step, state.values)
 
     def _copy(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Copy the tensors of each file, into the memory of the previous copy: new memory would cost more than that."""
+        """Copy the tensors of each file into the memory of the previous copy: allocating takes longer than copying."""
         for file in self._copies.keys() - parts:
             del self._copies[file]
         for file, tensors in parts.items():

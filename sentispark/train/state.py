@@ -22,9 +22,10 @@ class State:
     values : dict
         Values that JSON can hold; the same on every rank, except measured times.
     tensors : dict of str to Tensor
-        The same on every rank. They are those of the training, which the next step changes; whoever keeps them copies.
+        The same on every rank. These are the live tensors of the training, not copies: the next step changes them in
+        place, so a caller that keeps them must copy them.
     own : dict of str to Tensor
-        What only this rank has, likewise; a different number of ranks continues without it.
+        Live tensors that only this rank has; a different number of ranks continues without them.
     """
 
     values: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -18,7 +18,7 @@ from tests.helpers.standalone import standalone
 
 pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
 
-# Kills one executor, or stops the Python workers of one and lets them go on later, once some file exists.
+# Once some file exists, kills one executor, or stops the Python workers of one and lets them continue later.
 DISTURBED = """
 import contextlib, json, signal, sys, threading, time
 from pathlib import Path
@@ -33,7 +33,7 @@ from sentispark.prepare import prepare
 from sentispark.reviews import tasks
 
 master, folder, reviews = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-# A second attempt of a task is started on another host only.
+# Spark starts the speculative attempt of a task only on another host.
 speculation = {"interval": "50ms", "multiplier": "1.1", "quantile": "0.5", "minTaskRuntime": "1s"}
 conf = {f"spark.speculation.{name}": value for name, value in speculation.items()} | {"spark.speculation": "true"}
 java = {f"spark.{side}.extraJavaOptions": "-XX:TieredStopAtLevel=1" for side in ("driver", "executor")}

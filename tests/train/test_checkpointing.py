@@ -150,7 +150,7 @@ def test_with_fewer_ranks_the_loss_is_within_the_spread_of_seeds(toy, config):
 
 
 def noted_as_rank(world, config, ledger, until):
-    """The work of a rank that writes its rows down, and of which the last is killed before a step."""
+    """The work of a rank that records its rows; the last rank is killed before step `until`."""
     note = RowLedger(ledger)
 
     def before_step(step, batch):
@@ -184,7 +184,7 @@ def test_every_row_counts_once_an_epoch_while_ranks_come_and_go(tmp_path):
     alone_ledger = RowLedger(str(tmp_path / "alone"))
     Path(alone_ledger.folder).mkdir()
     alone(dataclasses.replace(config, checkpoints=CheckpointOptions()), before_step=alone_ledger)
-    # Of each step the last attempt counts, whose ranks together take what a single rank takes.
+    # The last attempt at each step counts: together its ranks take the rows that a single rank takes.
     assert committed(entries, attempts, 1) == committed(alone_ledger.entries(), [0.0], 1)
 
 

@@ -83,7 +83,7 @@ def merged_reviews(
     Returns
     -------
     DataFrame
-        Evaluated once, it does the work. Its rows are counts, of one of four kinds:
+        Evaluating it does the work, so evaluate it only once. Its rows are counts, of one of four kinds:
 
         - `split` (int) and `label` (int; `LEFT_OUT` if neither positive nor negative): `copies` (long) records were
           merged into `rows` (long) rows;
