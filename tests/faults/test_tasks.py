@@ -83,7 +83,7 @@ def prepared(name):
     prepare.prepare_dataset(spark, reviews, str(folder / name))
 
 prepared("expected")
-with disturbed("_killed.draft-*/spill/0000001/*.arrow", "kill"):
+with disturbed("_killed.draft-*/_draft/spill/0000001/*.arrow", "kill"):
     prepared("killed")
 with disturbed("_twice.draft-*/train/*.parquet", "stop"):
     prepared("twice")
