@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from sentispark.bench.ledger import RowLedger
 from sentispark.cluster.options import RestartOptions
@@ -54,7 +55,7 @@ def train_with_killed_driver(
     ]
     with (checkpoints.parent / "drivers.log").open("wb") as log:
         began = [time.time()]
-        first = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        first = subprocess.Popen(command, stdout=log, stderr=log)
         ends = time.monotonic() + _SECONDS_TO_FIRST_CHECKPOINT
         while not any(checkpoints.glob("step-*")):
             if first.poll() is not None or time.monotonic() > ends:
@@ -64,12 +65,21 @@ def train_with_killed_driver(
                 )
             time.sleep(0.05)
         time.sleep(rng.uniform(0.0, 2.0))
-        os.killpg(first.pid, signal.SIGKILL)
+        _kill_all(psutil.Process(first.pid))
         first.wait()
         began.append(time.time())
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
             raise JobError(f"The restarted driver failed. See its log, '{log.name}'.")
     return TrainedNet.load(Folder(str(output))), began
+
+
+def _kill_all(process: psutil.Process) -> None:
+    """Kill a process with all that it started, such as ranks, which would take a few more steps after it."""
+    family = [process, *process.children(recursive=True)]
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(family[1:], timeout=10)
 
 
 def main(arguments: list[str]) -> None:
