@@ -45,7 +45,7 @@ __all__ = [
 STAGING, _CLOSED = "_draft", "_closed"
 # Where Spark's own writers keep the files of task attempts.
 ATTEMPTS = "_temporary"
-_OWNER, _KEY = "owner.json", "continuable.json"
+_OWNER, _CONTINUABLE = "owner.json", "continuable.json"
 
 # A living run writes its note again this often, in seconds. Where its process cannot be looked up, its draft may be
 # continued once it has been silent for the shorter time, and is removed after the longer one.
@@ -90,8 +90,8 @@ def close_draft(draft: Folder) -> None:
     """Stop all writing to a draft, even by tasks that are still running, and remove its scratch folders."""
     plain = Folder(draft.url)
     staging = plain.child(STAGING)
-    if staging.exists(_KEY):
-        staging.remove_file(_KEY)  # first, as the rest is not atomic on object stores
+    if staging.exists(_CONTINUABLE):
+        staging.remove_file(_CONTINUABLE)  # first, as the rest is not atomic on object stores
     if staging.renames and staging.exists():
         closed = plain.child(_CLOSED)
         staging.move_to(closed)
@@ -108,11 +108,11 @@ def remove_draft(draft: Folder) -> None:
         removed.remove()
         return
     staging = draft.child(STAGING)
-    if staging.exists(_KEY):
-        staging.remove_file(_KEY)
+    if staging.exists(_CONTINUABLE):
+        staging.remove_file(_CONTINUABLE)
     for name in draft.names():
         if name != STAGING:
-            draft.child(name).remove() if not draft.child(name).is_file() else draft.remove_file(name)
+            draft.child(name).remove()
     staging.remove()  # the owner's note goes last, then whatever tasks have written meanwhile
     draft.remove()
 
@@ -127,7 +127,7 @@ def continuable(draft: Folder, key: str, content: str) -> None:
     content : str
         What that run gets from `continued`.
     """
-    Folder(draft.url).child(STAGING).write(_KEY, json.dumps({"key": key, "content": content}))
+    draft.child(STAGING).write(_CONTINUABLE, json.dumps({"key": key, "content": content}))
 
 
 def continued(draft: Folder) -> str | None:
@@ -139,7 +139,7 @@ def continued(draft: Folder) -> str | None:
 def _continuable(draft: Folder) -> dict[str, str] | None:
     """The note of `continuable`, if there is one and it is whole."""
     with contextlib.suppress(OSError, SetupError, ValueError):
-        noted = json.loads(draft.child(STAGING).read(_KEY))
+        noted = json.loads(draft.child(STAGING).read(_CONTINUABLE))
         if isinstance(noted, dict) and noted.keys() == {"key", "content"}:
             return noted
     return None
@@ -209,7 +209,10 @@ def remove_leftovers(target: Folder, draft: Folder) -> None:
 def _remove_or_name(kind: str, folder: Folder, now: datetime | None) -> None:
     if kind == "removed" or (kind == "draft" and (_is_dead(folder, now, _FORGOTTEN) or _is_of_attempts(folder))):
         _log.info("'%s' was left by a run that was killed. It is removed.", folder.url)
-        folder.remove()
+        if kind == "draft":
+            remove_draft(folder)  # in an order that can be interrupted
+        else:
+            folder.remove()
     elif kind == "draft":
         _log.warning("'%s' is the draft of a killed or a running run. Delete it if no run is using it.", folder.url)
     else:

@@ -193,9 +193,10 @@ class Folder:
                 os.replace(draft, target)
             else:
                 _move_over(fs, draft, target)
-        finally:
+        except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 fs.rm_file(draft)
+            raise
 
     def modified(self, name: str) -> datetime:
         """When a file was last written, by the clock of its file system. Raises FileNotFoundError."""
@@ -214,8 +215,14 @@ class Folder:
         """Remove the folder with everything in it, if it exists."""
         with self._connected() as fs:
             fs.invalidate_cache()
-            if fs.exists(self.path()):
-                fs.rm(self.path(), recursive=True)
+            path = self.path()
+            if not fs.exists(path):
+                return
+            if self.renames or not re.search(r"[][*?]", path):
+                fs.rm(path, recursive=True)
+            else:
+                for file in fs.find(path):  # fsspec's `rm` would take the name for a pattern
+                    fs.rm_file(file)
 
     def remove_file(self, name: str) -> None:
         """Remove a file. Raises FileNotFoundError."""
@@ -242,7 +249,7 @@ class Folder:
                 # A recursive copy fails where the prefix of a name looks like a folder.
                 files = fs.find(path)
                 fs.copy(files, [target.path() + file.removeprefix(path) for file in files])
-                fs.rm(path, recursive=True)
+                self.remove()
 
     @property
     def _has_folders(self) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,8 +212,6 @@ def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: b
             raise DatasetError(f"'{target.url}' is a mount point. Name a folder in it, like '{target.url}/result'.")
     elif "/" not in target.path().strip("/") and "://" in target.url and not target.renames:
         raise DatasetError(f"'{target.url}' is a bucket. Name a folder in it, like '{target.url.rstrip('/')}/result'.")
-    if not target.renames and (found := re.search(r"[][*?]", target.path())):
-        raise DatasetError(f"'{target.url}' must not contain '{found[0]}', a wildcard on object stores. Name another.")
     if not target.exists():
         return
     if not overwrite:

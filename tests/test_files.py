@@ -156,6 +156,14 @@ def test_a_missing_bucket_is_not_created(s3):
         Folder(s3).location[0].ls("no-such-bucket")
 
 
+@pytest.mark.parametrize("name", ["run[1]", "run*"])
+def test_only_the_folder_of_that_name_is_removed(root, name):
+    for each in (name, "run1"):
+        Folder(f"{root}/{each}").write("deep/a.txt", "a")
+    Folder(f"{root}/{name}").remove()
+    assert Folder(root).names() == ["run1"]
+
+
 def test_content_may_come_in_pieces(root):
     Folder(f"{root}/out").write("a.txt", [b"one ", memoryview(b"two")])
     assert Folder(f"{root}/out").read("a.txt") == b"one two"

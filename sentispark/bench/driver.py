@@ -59,27 +59,30 @@ def train_with_killed_driver(
         ends = time.monotonic() + _SECONDS_TO_FIRST_CHECKPOINT
         while not any(checkpoints.glob("step-*")):
             if first.poll() is not None or time.monotonic() > ends:
+                _kill_all(first)
                 raise JobError(
                     f"The driver ended, or ran for {_SECONDS_TO_FIRST_CHECKPOINT:.0f} seconds, without writing a "
                     f"checkpoint. See its log, '{log.name}'."
                 )
             time.sleep(0.05)
         time.sleep(rng.uniform(0.0, 2.0))
-        _kill_all(psutil.Process(first.pid))
-        first.wait()
+        _kill_all(first)
         began.append(time.time())
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
             raise JobError(f"The restarted driver failed. See its log, '{log.name}'.")
     return TrainedNet.load(Folder(str(output))), began
 
 
-def _kill_all(process: psutil.Process) -> None:
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
     """Kill a process with all that it started, such as ranks, which would take a few more steps after it."""
-    family = [process, *process.children(recursive=True)]
-    for one in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    psutil.wait_procs(family[1:], timeout=10)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for one in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(started, timeout=10)
+    process.wait()
 
 
 def main(arguments: list[str]) -> None:

@@ -113,7 +113,7 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     cache = cache_folder(cache_dir)
     fs, _ = cache.location
     before = datetime.now(timezone.utc) - timedelta(days=days)
-    prefixes = _PREFIX if days else (_PREFIX, _NET_PREFIX)
+    prefixes = (_PREFIX, f"_{_PREFIX}") if days else (_PREFIX, f"_{_PREFIX}", _NET_PREFIX)
     entries = [cache.child(name) for name in cache.names() if name.startswith(prefixes)]
     old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
     for entry in old:
