@@ -31,6 +31,7 @@ __all__ = [
     "close_draft",
     "continuable",
     "continued",
+    "disown",
     "is_left_behind",
     "is_ours",
     "kept_alive",
@@ -42,7 +43,7 @@ __all__ = [
     "sibling",
 ]
 
-STAGING, _CLOSED = "_draft", "_closed"
+STAGING = "_draft"
 # Where Spark's own writers keep the files of task attempts.
 ATTEMPTS = "_temporary"
 _OWNER, _CONTINUABLE = "owner.json", "continuable.json"
@@ -86,16 +87,38 @@ def scratch(draft: Folder, name: str) -> Folder:
     return draft.child(f"{STAGING}/{name}")
 
 
-def close_draft(draft: Folder) -> None:
-    """Stop all writing to a draft, even by tasks that are still running, and remove its scratch folders."""
-    plain = Folder(draft.url)
-    staging = plain.child(STAGING)
-    if staging.exists(_CONTINUABLE):
-        staging.remove_file(_CONTINUABLE)  # first, as the rest is not atomic on object stores
-    if staging.renames and staging.exists():
-        closed = plain.child(_CLOSED)
+def close_draft(draft: Folder) -> Folder | None:
+    """Stop all writing to a draft, even by tasks that are still running, and take its scratch folders out of it.
+
+    Returns
+    -------
+    Folder or None
+        What to remove once the draft is in its place: on a file system that renames, the scratch folders.
+    """
+    staging = Folder(draft.url).child(STAGING)
+    if staging.renames:
+        closed = sibling(_target_of(draft), "removed")
         staging.move_to(closed)
-        staging = closed
+        return closed
+    _remove_staging(staging)
+    return None
+
+
+def disown(draft: Folder) -> None:
+    """Remove the notes of a finished draft that cannot be moved into place, so that no later run removes it."""
+    staging = Folder(draft.url).child(STAGING)
+    for name in (_CONTINUABLE, _OWNER):
+        if staging.exists(name):
+            staging.remove_file(name)
+
+
+def _remove_staging(staging: Folder) -> None:
+    """Remove a staging folder on an object store, in an order that can be interrupted."""
+    if staging.exists(_CONTINUABLE):
+        staging.remove_file(_CONTINUABLE)
+    for name in staging.names():
+        if name != _OWNER:
+            staging.child(name).remove()
     staging.remove()
 
 
@@ -113,7 +136,7 @@ def remove_draft(draft: Folder) -> None:
     for name in draft.names():
         if name != STAGING:
             draft.child(name).remove()
-    staging.remove()  # the owner's note goes last, then whatever tasks have written meanwhile
+    _remove_staging(staging)  # the owner's note goes last, then whatever tasks have written meanwhile
     draft.remove()
 
 
@@ -147,12 +170,20 @@ def _continuable(draft: Folder) -> dict[str, str] | None:
 
 def is_left_behind(draft: Folder) -> bool:
     """Whether the owner of a draft is known to be dead: it ran on this machine and has ended."""
-    owner = _owner_of(draft)
-    return owner is not None and is_running(owner) is False
+    with contextlib.suppress(OSError, SetupError):
+        owner = _owner_of(draft)
+        return owner is not None and is_running(owner) is False
+    return False
 
 
 def is_ours(draft: Folder) -> bool:
-    """Whether this process still owns a draft, which another run may have continued as that of a dead one."""
+    """Whether this process still owns a draft, which another run may have continued as that of a dead one.
+
+    Raises
+    ------
+    OSError, SetupError
+        If the owner's note cannot be read at the moment.
+    """
     owner = _owner_of(draft)
     return owner is not None and owner.get("process") == _PROCESS
 
@@ -217,8 +248,8 @@ def _remove_or_name(kind: str, folder: Folder, now: datetime | None) -> None:
         _log.warning("'%s' is the draft of a killed or a running run. Delete it if no run is using it.", folder.url)
     else:
         _log.warning(
-            "'%s' is the complete previous output, left by a run that was killed or could not remove it. It is "
-            "kept; delete it once you do not need it.",
+            "'%s' is the previous output, left by a run that was killed or could not remove it. It is kept; delete it "
+            "once you do not need it.",
             folder.url,
         )
 
@@ -268,9 +299,10 @@ def _claim(draft: Folder) -> None:
 
 
 def _owner_of(folder: Folder) -> dict[str, Any] | None:
+    """The owner's note; None if there is none, or not a whole one."""
     try:
         owner = json.loads(folder.child(STAGING).read(_OWNER))
-    except (OSError, SetupError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     return owner if isinstance(owner, dict) and isinstance(owner.get("pid"), int) else None
 
@@ -282,7 +314,10 @@ def _is_of_attempts(draft: Folder) -> bool:
 
 def _is_dead(draft: Folder, now: datetime | None, silence: timedelta) -> bool:
     """Whether nothing will write to a draft any more. False if its owner is unknown, or if it has none (complete)."""
-    owner = _owner_of(draft)
+    try:
+        owner = _owner_of(draft)
+    except (OSError, SetupError):
+        return False
     if owner is None:
         return False
     running = is_running(owner)

@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -218,11 +219,16 @@ class Folder:
             path = self.path()
             if not fs.exists(path):
                 return
-            if self.renames or not re.search(r"[][*?]", path):
+            # What inherits fsspec's own `rm` takes the name for a pattern, as do object stores.
+            inherited = type(fs).rm is fsspec.AbstractFileSystem.rm
+            if not inherited if self.renames else not re.search(r"[][*?]", path):
                 fs.rm(path, recursive=True)
-            else:
-                for file in fs.find(path):  # fsspec's `rm` would take the name for a pattern
-                    fs.rm_file(file)
+                return
+            for file in fs.find(path):
+                fs.rm_file(file)
+            if self._has_folders:
+                for folder, _, _ in fs.walk(path, topdown=False):
+                    fs.rmdir(folder)
 
     def remove_file(self, name: str) -> None:
         """Remove a file. Raises FileNotFoundError."""
@@ -237,19 +243,26 @@ class Folder:
         return self._has_folders and type(fs).mv is not fsspec.AbstractFileSystem.mv
 
     def move_to(self, target: Folder) -> None:
-        """Move the folder to a path on the same file system at which nothing exists."""
+        """Rename the folder, on a file system that can (`renames`), to a path at which nothing exists."""
         with self._connected() as fs:
             fs.invalidate_cache()
-            path = self.path()
             if self.is_local:
-                os.rename(path, target.path())  # fsspec's mv would move it into an existing folder
-            elif self.renames:
-                fs.mv(path, target.path())
+                os.rename(self.path(), target.path())  # fsspec's mv would move it into an existing folder
             else:
-                # A recursive copy fails where the prefix of a name looks like a folder.
-                files = fs.find(path)
-                fs.copy(files, [target.path() + file.removeprefix(path) for file in files])
-                self.remove()
+                fs.mv(self.path(), target.path())
+
+    def copy_to(self, target: Folder) -> None:
+        """Copy all files to a path on the same file system.
+
+        When this ends, even by an interrupt, nothing is being copied any more: fsspec copies in a thread of its own,
+        which an interrupt does not stop.
+        """
+        with self._connected() as fs, ThreadPoolExecutor(1) as thread:
+            fs.invalidate_cache()
+            path = self.path()
+            # A recursive copy fails where the prefix of a name looks like a folder.
+            files = fs.find(path)
+            thread.submit(fs.copy, files, [target.path() + file.removeprefix(path) for file in files]).result()
 
     @property
     def _has_folders(self) -> bool:

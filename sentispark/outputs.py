@@ -8,34 +8,43 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from sentispark.drafts import (
-    ATTEMPTS,
-    STAGING,
     adopted,
     close_draft,
+    continued,
+    disown,
     is_ours,
     kept_alive,
     new_draft,
     open_draft,
     remove_draft,
     remove_leftovers,
-    sibling,
 )
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
-from sentispark.ownership import foreign_file, leave_marker, require_ours
+from sentispark.ownership import MARKER, leave_marker, require_ours
+from sentispark.placement import move_into_place
 
-__all__ = ["drafts_abandoned", "remove_drafts", "replaced_folder", "require_writable"]
+__all__ = [
+    "drafts_abandoned",
+    "keep_continuable",
+    "remove_drafts",
+    "replaced_folder",
+    "require_free",
+    "require_writable",
+]
 
 _log = logging.getLogger(__name__)
 
 # The drafts of this process that are being written, or were abandoned while tasks may still have been writing. True if
 # the draft is not created yet or was removed: what is at its path then can only be from this process's tasks.
 _drafts: dict[Folder, bool] = {}
+_keeps_continuable = threading.Event()  # see keep_continuable
 
 
 class _NotMovedError(SetupError):
@@ -73,63 +82,49 @@ def replaced_folder(
         Before the block, if the folder cannot be written to; after it, if this process was silent for so long that
         another run has continued its draft.
     """
-    _require_free(target, overwrite, option)
+    require_free(target, overwrite, option)
     given, target = target, target.resolved()
     with _opened_draft(target, given, key) as draft:
         with kept_alive(draft):
             remove_leftovers(target, draft)
             yield draft
-        _require_free(target, overwrite, option, after_work=True)
-        if not is_ours(draft):
+        with _kept_if_it_cannot_be_moved(draft, given):
+            require_free(target, overwrite, option, after_work=True)
+            is_own = is_ours(draft)
+        if not is_own:
             raise SetupError(
                 f"'{given.url}' was not written: this run was silent, and another run continued or removed its draft. "
                 "Wait for that run to finish, or run the command again."
             )
+        with _kept_if_it_cannot_be_moved(draft, given):
+            scratch = close_draft(draft)
+            _drafts[draft] = True  # it has no owner's note any more
+            try:
+                leave_marker(Folder(draft.url))
+                move_into_place(draft, target, overwrite=overwrite)
+            finally:
+                _remove_scratch(scratch)
+
+
+@contextlib.contextmanager
+def _kept_if_it_cannot_be_moved(draft: Folder, given: Folder) -> Iterator[None]:
+    """In this context, an error of the file system says where the finished work is, which no run removes."""
+    try:
+        yield
+    except (OSError, SetupError) as error:
+        kept = f"It is complete in '{draft.url}'."
         try:
-            close_draft(draft)
-            leave_marker(Folder(draft.url))
-            _move_into_place(draft, target)
-        except OSError as error:
-            raise _NotMovedError(
-                f"The result could not be moved to '{given.url}': {sentence_of(error)} It is complete in '{draft.url}'."
-            ) from error
+            disown(draft)
+        except (OSError, SetupError):
+            kept += " Move it away before you run the command again."
+        raise _NotMovedError(f"The result could not be moved to '{given.url}': {sentence_of(error)} {kept}") from error
 
 
-def _move_into_place(draft: Folder, target: Folder) -> None:
-    former = sibling(target, "former")
-    draft.child(ATTEMPTS).remove()
-    if target.exists():
-        target.move_to(former)
-    try:
-        draft.move_to(target)
-    except BaseException:
-        if former.exists():
-            former.move_to(target)
-        raise
-    _remove_attempts(draft, target)
-    # The new folder is in place: failing to remove the old one must not look like a failed replacement.
-    try:
-        if former.exists() and (foreign := foreign_file(former)) is not None:
-            _log.warning(
-                "'%s' was added to the old folder while it was being replaced. The old folder is kept as '%s'.",
-                foreign,
-                former.url,
-            )
-        else:
-            former.remove()
-    except (OSError, SetupError) as error:
-        _log.warning("The old folder '%s' could not be removed: %s", former.url, error)
-
-
-def _remove_attempts(draft: Folder, target: Folder) -> None:
-    """Remove what unfinished task attempts have written since the job ended: Spark does not wait for them."""
-    try:
-        for name in (ATTEMPTS, STAGING):
-            target.child(name).remove()
-        if draft.exists():
-            draft.remove()
-    except (OSError, SetupError) as error:
-        _log.warning("Files that unfinished task attempts left in '%s' could not be removed: %s", target.url, error)
+def _remove_scratch(scratch: Folder | None) -> None:
+    # Tasks may still have files open there. The next run removes what is left.
+    with contextlib.suppress(OSError, SetupError, KeyboardInterrupt):
+        if scratch:
+            scratch.remove()
 
 
 @contextlib.contextmanager
@@ -144,9 +139,9 @@ def _opened_draft(target: Folder, given: Folder, key: str | None) -> Iterator[Fo
         _drafts[draft] = False
         if key and (found := adopted(target, key, draft)):
             _drafts[found] = False
-            remove_draft(draft)
-            del _drafts[draft]
-            draft = found
+            unused, draft = draft, found
+            _remove_or_warn(unused)
+            _drafts.pop(unused, None)
         yield draft
     except _NotMovedError:
         del _drafts[draft]
@@ -181,7 +176,13 @@ def _required(name: str) -> Iterator[None]:
 def _remove_or_warn(draft: Folder) -> None:
     """Remove a draft; a failure is only logged, as the error that ended the work matters more."""
     try:
-        if _drafts.get(draft) or is_ours(draft):
+        if _keeps_continuable.is_set() and draft.exists(MARKER):
+            _log.warning("'%s' is kept: it is the complete output.", draft.url)
+            del _drafts[draft]
+        elif _keeps_continuable.is_set() and is_ours(draft) and continued(draft) is not None:
+            _log.warning("'%s' is kept: the same command continues from it.", draft.url)
+            del _drafts[draft]
+        elif _drafts.get(draft) or is_ours(draft):
             remove_draft(draft)
             _drafts[draft] = True
     except (OSError, SetupError) as error:
@@ -197,11 +198,30 @@ def remove_drafts() -> None:
     """Remove what is left of this process's drafts; called at its end, when no task writes any more."""
     for draft in list(_drafts):
         _remove_or_warn(draft)
-        del _drafts[draft]
+        _drafts.pop(draft, None)
 
 
-def _require_free(target: Folder, overwrite: bool, option: str, *, after_work: bool = False) -> None:
-    """Raise unless the target may be written; after the work, foreign files in it are no error, as they are kept."""
+def keep_continuable(kept: bool) -> None:
+    """Whether a draft that another run can continue is kept from now on when its work fails; at first it is removed."""
+    if kept:
+        _keeps_continuable.set()
+    else:
+        _keeps_continuable.clear()
+
+
+def require_free(target: Folder, overwrite: bool, option: str = "--overwrite", *, after_work: bool = False) -> None:
+    """Raise `DatasetError` unless a folder may be written.
+
+    Parameters
+    ----------
+    target : Folder
+    overwrite : bool
+        Whether it may be replaced if it exists.
+    option : str
+        What the error about an existing folder suggests.
+    after_work : bool
+        Whether the work is done: then files in it that sentispark did not write are no error, as they are kept.
+    """
     if target.is_file():
         raise DatasetError(f"'{target.url}' is a file, not a folder. Name another output.")
     if target.is_local:

@@ -31,7 +31,7 @@ _DATASET = {
 
 def leave_marker(folder: Folder) -> None:
     """Write the list of its files into a finished folder."""
-    folder.write(MARKER, json.dumps({"written_by": "sentispark", "files": sorted(set(map(_pattern, folder.files())))}))
+    folder.write(MARKER, json.dumps({"written_by": "sentispark", "files": folder.files()}))
 
 
 def require_ours(folder: Folder) -> None:
@@ -47,8 +47,8 @@ def require_ours(folder: Folder) -> None:
 def foreign_file(folder: Folder) -> str | None:
     """The first file in a folder that sentispark did not write; None if it wrote all of them."""
     files = [file for file in folder.files() if not _INCIDENTAL.fullmatch(file)]
-    own = _own_patterns(folder, files) if files else set()
-    return next((file for file in files if _pattern(file) not in own), None)
+    own = _own_files(folder, files) if files else set()
+    return next((file for file in files if file not in own and _pattern(file) not in own), None)
 
 
 def _pattern(file: str) -> str:
@@ -56,7 +56,8 @@ def _pattern(file: str) -> str:
     return re.sub(r"\b[0-9a-f]*\d[0-9a-f]*", "*", file)
 
 
-def _own_patterns(folder: Folder, files: list[str]) -> set[str]:
+def _own_files(folder: Folder, files: list[str]) -> set[str]:
+    """The paths of the files that sentispark wrote or, for a folder of an earlier version, patterns of them."""
     if MARKER in files:
         return {MARKER, *_list_in(folder, MARKER).get("files", ())}
     if "_manifest.json" in files and "chunks" in _list_in(folder, "_manifest.json"):

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are canceled, drafts are removed, and the exit status gives the signal."""
+"""Ctrl-C, SIGTERM and SIGHUP: Spark's jobs are canceled, drafts are removed, and the exit status gives the signal.
+
+SIGTERM and SIGHUP are how machines and clusters end a command, so a draft that can be continued is kept.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from sentispark.outputs import drafts_abandoned, remove_drafts
+from sentispark.outputs import drafts_abandoned, keep_continuable, remove_drafts
 
 __all__ = ["EndedBySignal", "Signals"]
 
@@ -44,6 +47,7 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
+        keep_continuable(False)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         for handler in logging.getLogger().handlers:
@@ -71,6 +75,8 @@ class Signals:
         if self.number is not None or self._cleaning_up:
             return
         self.number = number
+        if number != signal.SIGINT:
+            keep_continuable(True)
         # py4j reports interrupted calls through the root logger, which is of no use to the user.
         for handler in logging.getLogger().handlers:
             handler.addFilter(_is_not_from_py4j)

@@ -1,8 +1,10 @@
 """Folders, local and in an object store."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from typing import ClassVar
 
 import fsspec
@@ -12,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from sentispark.errors import InputError, SetupError
 from sentispark.files import Folder, is_url
-from tests.helpers.renaming import renaming_folder
+from tests.helpers.renaming import globbing_folder, renaming_folder
 
 
 @pytest.fixture(params=["local", "s3", "renaming"])
@@ -66,13 +68,17 @@ def test_reading_a_missing_file_is_an_error(root):
         Folder(f"{root}/out").open("none.txt").read()
 
 
-def test_a_move_takes_everything_in_the_folder_and_leaves_nothing_behind(root):
+def test_a_folder_is_moved_or_copied_with_everything_in_it(root):
     folder, sibling = Folder(f"{root}/out"), Folder(f"{root}/out.former")
     sibling.write("kept.txt", "kept")
     folder.write("a.txt", "a")
     folder.write("deep/er/b.txt", "b")
-    folder.move_to(Folder(f"{root}/new"))
-    assert not folder.exists()
+    if folder.renames:
+        folder.move_to(Folder(f"{root}/new"))
+        assert not folder.exists()
+    else:
+        folder.copy_to(Folder(f"{root}/new"))
+        assert contents(folder, "deep") == {"a.txt": "a"}
     assert contents(Folder(f"{root}/new"), "deep") == {"a.txt": "a"}
     assert contents(Folder(f"{root}/new/deep/er")) == {"b.txt": "b"}
     assert contents(sibling) == {"kept.txt": "kept"}
@@ -224,3 +230,28 @@ def test_what_a_killed_writer_leaves_is_not_in_the_folder(tmp_path):
     subprocess.run([sys.executable, "-c", script, plain.url], check=False)
     assert len(plain.files()) == 2
     assert all(file.startswith("_draft/") for file in plain.files())
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "run"])
+def test_a_file_system_that_takes_names_for_patterns_removes_the_folder_of_that_name(tmp_path, name):
+    root = globbing_folder(tmp_path)
+    for folder in (name, "run1"):
+        Folder(f"{root}/{folder}").write("deep/er/a.txt", "a")
+    Folder(f"{root}/{name}").remove()
+    assert os.listdir(tmp_path) == ["run1"]
+
+
+def test_an_interrupt_ends_a_copy_only_when_nothing_is_copied_any_more(s3, monkeypatch):
+    folder, ended = Folder(f"{s3}/one"), []
+    folder.write("a.txt", "a")
+
+    def slowly(files, targets):
+        time.sleep(0.2)  # the main thread waits
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        ended.append(True)
+
+    monkeypatch.setattr(folder.location[0], "copy", slowly)
+    with pytest.raises(KeyboardInterrupt):
+        folder.copy_to(Folder(f"{s3}/two"))
+    assert ended

@@ -16,7 +16,7 @@ from sentispark import drafts, outputs
 from sentispark.errors import DatasetError, SetupError
 from sentispark.files import Folder
 from sentispark.outputs import remove_drafts, replaced_folder
-from sentispark.ownership import MARKER
+from sentispark.ownership import MARKER, leave_marker
 from sentispark.processes import process_note
 from tests.helpers.renaming import renaming_folder
 
@@ -81,14 +81,16 @@ def test_failed_work_leaves_the_old_folder_and_nothing_else(root, failure):
 
 def test_files_of_task_attempts_are_not_in_the_result(root, monkeypatch):
     """Spark's writers may create `_temporary` again at any time after their job."""
-    target, move = Folder(f"{root}/out"), Folder.move_to
+    target = Folder(f"{root}/out")
+    name = "move_to" if target.renames else "copy_to"
+    move = getattr(Folder, name)
 
     def moved(draft, to):
         Folder(draft.url).write("_temporary/0/late", "")
         move(draft, to)
         Folder(draft.url).write("_temporary/0/later", "")
 
-    monkeypatch.setattr(Folder, "move_to", lambda draft, to: (moved if to == target else move)(draft, to))
+    monkeypatch.setattr(Folder, name, lambda draft, to: (moved if to == target else move)(draft, to))
     with replaced_folder(target, overwrite=True) as draft:
         draft.write("part", "1")
         Folder(draft.url).write("_temporary/0/early", "")
@@ -151,6 +153,26 @@ def test_an_empty_folder_is_replaced_and_files_that_file_systems_add_do_not_coun
     (tmp_path / "out" / ".DS_Store").touch()
     (tmp_path / "out" / ".part-0.crc").touch()
     assert contents(write(Folder(f"{tmp_path}/out"), "one")) == {"deep/one.txt": "one"}
+
+
+def test_files_that_only_look_like_those_of_the_output_are_not_replaced(root):
+    """Spark's writer names all files alike, also those that a user appends."""
+    target = Folder(f"{root}/out")
+    for number in (1, 2):
+        name = f"part-00000-2f1e0c3d-0000-4000-8000-00000000000{number}-c000.snappy.parquet"
+        if number == 1:
+            with replaced_folder(target, overwrite=False) as draft:
+                draft.write(name, "ours")
+        else:
+            target.write(name, "appended")
+    assert f"it holds '{name}', which sentispark did not write" in refused(DatasetError, target)
+
+
+def test_the_list_of_an_earlier_version_holds_patterns(root):
+    target = Folder(f"{root}/out")
+    target.write("train/chunk-00001.parquet", "")
+    target.write(MARKER, json.dumps({"written_by": "sentispark", "files": ["train/chunk-*.parquet"]}))
+    assert contents(write(target, "new")) == {"deep/new.txt": "new"}
 
 
 def test_files_that_others_add_during_the_work_are_kept(tmp_path):
@@ -224,7 +246,7 @@ def test_a_draft_that_cannot_be_moved_into_place_is_kept_and_so_is_the_old_folde
     rename = os.rename
 
     def fails(one, other):
-        if ".draft-" in one and ".removed-" not in other and not other.endswith("_closed"):
+        if ".draft-" in one and ".removed-" not in other:
             raise PermissionError(13, "Permission denied")
         rename(one, other)
 
@@ -236,6 +258,152 @@ def test_a_draft_that_cannot_be_moved_into_place_is_kept_and_so_is_the_old_folde
     draft = caught.value.args[0].rsplit("'", 2)[1]
     assert contents(Folder(draft)) == {"deep/new.txt": "new"}
     assert contents(target) == {"deep/old.txt": "old"}
+
+
+def test_on_an_object_store_files_of_two_outputs_are_never_mixed(s3, monkeypatch):
+    copy = Folder.copy_to
+
+    def fails(folder, to):
+        if folder.exists("_draft") or ".draft-" in folder.url:
+            to.write("deep/new.txt", "new")  # the first file was copied
+            raise OSError(5, "Slow down")
+        copy(folder, to)
+
+    monkeypatch.setattr(Folder, "copy_to", fails)
+    for target in (Folder(f"{s3}/none"), Folder(f"{s3}/out")):
+        if target.url.endswith("out"):
+            target.write("deep/old.txt", "old")
+            leave_marker(target)
+        with pytest.raises(SetupError, match=r"could not be moved to '.*': .*Slow down\. It is complete in") as caught:
+            write(target, "new")
+        assert contents(target) == ({"deep/old.txt": "old"} if target.url.endswith("out") else {})
+        draft = Folder(str(caught.value).rsplit("'", 2)[1])
+        assert contents(draft) == {"deep/new.txt": "new"}
+        draft.remove()
+    assert Folder(s3).names() == ["out"]
+
+
+def test_an_old_output_that_cannot_be_saved_is_left_as_it_is(s3, monkeypatch):
+    target = write(Folder(f"{s3}/out"), "old")
+
+    def fails(folder, to):
+        to.write("half", "")
+        raise OSError(5, "Slow down")
+
+    monkeypatch.setattr(Folder, "copy_to", fails)
+    with pytest.raises(SetupError, match="could not be moved"):
+        write(target, "new")
+    assert contents(target) == {"deep/old.txt": "old"}
+    assert not [name for name in Folder(s3).names() if ".former-" in name]
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "Slow down"), KeyboardInterrupt()])
+def test_a_result_that_is_in_its_place_stays_there_whatever_happens_then(root, failure, monkeypatch, caplog):
+    target, remove = write(Folder(f"{root}/out"), "old"), Folder.remove
+
+    def fails(folder):
+        if re.search(r"_out\.(former|draft|removed)-[0-9a-f]{8}$", folder.url) and target.exists("deep/new.txt"):
+            raise failure
+        remove(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "remove", fails)
+        write(target, "new")
+    assert contents(target) == {"deep/new.txt": "new"}
+    assert "could not be removed" in caplog.text
+    outputs._drafts.clear()
+
+
+def test_without_overwrite_the_output_of_another_run_that_finished_meanwhile_stays(root, monkeypatch):
+    target, close = Folder(f"{root}/out"), drafts.close_draft
+
+    def slowly(draft):
+        monkeypatch.setattr(outputs, "close_draft", close)
+        write(target, "other")
+        return close(draft)
+
+    monkeypatch.setattr(outputs, "close_draft", slowly)
+    with pytest.raises(DatasetError, match="was created by another run meanwhile"):
+        write(target, "mine", overwrite=False)
+    assert contents(target) == {"deep/other.txt": "other"}
+
+
+@pytest.mark.parametrize("step", ["close_draft", "is_ours", "leave_marker"])
+@pytest.mark.parametrize("failure", [OSError(5, "Slow down"), SetupError("The token has expired.")])
+def test_an_error_of_the_file_system_at_the_end_loses_no_work_and_is_named(tmp_path, step, failure, monkeypatch):
+    def fails(folder):
+        raise failure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outputs, step, fails)
+        with pytest.raises(SetupError, match=r"(Slow down|has expired).* It is complete in") as caught:
+            write(Folder(f"{tmp_path}/out"), "new")
+    draft = Folder(str(caught.value).rsplit("'", 2)[1])
+    # As if the process had ended: the next run removes what a dead one left.
+    if draft.exists("_draft/owner.json"):
+        draft.write("_draft/owner.json", json.dumps({"process": "other", **process_note(), "pid": 2**22 + 1}))
+    write(Folder(f"{tmp_path}/out"), "another")
+    assert draft.read("deep/new.txt") == b"new"
+
+
+def test_an_old_output_that_cannot_be_restored_is_named(s3, monkeypatch):
+    target, copy = write(Folder(f"{s3}/out"), "old"), Folder.copy_to
+
+    def fails(folder, to):
+        if to == target:
+            raise OSError(5, "Slow down")
+        copy(folder, to)
+
+    monkeypatch.setattr(Folder, "copy_to", fails)
+    with pytest.raises(SetupError, match=r"Slow down\. The previous output is complete in '.*former-.*', as") as caught:
+        write(target, "new")
+    former = Folder(re.search(r"complete in '(\S+former-\w+)'", str(caught.value))[1])
+    assert contents(former) == {"deep/old.txt": "old"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_complete_result_survives_sigterm_and_not_an_interrupt_by_the_user(s3, monkeypatch, kept):
+    def interrupted(folder, to):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Folder, "copy_to", interrupted)
+    outputs.keep_continuable(kept)
+    with pytest.raises(KeyboardInterrupt):
+        write(Folder(f"{s3}/out"), "new")
+    outputs.keep_continuable(False)
+    remove_drafts()
+    assert [contents(Folder(f"{s3}/{name}")) for name in Folder(s3).names()] == [{"deep/new.txt": "new"}] * kept
+
+
+def test_scratch_files_are_removed_if_the_result_cannot_be_moved(tmp_path, monkeypatch):
+    def work():
+        with replaced_folder(Folder(f"{tmp_path}/out"), overwrite=False) as draft:
+            drafts.scratch(draft, "spill").write("part", "1")
+
+    monkeypatch.setattr(outputs, "move_into_place", lambda *_, **options: Folder(str(tmp_path)).read("none"))
+    with pytest.raises(SetupError, match="is complete in"):
+        work()
+    (draft,) = os.listdir(tmp_path)
+    assert os.listdir(tmp_path / draft) == [MARKER]
+
+
+def test_scratch_files_that_cannot_be_removed_do_not_matter_and_the_next_run_removes_them(tmp_path, monkeypatch):
+    target, remove = Folder(f"{tmp_path}/out"), Folder.remove
+
+    def fails(folder):
+        if ".removed-" in folder.url:
+            raise OSError(39, "Directory not empty")  # a task has a file open there
+        remove(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "remove", fails)
+        with replaced_folder(target, overwrite=False) as draft:
+            drafts.scratch(draft, "spill").write("part", "1")
+            draft.write("part", "2")
+    assert contents(target) == {"part": "2"}
+    assert len(os.listdir(tmp_path)) == 2
+    write(target, "new")
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_tasks_that_outlive_a_failure_do_not_recreate_the_draft(root):
@@ -271,7 +439,7 @@ def test_an_old_folder_that_cannot_be_removed_is_a_warning_and_not_an_error(tmp_
     target, removed = Folder(f"{tmp_path}/out"), Folder.remove
 
     def busy(folder):
-        if ".former-" in folder.url:
+        if ".removed-" in folder.url and folder.exists("part"):
             raise OSError(16, "Device or resource busy", ".nfs1")  # a file that is open on another NFS client
         removed(folder)
 
@@ -504,6 +672,36 @@ class TestContinuing:
         assert contents(target) == {"deep/old.txt": "old"}
         (draft,) = [name for name in Folder(root).names() if name != "out"]
         assert Folder(f"{root}/{draft}").exists("done")
+
+    @pytest.mark.parametrize("removals", range(4))
+    def test_a_removal_that_was_interrupted_is_finished_by_the_next_run(self, s3, monkeypatch, removals):
+        left, remove, done = self.left(s3), Folder.remove, []
+        left.write("train/part", b"1")
+        left.write("_draft/spill/part", b"1")
+
+        def interrupted(folder):
+            if len(done) == removals:
+                raise KeyboardInterrupt
+            done.append(folder)
+            remove(folder)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Folder, "remove", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                drafts.remove_draft(left)
+        assert not self.continues(s3), "part of it is missing"
+        assert Folder(s3).names() == ["out"]
+
+    def test_what_a_killed_run_finished_survives_a_failure_to_tidy_up(self, root, monkeypatch):
+        self.left(root)
+
+        def fails(draft):
+            raise OSError(5, "Slow down")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(outputs, "remove_draft", fails)
+            assert self.continues(root)
+        outputs._drafts.clear()
 
     def test_a_draft_that_cannot_be_read_is_skipped(self, tmp_path, monkeypatch):
         self.left(tmp_path)

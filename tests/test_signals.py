@@ -43,9 +43,24 @@ def test_a_signal_in_the_middle_of_a_job_removes_the_draft(reviews, tmp_path, nu
         child.send_signal(number)
     output, errors = child.communicate(timeout=60)
     assert child.returncode == status, errors
-    assert (output, errors.splitlines()[-1]) == ("", "sentispark prepare: interrupted, and nothing was written.")
+    assert (output, errors.splitlines()[-1]) == ("", "sentispark prepare: interrupted; the output was not written.")
     assert "Traceback" not in errors
     assert os.listdir(tmp_path) == []
+
+
+def test_sigterm_keeps_finished_passes_and_the_same_command_continues(reviews, tmp_path):
+    command = [sys.executable, "-m", "sentispark", "prepare", reviews, "--output", "out", "--master", "local[2]"]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert any("count words" in line for line in child.stderr)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 143, errors
+    (draft,) = os.listdir(tmp_path)
+    assert f"{draft}' is kept: the same command continues from it." in errors
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "read, clean and merge" not in json.loads(done.stdout)["stage_seconds"]
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def names_of(processes):
@@ -83,7 +98,7 @@ def test_a_signal_while_spark_starts_ends_its_processes(tmp_path, number, awaite
     assert alive == []
     output, errors = child.communicate()
     assert (child.returncode, output) == (128 + number, ""), errors
-    assert errors.splitlines()[-1] == "sentispark prepare: interrupted, and nothing was written."
+    assert errors.splitlines()[-1] == "sentispark prepare: interrupted; the output was not written."
     assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "conf"]
 
 

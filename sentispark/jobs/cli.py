@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
                 traceback.print_exception(error)
             signals.clean_up()
             if _interrupted(error):
-                print(f"sentispark {flags.command}: interrupted, and nothing was written.", file=sys.stderr)
+                print(f"sentispark {flags.command}: interrupted; the output was not written.", file=sys.stderr)
                 return 128 + (signals.number or signal.SIGINT)
             if not isinstance(error, Exception):
                 raise

@@ -28,6 +28,23 @@ class RenamingFileSystem(LocalFileSystem):
         os.rename(path1, path2)
 
 
+class GlobbingFileSystem(RenamingFileSystem):
+    """One that takes the names that it removes for patterns, as SFTP's and SMB's do."""
+
+    protocol = "globbing"
+    rm = fsspec.AbstractFileSystem.rm
+
+    @classmethod
+    def _strip_protocol(cls, path: Any, *options: Any) -> Any:
+        return super()._strip_protocol(os.fspath(path).removeprefix("globbing://"))
+
+
+def globbing_folder(path: Path) -> str:
+    """The URL of a local folder on that file system."""
+    fsspec.register_implementation("globbing", GlobbingFileSystem, clobber=True)
+    return f"globbing://{path}"
+
+
 def renaming_folder(path: Path) -> str:
     """The URL of a local folder on that file system."""
     fsspec.register_implementation(PROTOCOL, RenamingFileSystem, clobber=True)

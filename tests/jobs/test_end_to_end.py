@@ -428,4 +428,4 @@ def test_an_interrupted_command_ends_with_one_line(monkeypatch, spark, capsys, t
 
     monkeypatch.setattr("sentispark.jobs.train.run", interrupted)
     assert cli.main(["train", "dataset", "--output", str(tmp_path / "model"), "--quiet"]) == 130
-    assert capsys.readouterr().err == "sentispark train: interrupted, and nothing was written.\n"
+    assert capsys.readouterr().err == "sentispark train: interrupted; the output was not written.\n"

@@ -22,6 +22,7 @@ from pyspark import cloudpickle
 from sentispark.dataset.dataset import open_dataset
 from sentispark.dataset.readers import ArrowReader
 from sentispark.errors import DatasetError, InputError, OptionError
+from sentispark.ownership import MARKER
 from sentispark.prepare.prepare import prepare_dataset
 from sentispark.reviews import tasks
 from sentispark.reviews.deduplicate.digest import split_draws
@@ -87,7 +88,7 @@ def bytes_of(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in Path(folder).rglob("*")
-        if path.is_file() and "quarantine" not in path.parts and path.name != "_manifest.json"
+        if path.is_file() and "quarantine" not in path.parts and path.name not in ("_manifest.json", MARKER)
     }
 
 
