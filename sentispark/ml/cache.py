@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ __all__ = ["cache_folder", "cached", "clean_cache", "kept_net", "new_entry"]
 MAX_UNUSED_DAYS = 7.0
 _PREFIX = "rows-"
 _NET_PREFIX = "net-"
+# Users keep other things in the folder, too.
+_ROWS = re.compile(r"rows-[0-9a-f]{16}(-[0-9a-f]{12})?|_rows-[0-9a-f]{16}-[0-9a-f]{12}\.removed-[0-9a-f]{8}")
+_NET = re.compile(r"net-[0-9a-f]{32}")
 
 
 def cache_folder(cache_dir: str | None) -> Folder:
@@ -57,8 +61,7 @@ def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
     """A new folder for a dataset. It is removed if the block fails, or, if this process is killed, by the next fit."""
     for entry in _entries(cache, name):
         if is_left_behind(entry):
-            with contextlib.suppress(OSError, SetupError):  # another fit is removing it too, or it is another user's
-                entry.remove()
+            _is_removed(entry)
     folder = as_draft(cache.child(f"{_PREFIX}{name}-{uuid.uuid4().hex[:12]}"))
     open_draft(folder)
     try:
@@ -66,7 +69,8 @@ def new_entry(cache: Folder, name: str) -> Iterator[Folder]:
     except BaseException:
         remove_draft(folder)
         raise
-    close_draft(folder)
+    if scratch := close_draft(folder):
+        _is_removed(scratch)
 
 
 def cached(cache: Folder, name: str) -> Dataset | None:
@@ -77,7 +81,8 @@ def cached(cache: Folder, name: str) -> Dataset | None:
     for entry in _entries(cache, name):
         with contextlib.suppress(DatasetError, FileNotFoundError):
             dataset = open_dataset(entry)
-            entry.write(manifest_file.FILE_NAME, entry.read(manifest_file.FILE_NAME))
+            with contextlib.suppress(OSError, SetupError):  # another user's, or the disk is full
+                entry.write(manifest_file.FILE_NAME, entry.read(manifest_file.FILE_NAME))
             return dataset
     return None
 
@@ -113,13 +118,20 @@ def clean_cache(cache_dir: str | None = None, *, days: float = 0.0) -> int:
     cache = cache_folder(cache_dir)
     fs, _ = cache.location
     before = datetime.now(timezone.utc) - timedelta(days=days)
-    prefixes = (_PREFIX, f"_{_PREFIX}") if days else (_PREFIX, f"_{_PREFIX}", _NET_PREFIX)
-    entries = [cache.child(name) for name in cache.names() if name.startswith(prefixes)]
-    old = [entry for entry in entries if _last_change(fs, entry.path()) <= before]
-    for entry in old:
-        with contextlib.suppress(FileNotFoundError):  # another fit is removing it too
-            entry.remove()
-    return len(old)
+    entries = [
+        cache.child(name) for name in cache.names() if _ROWS.fullmatch(name) or (not days and _NET.fullmatch(name))
+    ]
+    return sum(_last_change(fs, entry.path()) <= before and _is_removed(entry) for entry in entries)
+
+
+def _is_removed(entry: Folder) -> bool:
+    """Remove an entry, unless it is a link, another user's, or being removed by another fit."""
+    if entry.is_local and (os.path.islink(entry.path()) or not os.path.isdir(entry.path())):
+        return False
+    with contextlib.suppress(OSError, SetupError):
+        entry.remove()
+        return True
+    return False
 
 
 def _last_change(fs: AbstractFileSystem, path: str) -> datetime:

@@ -252,10 +252,34 @@ class TestCache:
         assert len(writes) == 2
 
     def test_other_files_in_the_folder_stay(self, classifier, frame, tmp_path):
-        (tmp_path / "mine").write_text("kept")
+        mine = ["mine", "net-experiments", "rows-2023", "rows-raw.parquet", f"rows-{'0' * 16}", f"rows-{'1' * 16}"]
+        for name in mine:
+            (tmp_path / name).mkdir() if name.startswith("rows-2") else (tmp_path / name).write_text("kept")
+        (tmp_path / mine[-1]).unlink()
+        (tmp_path / mine[-1]).symlink_to(tmp_path / "rows-2023")
         classifier.fit(frame)
         assert clean_cache(str(tmp_path)) == 1
-        assert entries(tmp_path) == ["mine"]
+        assert entries(tmp_path) == sorted(mine)
+
+    def test_an_entry_of_another_user_is_used_and_is_not_removed(
+        self, classifier, frame, writes, tmp_path, monkeypatch
+    ):
+        write = Folder.write
+
+        def denied(folder, *content):
+            if "/rows-" in folder.url:
+                raise PermissionError(13, "Permission denied")
+            write(folder, *content)
+
+        expected = weights(classifier.fit(frame))
+        long_ago = time.time() - 8 * 86_400
+        for file in tmp_path.rglob("*"):
+            os.utime(file, (long_ago, long_ago))
+        monkeypatch.setattr(Folder, "write", denied)
+        monkeypatch.setattr(Folder, "remove", denied)
+        assert weights(classifier.fit(frame)) == expected
+        assert len(writes) == 1
+        assert clean_cache(str(tmp_path)) == 0
 
     def test_a_fit_removes_entries_that_have_been_unused_for_long(self, classifier, frame, tmp_path):
         classifier.fit(frame)
