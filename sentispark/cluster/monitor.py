@@ -22,6 +22,8 @@ _MAX_SILENCE_SECONDS = 10.0
 _SECONDS_TO_RECONNECT = 5.0
 # A connection that closes up to this long after the first report still counts as a cause; Spark closed any later ones.
 _SECONDS_TO_NOTICE = 1.0
+# The driver looks every second. After a longer gap, it was itself paused and has not yet read what the ranks sent.
+_MAX_SECONDS_BETWEEN_LOOKS = 5.0
 _LINES_KEPT = 5
 _ENDED = "Its process, or its connection to the driver, ended."
 
@@ -72,6 +74,7 @@ class RankMonitor:
         self._ranks = [_Rank() for _ in range(ranks)]
         self._emit, self._clock, self._lock = emit, clock, threading.RLock()
         self._failures: list[_Failure] = []
+        self._last_look = clock()
 
     @property
     def hosts(self) -> list[str]:
@@ -145,6 +148,9 @@ class RankMonitor:
         """Whether a rank has been lost although Spark may not have noticed; it then counts as a failure."""
         with self._lock:
             now, before = self._clock(), len(self._failures)
+            pause, self._last_look = now - self._last_look, now
+            if pause > _MAX_SECONDS_BETWEEN_LOOKS:
+                self._leave_out(pause, now)
             for rank, known in enumerate(self._ranks):
                 if known.is_done or not known.host:
                     continue
@@ -175,6 +181,13 @@ class RankMonitor:
             if not self._failures:
                 return None
             return self._error_of(min(self._failures, key=lambda failure: (failure.is_notice, failure.time)))
+
+    def _leave_out(self, pause: float, now: float) -> None:
+        """Do not count time during which this process itself was paused as silence of the ranks."""
+        for known in self._ranks:
+            known.last_heard = min(known.last_heard + pause, now)
+            if known.closed is not None:
+                known.closed = min(known.closed + pause, now)
 
     def _lose(self, rank: int, time: float, message: str, *, is_silence: bool = False) -> None:
         known = self._ranks[rank]
