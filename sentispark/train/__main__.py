@@ -16,12 +16,12 @@ from types import FrameType
 from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import PreemptedError, SentisparkError, sentence_of
 from sentispark.files import Folder
-from sentispark.outputs import replaced_folder
+from sentispark.outputs import replaced_folder, require_free
 from sentispark.overlap import require_apart
 from sentispark.signals import Signals
 from sentispark.text import wordlist
 from sentispark.train.checkpoint import remove_checkpoints
-from sentispark.train.config import TrainConfig, one_class_sentence
+from sentispark.train.config import TrainConfig, check_trainable, one_class_sentence
 from sentispark.train.events import Event, line_of
 from sentispark.train.run import run_rank
 from sentispark.train.world import world_from_environment
@@ -60,14 +60,16 @@ def _run(flags: argparse.Namespace) -> int:
         return 0
     output, vectors = Folder(flags.output), config.train.embedding_path
     require_apart(output, folders=[Folder(config.dataset)], files=[flags.config, *([vectors] if vectors else [])])
+    dataset = open_dataset(config.dataset)
     if config.checkpoints.checkpoint_dir:
         checkpoints = Folder(config.checkpoints.checkpoint_dir)
         require_apart(checkpoints, folders=[Folder(config.dataset), output])
         # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
         if config.checkpoints.fresh and world.is_first_start:
+            require_free(output, flags.overwrite)
+            check_trainable(dataset, config, world.size)
             remove_checkpoints(checkpoints, keep=0)
     with replaced_folder(output, overwrite=flags.overwrite) as draft:
-        dataset = open_dataset(config.dataset)
         if sentence := one_class_sentence(dataset):
             _log.warning(sentence)
         words = dataset.word_list
