@@ -8,6 +8,7 @@ rows that ranks wrote down must be those of the dataset.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -220,34 +221,44 @@ def _dataset(spark: SparkSession, folder: Path, reviews: int) -> str:
     return path
 
 
-def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int) -> dict[str, float]:
-    """The time that checkpoints add to a training of the default net: shares by how often, and seconds for each."""
-    options = dataclasses.replace(OPTIONS, max_epochs=COST_EPOCHS)
-    runs = itertools.count()
+def _checkpoint_cost(spark: SparkSession, dataset: str, folder: Path, *, times: int) -> dict[str, Any]:
+    """The share that checkpoints add to the time of a training of the default net, by how often they are written.
 
-    def seconds(interval: str | None, *, saves: bool) -> float:
-        where = str(folder / f"cost-{next(runs)}") if saves else None
+    Returns
+    -------
+    dict
+        `measured`: trainings with and without checkpoints, in turns. As machines vary by more than checkpoints cost,
+        also `accounted`: within a training, the time for which the ranks stood still, and the CPU time of the thread
+        that wrote, as if that had stopped the ranks too.
+    """
+    options = dataclasses.replace(OPTIONS, max_epochs=COST_EPOCHS)
+    runs, accounted = itertools.count(), collections.defaultdict(list)
+
+    def seconds(name: str) -> float:
+        where = None if name == "none" else str(folder / f"cost-{next(runs)}")
+        interval = "30s" if name == "every_30_seconds" else None
         config = TrainConfig(dataset, options, NetOptions(), checkpoints=CheckpointOptions(where, interval))
-        clock: list[float] = []
+        began: list[float] = []
+        stopped = [0.0]
 
         def emit(event: Event) -> None:
-            if event["kind"] == "progress" and not clock:
-                clock.append(time.perf_counter())
+            if event["kind"] == "progress" and not began:
+                began.append(time.perf_counter())
+            if event["kind"] == "checkpoint":
+                stopped.append(event["stopped_seconds"])
+                stopped[0] += event["cpu_seconds"]
 
         train_with_restarts(spark, config, RANKS, emit, RestartOptions())
-        return time.perf_counter() - clock[0]
+        took = time.perf_counter() - began[0]
+        accounted[name].append((stopped[0] + stopped[-1]) / took)
+        return took
 
-    found = in_turns(
-        {
-            "none": functools.partial(seconds, None, saves=False),
-            "every_epoch": functools.partial(seconds, None, saves=True),
-            "every_30_seconds": functools.partial(seconds, "30s", saves=True),
-        },
-        times=times,
-    )
-    shares = {name: median_ratio(found, name, "none") - 1 for name in found if name != "none"}
-    added = statistics.median(found["every_epoch"]) - statistics.median(found["none"])
-    return {**shares, "seconds_per_checkpoint": added / COST_EPOCHS}
+    names = ("none", "every_epoch", "every_30_seconds")
+    found = in_turns({name: functools.partial(seconds, name) for name in names}, times=times)
+    return {
+        "measured": {name: median_ratio(found, name, "none") - 1 for name in names[1:]},
+        "accounted": {name: statistics.median(accounted[name][1:]) for name in names[1:]},
+    }
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import xxhash
 
-from sentispark.errors import DatasetError, SentisparkError, sentence_of
+from sentispark.errors import DatasetError, SentisparkError, SetupError, sentence_of
 from sentispark.files import Folder
 
 __all__ = ["Checkpoint", "newest_checkpoint", "open_checkpoint", "remove_checkpoints", "write_checkpoint"]
@@ -155,13 +155,26 @@ def open_checkpoint(root: Folder, name: str) -> Checkpoint:
 
 
 def remove_checkpoints(root: Folder, *, keep: int, damaged: Collection[str] = ()) -> None:
-    """Remove all but the newest checkpoints, those that are known to be damaged, and drafts that a killed run left."""
+    """Remove all but the newest checkpoints, those that are known to be damaged, and drafts that a killed run left.
+
+    Raises
+    ------
+    OSError, SetupError
+        If one cannot be removed; all others are.
+    """
     kept = [name for name in _names(root) if name not in damaged][:keep]
+    failure: Exception | None = None
     for name in root.names():
         draft = _DRAFT.fullmatch(name) and not (kept and name[1:] > min(kept))
         if draft or (_NAME.fullmatch(name) and name not in kept):
-            with contextlib.suppress(FileNotFoundError):  # another run is removing it too
+            try:
                 root.child(name).remove()
+            except FileNotFoundError:  # another run is removing it too
+                pass
+            except (OSError, SetupError) as error:
+                failure = error
+    if failure:
+        raise failure
 
 
 def _names(root: Folder) -> list[str]:

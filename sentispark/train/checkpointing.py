@@ -90,6 +90,7 @@ class Checkpointing:
         self._copies: dict[str, dict[str, Tensor]] = {}  # by file; the thread reads them while it writes
         self._damaged: list[str] = []
         self._last_save = self._last_vote = clock()
+        self._stopped_seconds = 0.0
         self._steps_to_vote = self._steps_between_votes = 1
         least, most = _SECONDS_BETWEEN_VOTES
         self._seconds_between_votes = min(max((options.interval_seconds or math.inf) / 10, least), most)
@@ -201,11 +202,13 @@ class Checkpointing:
             if self._world.is_first:
                 _log.warning("The checkpoint of step %d is left out: another one is still being written.", trainer.step)
             return
+        started = self._clock()  # all ranks are here, so from now on nobody waits for a slower one
         state = trainer.state()
         own = self._world.gathered_tensors(state.own)
         if self._world.is_first:
-            self._last_save = self._clock()
+            self._last_save = started
             self._copy({_SHARED: state.tensors} | {_file_of(rank): each for rank, each in enumerate(own) if each})
+            self._stopped_seconds += self._clock() - started
             self._writing = self._thread.submit(self._write, trainer.step, state.values)
 
     def _copy(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -223,16 +226,28 @@ class Checkpointing:
 
     def _write(self, step: int, values: Mapping[str, Any]) -> bool:
         """Whether the copied state was written."""
-        started = self._clock()
+        started, cpu_seconds = self._clock(), time.thread_time()
         content = {"identity": self._identity, "ranks": self._world.size, "state": values}
         try:
             files = {file: tensor_file(tensors) for file, tensors in self._copies.items()}
             name = write_checkpoint(self._root, step, content, files)
-            remove_checkpoints(self._root, keep=self._options.keep_checkpoints, damaged=self._damaged)
         except (OSError, SetupError) as error:
             _log.warning("The checkpoint of step %d could not be written: %s", step, sentence_of(error))
             return False
-        self._emit({"kind": "checkpoint", "step": step, "name": name, "seconds": round(self._clock() - started, 3)})
+        try:
+            remove_checkpoints(self._root, keep=self._options.keep_checkpoints, damaged=self._damaged)
+        except (OSError, SetupError) as error:
+            _log.warning("An old checkpoint could not be removed: %s", sentence_of(error))
+        self._emit(
+            {
+                "kind": "checkpoint",
+                "step": step,
+                "name": name,
+                "seconds": round(self._clock() - started, 3),
+                "cpu_seconds": round(time.thread_time() - cpu_seconds, 3),
+                "stopped_seconds": round(self._stopped_seconds, 3),
+            }
+        )
         return True
 
 

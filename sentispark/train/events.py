@@ -96,6 +96,8 @@ class CheckpointEvent(TypedDict):
     step: int
     name: str
     seconds: float  # of writing it, while the training went on
+    cpu_seconds: float  # of the thread that wrote it
+    stopped_seconds: float  # for which the training has stood still for checkpoints so far
 
 
 class RestartEvent(TypedDict):

@@ -340,7 +340,7 @@ class TestTime:
         original = checkpointing.Checkpointing
         monkeypatch.setattr(
             "sentispark.train.run.Checkpointing",
-            lambda *args, **kwargs: original(*args, **kwargs, clock=lambda: next(ticks) / 2),
+            lambda *args, **kwargs: original(*args, **kwargs, clock=lambda: next(ticks) / 4),
         )
         alone(config)
         steps = [int(name[5:15]) for name in checkpoints(config)]
@@ -393,6 +393,21 @@ def test_a_checkpoint_that_cannot_be_written_is_logged_and_the_training_goes_on(
     monkeypatch.setattr(checkpointing, "write_checkpoint", full)
     same(alone(config), expected[1])
     assert "The checkpoint of step 4 could not be written: No space left on device." in caplog.text
+
+
+def test_old_checkpoints_that_cannot_be_removed_do_not_make_a_new_one_fail(config, expected, caplog, monkeypatch):
+    remove = Folder.remove
+
+    def denied(folder):
+        if "step-0000000004" in folder.url:
+            raise PermissionError(13, "Permission denied")
+        remove(folder)
+
+    monkeypatch.setattr(Folder, "remove", denied)
+    same(alone(config), expected[1])
+    assert "An old checkpoint could not be removed: Permission denied." in caplog.text
+    assert "could not be written" not in caplog.text
+    assert [int(name[5:15]) for name in checkpoints(config)] == [4, 28, 30]
 
 
 def test_checkpoints_on_an_object_store_are_resumed(toy, expected, s3):
