@@ -249,6 +249,7 @@ def untrained_net(options: NetOptions, *, vocabulary_size: int, sequence_length:
         "reader": "",
         "backend": "",
         "device": "",
+        "gradient_wire": None,
         "threads": [],
         "kept_epoch": 0,
         "batch_sizes": [],

@@ -33,6 +33,20 @@ class Net(Protocol):
         """The parameters by the group they are trained in, "deep" or "wide"; each parameter is in one group."""
         ...
 
+    def rows_used(self, sequence: Tensor) -> dict[str, Tensor]:
+        """The rows that a batch uses of each parameter of which it uses only a few, by the parameter's name.
+
+        Parameters
+        ----------
+        sequence : Tensor of shape (n, T), dtype=int16, int32 or int64
+
+        Returns
+        -------
+        dict of Tensor, dtype=int64
+            Indices along the first axis, of any shape and with repetitions. All other rows' gradients are 0.
+        """
+        ...
+
     def forward(self, sequence: Tensor, length: Tensor) -> Tensor:
         """The logits, float32 of shape (n,).
 

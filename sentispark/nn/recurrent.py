@@ -81,6 +81,22 @@ class RecurrentNet(nn.Module):
         deep = [parameter for parameter in self.parameters() if id(parameter) not in of_wide]
         return {"deep": deep, "wide": wide} if wide else {"deep": deep}
 
+    def rows_used(self, sequence: Tensor) -> dict[str, Tensor]:
+        """The rows of the embedding and of the linear model's weights that a batch uses, by the parameters' names.
+
+        Parameters
+        ----------
+        sequence : Tensor of shape (n, T), dtype=int16, int32 or int64
+
+        Returns
+        -------
+        dict of Tensor, dtype=int64
+        """
+        words = sequence.flatten().long()
+        # The unknown word may replace any other one.
+        used = {"embedding.weight": torch.cat([words, words.new_tensor([UNKNOWN])])}
+        return used | ({"wide.weights.weight": self.wide.rows_used(sequence.t())} if self.wide else {})
+
     @property
     def parameter_count(self) -> int:
         """Number of trainable values, the embedding's included."""

@@ -45,13 +45,26 @@ class WideLinear(nn.Module):
         -------
         Tensor of shape (n,), dtype=float32
         """
+        # One look-up for both, as each look-up's gradient is as large as the table.
+        total: Tensor = self.weights(self.rows_used(sequence)).sum(dim=(0, 1, 3))
+        return total / length.clamp(min=1).sqrt()
+
+    def rows_used(self, sequence: Tensor) -> Tensor:
+        """The indices of the weights of each word, and of each with the word before; padding has index 0.
+
+        Parameters
+        ----------
+        sequence : Tensor of shape (T, n), dtype=int16, int32 or int64
+
+        Returns
+        -------
+        Tensor of shape (2, T, n), dtype=int64
+        """
         words = sequence.long()
         before = functional.pad(words, (0, 0, 1, 0))[:-1]
         single = self._index(torch.zeros_like(words), words) * (words != PAD)
         paired = self._index(before, words) * ((words != PAD) & (before != PAD))
-        # One look-up for both, as each look-up's gradient is as large as the table.
-        total: Tensor = self.weights(torch.stack([single, paired])).sum(dim=(0, 1, 3))
-        return total / length.clamp(min=1).sqrt()
+        return torch.stack([single, paired])
 
     def _index(self, before: Tensor, words: Tensor) -> Tensor:
         """The index of the weight of a word that follows another; a single word is treated as following padding."""

@@ -132,10 +132,11 @@ class RankOptions:
         "CPUs always use float32",
     )
     gradient_wire: str = option(
-        "float32",
-        one_of("float32", "float16", "bfloat16", "powersgd", "rows"),
-        "how gradients are sent: as float32, rounded to float16 or bfloat16, as low-rank factors (powersgd), or in "
-        "float32 with only those rows of the embedding that occurred (rows)",
+        "auto",
+        one_of("auto", "float32", "float16", "bfloat16", "powersgd", "rows", "rows_bfloat16"),
+        "how gradients are sent: as float32, rounded to float16 or bfloat16, as low-rank factors (powersgd), or of the "
+        "embedding and the linear part only the rows that occurred, as float32 (rows) or rounded (rows_bfloat16); auto "
+        "is rows between CPUs and float32 between GPUs",
     )
     reader: str = option(
         "auto", one_of(*READERS), "what reads the dataset; auto uses petastorm where it can run, else arrow"

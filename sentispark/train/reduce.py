@@ -18,13 +18,25 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sentispark.nn.net import Net
 from sentispark.train.clock import StepClock
+from sentispark.train.row_sums import RowSums, row_tables
 from sentispark.train.state import State
 from sentispark.train.world import World
 
-__all__ = ["Reducer"]
+__all__ = ["Reducer", "chosen_wire"]
 
 # PowerSGD (Vogels et al. 2019, arXiv:1905.13727): the rank of its factors, and the steps before it starts.
 _POWERSGD_RANK, _POWERSGD_STEPS_BEFORE = 4, 50
+
+
+def chosen_wire(wire: str, backend: str) -> str:
+    """What is sent where the user leaves the choice to us ("auto"): rows over gloo, whole gradients over NCCL.
+
+    The choice does not follow from measured times, so that a training can be repeated. Over gloo, which copies
+    everything several times, rows are faster even on one host.
+    """
+    if wire != "auto":
+        return wire
+    return "rows" if backend == "gloo" else "float32"
 
 
 class Reducer:
@@ -42,9 +54,10 @@ class Reducer:
         Joined.
     clock : StepClock
         Records when this rank's own gradients are done, and when the sum is.
-    wire : {"float32", "float16", "bfloat16", "powersgd", "rows"}
-        What is sent: gradients as they are; rounded; low-rank factors of matrices, with the error kept for the next
-        step; or, of the word vectors, only the rows of words that occur on any rank, which gives the same sums.
+    wire : str
+        What is sent: gradients as they are ("float32") or rounded; low-rank factors of matrices, with the error kept
+        for the next step ("powersgd"); or, of tables with a row for each word or pair, only the rows of those that
+        occur on any rank, as they are ("rows", which gives the same sums) or rounded ("rows_bfloat16"); or "auto".
 
     Attributes
     ----------
@@ -55,15 +68,14 @@ class Reducer:
     def __init__(self, net: Net, world: World, clock: StepClock, wire: str) -> None:
         self._clock = clock
         self.module: Net = net
-        self._rows: _RowSum | None = None
+        self._rows: RowSums | None = None
         self._hook: _BucketHook | None = None
         if world.size == 1:
             return
-        vectors = net.word_vectors if wire == "rows" else None
-        if vectors is not None:
-            name = next(name for name, parameter in net.named_parameters() if parameter is vectors)
-            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(net, [name])  # type: ignore[no-untyped-call]
-        self._hook = _BucketHook(_PowerSgd(world) if wire == "powersgd" else _Plain(_DTYPES.get(wire)), clock)
+        wire = chosen_wire(wire, world.backend)
+        dtype, tables = _DTYPES.get(wire.removeprefix("rows_")), row_tables(net) if wire.startswith("rows") else []
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(net, tables)  # type: ignore[no-untyped-call]
+        self._hook = _BucketHook(_PowerSgd(world) if wire == "powersgd" else _Plain(dtype), clock)
         self._parallel = DistributedDataParallel(
             cast(nn.Module, net),
             device_ids=[world.device] if world.device.type == "cuda" else None,
@@ -73,8 +85,8 @@ class Reducer:
         self.module = cast(Net, self._parallel)
         self._settle_buckets(world.device)
         self._hook.settled = True
-        if vectors is not None:
-            self._rows = _RowSum(vectors, clock)
+        if tables:
+            self._rows = RowSums(net, tables, clock, dtype)
 
     def _settle_buckets(self, device: torch.device) -> None:
         one = torch.ones((1, 1), dtype=torch.int32, device=device)
@@ -107,30 +119,6 @@ class Reducer:
         """Continue from what `state` returned."""
         if self._hook:
             self._hook.wire.restore(state)
-
-
-class _RowSum:
-    """The sum of an embedding's gradients over the rows that any rank has a gradient for."""
-
-    def __init__(self, weight: nn.Parameter, clock: StepClock) -> None:
-        self._weight = weight
-        self._used = torch.zeros(len(weight), dtype=torch.uint8, device=weight.device)
-        # The embedding's gradient is the last one; the backward pass ends later, as it waits for the other ranks.
-        weight.register_post_accumulate_grad_hook(lambda _: clock.computed())  # type: ignore[no-untyped-call]
-
-    def begin(self, sequence: Tensor) -> None:
-        # The ranks exchange the numbers of these rows while they compute.
-        self._used.zero_()
-        self._used[sequence.reshape(-1).long()] = 1
-        self._told = distributed.all_reduce(self._used, distributed.ReduceOp.MAX, async_op=True)
-
-    def finish(self) -> None:
-        self._told.wait()
-        rows, gradient = self._used.nonzero().squeeze(1), self._weight.grad
-        assert gradient is not None
-        summed = gradient.index_select(0, rows)
-        distributed.all_reduce(summed)
-        gradient.index_copy_(0, rows, summed)
 
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}

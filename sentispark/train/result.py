@@ -50,6 +50,7 @@ class RunRecord(TypedDict):
     reader: str
     backend: str
     device: str
+    gradient_wire: str | None  # what "auto" chose; None for a single rank
     threads: list[int]  # of each rank
     kept_epoch: int  # whose weights these are, from 1
     batch_sizes: list[list[Any]]  # for `TrainConfig.batch_sizes`: a step, and the sizes from it on

@@ -29,6 +29,7 @@ from sentispark.train.identity import identity_of
 from sentispark.train.initial import initial_net
 from sentispark.train.loss import WeightedLoss
 from sentispark.train.precision import products
+from sentispark.train.reduce import chosen_wire
 from sentispark.train.result import TrainedNet
 from sentispark.train.step import StepHook, Stepper
 from sentispark.train.trainer import Trainer, TrainerHook
@@ -233,6 +234,7 @@ def _trained(config: TrainConfig, world: World, dataset: Dataset, trainer: Train
             "reader": reader,
             "backend": world.backend,
             "device": world.device.type,
+            "gradient_wire": chosen_wire(config.train.gradient_wire, world.backend) if world.size > 1 else None,
             "threads": threads,
             "kept_epoch": trainer.best.epoch,
             "batch_sizes": [[begin, sizes] for begin, sizes in trainer.batch_sizes.schedule],

@@ -238,3 +238,16 @@ def test_options_that_break_their_rule_are_refused():
 
 def test_options_from_json_equal_those_from_python():
     assert NetOptions(head_layers=[32]) == NetOptions(head_layers=(32,))
+
+
+@quick
+@given(nets, lengths_of_a_batch, st.integers(0, 2), st.sampled_from([0.0, 0.5]))
+def test_only_the_rows_that_are_used_have_gradients(options, lengths, extra, word_dropout):
+    net = make_net(**options, word_dropout=word_dropout).train()
+    sequence, length = make_batch(lengths, max(lengths, default=0) + extra)
+    net(sequence, length).sum().backward()
+    used = net.rows_used(sequence)
+    assert used.keys() == {"embedding.weight", "wide.weights.weight"}
+    for name, rows in used.items():
+        with_gradient = net.get_parameter(name).grad.abs().sum(dim=1).nonzero().flatten()
+        assert set(with_gradient.tolist()) <= set(rows.flatten().tolist())

@@ -192,7 +192,7 @@ def test_in_single_precision_ranks_agree_with_one_process_to_a_millionth(rows, o
         np.testing.assert_allclose(rank_weights, weights, rtol=0, atol=1e-6)
 
 
-WIRES = {"rows": 1e-10, "float16": 2e-3, "bfloat16": 2e-2}
+WIRES = {"rows": 1e-10, "float16": 2e-3, "bfloat16": 2e-2, "rows_bfloat16": 2e-2}
 
 
 @pytest.mark.distributed
