@@ -16,7 +16,19 @@ ROOT = Path(__file__).parents[1] / "sentispark"
 
 # From the bottom up: each may import from its own layer or a lower one. A file named here leaves its package's layer.
 LAYERS = [
-    ["", "drafts", "errors", "files", "options", "outputs", "overlap", "ownership", "processes", "signals"],
+    [
+        "",
+        "drafts",
+        "errors",
+        "files",
+        "options",
+        "outputs",
+        "overlap",
+        "ownership",
+        "placement",
+        "processes",
+        "signals",
+    ],
     [
         "text.hashing",
         "text.kernels",

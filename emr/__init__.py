@@ -1,0 +1,1 @@
+"""sentispark on Amazon EMR: options in, calls to AWS out. `launch.py` is the command."""
