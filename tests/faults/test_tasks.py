@@ -106,7 +106,7 @@ with disturbed("_predicted-killed.draft-*/_temporary/0/_temporary/attempt_*", "k
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_killed_tasks_and_tasks_that_run_twice_change_no_byte_and_leave_nothing(spark, tmp_path):
     (tmp_path / "reviews").mkdir()
     reviews = write_many_reviews(tmp_path / "reviews", 6000, files=16, processes=1)

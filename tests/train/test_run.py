@@ -165,7 +165,7 @@ class TestSizes:
 
 def train_slowly(world, config):
     """A training in which the second rank is much slower than the first."""
-    return run_rank(config, world, before_step=Slowdown(per_row=0.002 if world.rank else 0.0).wait)
+    return run_rank(config, world, before_step=Slowdown(per_row=0.005 if world.rank else 0.0).wait)
 
 
 @pytest.mark.distributed
