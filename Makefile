@@ -16,8 +16,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 
 PYTEST_ARGS ?=
 # Half of the tests wait for processes and JVMs. A file's tests share sessions and trained models; the long files come first.
-PYTEST := bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-DEMO_ARGS ?=
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# pytest's exit status if PYTEST_ARGS selects no tests of a part.
+NONE_FITS := test $$? -eq 5
 SOURCES := sentispark tests notebooks emr
 
 .DEFAULT_GOAL := help
@@ -33,13 +34,14 @@ demo: $(INSTALLED)  ## Run all commands on generated reviews, with a report in d
 	$(BIN)/sentispark demo --output demo --overwrite $(DEMO_ARGS)
 
 test: $(TEST_INSTALLED)  ## Run the tests (PYTEST_ARGS="-k plan")
-	$(VENV)/$(PYTEST) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not alone" $(PYTEST_ARGS) || $(NONE_FITS)
+	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || $(NONE_FITS)
 
 test-modern: $(MODERN_INSTALLED)  ## Run the quick ones with PySpark 4, NumPy 2 and pandas 3, in .venv-modern
-	HYPOTHESIS_PROFILE=few $(MODERN)/$(PYTEST) -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=few $(MODERN)/bin/python -m pytest $(IN_PARALLEL) -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST_INSTALLED)  ## Run the quick ones with the lowest versions that setup.cfg names, in .venv-lowest
-	HYPOTHESIS_PROFILE=few $(LOWEST)/$(PYTEST) -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=few $(LOWEST)/bin/python -m pytest $(IN_PARALLEL) -m "modern or not (spark or endtoend)" $(PYTEST_ARGS)
 
 lint: $(TEST_INSTALLED) $(MODERN_INSTALLED)  ## Check code and types without changing anything
 	$(BIN)/ruff check $(SOURCES)

@@ -13,7 +13,7 @@ import pytest
 
 from sentispark.signals import EndedBySignal, Signals
 
-pytestmark = pytest.mark.endtoend
+pytestmark = [pytest.mark.endtoend, pytest.mark.alone]
 
 # Enough to be read for a few seconds.
 LINES = 400_000

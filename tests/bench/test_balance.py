@@ -23,6 +23,7 @@ def test_the_best_batch_sizes_of_the_cases_by_hand():
     assert best_batch_sizes(CASES["mostly fixed"], 240) == [232, 8]
 
 
+@pytest.mark.alone
 @pytest.mark.distributed
 @pytest.mark.endtoend
 def test_ranks_are_slowed_down_as_stated_and_balanced(toy, tmp_path):

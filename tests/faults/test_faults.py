@@ -17,7 +17,7 @@ from sentispark.text.wordlist import WordList
 from sentispark.train.result import TrainedNet
 from tests.helpers.toy import VOCABULARY, toy_rows, write_toy
 
-pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
+pytestmark = [pytest.mark.distributed, pytest.mark.endtoend, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 

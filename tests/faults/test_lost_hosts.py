@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.spark_hosts import spark_hosts
 from tests.helpers.toy import toy_rows, write_toy
 
-pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
+pytestmark = [pytest.mark.distributed, pytest.mark.endtoend, pytest.mark.alone]
 
 _TRAIN = """
 import json, sys

@@ -16,7 +16,7 @@ from sentispark.ml.classifier import LSTMClassifier
 from sentispark.text.encoder import ReviewEncoder
 from tests.helpers.standalone import standalone
 
-pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
+pytestmark = [pytest.mark.distributed, pytest.mark.endtoend, pytest.mark.alone]
 
 # Once some file exists, kills one executor, or stops the Python workers of one and lets them continue later.
 DISTURBED = """

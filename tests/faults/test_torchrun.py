@@ -21,7 +21,7 @@ from sentispark.train.result import TrainedNet
 from tests.helpers.ranks import train_ranks
 from tests.helpers.toy import toy_rows, write_toy
 
-pytestmark = [pytest.mark.distributed, pytest.mark.endtoend]
+pytestmark = [pytest.mark.distributed, pytest.mark.endtoend, pytest.mark.alone]
 
 NET = NetOptions(embedding_size=8, hidden_size=8, wide_size=50)
 OPTIONS = TrainOptions(max_epochs=6, batch_size=20, reader="arrow", balance="off")

@@ -168,6 +168,7 @@ def train_slowly(world, config):
     return run_rank(config, world, before_step=Slowdown(per_row=0.005 if world.rank else 0.0).wait)
 
 
+@pytest.mark.alone
 @pytest.mark.distributed
 class TestBalance:
     """A slow rank gets fewer rows."""
