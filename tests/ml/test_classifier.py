@@ -606,6 +606,7 @@ class TestTuning:
             seed=1,
         )
         one, two = (search.copy().setParallelism(parallelism).fit(frame) for parallelism in (1, 2))
-        assert one.avgMetrics == two.avgMetrics
+        # Spark adds up the area under the curve in the order in which partitions arrive.
+        assert one.avgMetrics == pytest.approx(two.avgMetrics, rel=1e-12)
         assert two.bestModel.summary.run["options"]["learning_rate"] == 0.03
         assert two.avgMetrics[0] < two.avgMetrics[1]
