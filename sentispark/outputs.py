@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sentispark.drafts import (
-    adopted,
     close_draft,
     continued,
     disown,
@@ -23,10 +22,10 @@ from sentispark.drafts import (
     new_draft,
     open_draft,
     remove_draft,
-    remove_leftovers,
 )
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
+from sentispark.leftovers import adopted, remove_leftovers
 from sentispark.ownership import MARKER, leave_marker, require_ours
 from sentispark.placement import move_into_place
 

@@ -21,6 +21,7 @@ LAYERS = [
         "drafts",
         "errors",
         "files",
+        "leftovers",
         "options",
         "outputs",
         "overlap",

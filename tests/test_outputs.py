@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from sentispark import drafts, outputs
+from sentispark import drafts, leftovers, outputs
 from sentispark.errors import DatasetError, SetupError
 from sentispark.files import Folder
 from sentispark.outputs import remove_drafts, replaced_folder
@@ -615,7 +615,7 @@ class TestContinuing:
         left = self.left(root, machine=["another", "one"])
         assert not self.continues(root)
         assert left.exists("done")
-        monkeypatch.setattr(drafts, "_SILENT", timedelta(0))
+        monkeypatch.setattr(leftovers, "_SILENT", timedelta(0))
         time.sleep(1.1)  # S3 keeps seconds
         assert self.continues(root)
 
