@@ -78,7 +78,7 @@ def _cost(actions: Sequence[str], cluster: ClusterOptions, target: TargetOptions
             f"The cluster runs until it has had no work for {cluster.idle_minutes} minutes, or until 'terminate'."
         )
     if any(action in JOBS for action in actions):
-        return f"Cluster {target.cluster} costs money as long as it runs, and it runs at least until the jobs end."
+        return f"Cluster {target.cluster} is billed while it runs, at least until these jobs end."
     return ""
 
 

@@ -73,6 +73,11 @@ def _require_order(actions: Sequence[str]) -> None:
     twice = sorted({action for action in actions if actions.count(action) > 1})
     if twice:
         raise OptionError(f"Each action must be given once. Got '{twice[0]}' twice.")
+    if "terminate" in actions and len(actions) > 1:
+        raise OptionError(
+            f"'terminate' must be given alone: it ends a cluster at once, jobs included. Got {' '.join(actions)}. "
+            "Wait for the jobs, or leave it out: an idle cluster ends by itself."
+        )
     others = [action for action in actions if action not in ("create", *JOBS)]
     if "create" in actions and (others or actions[0] != "create"):
         raise OptionError(

@@ -50,7 +50,7 @@ class WideLinear(nn.Module):
         return total / length.clamp(min=1).sqrt()
 
     def rows_used(self, sequence: Tensor) -> Tensor:
-        """The indices of the weights of each word, and of each with the word before; padding has index 0.
+        """The indices of the weights of each word and of each pair with the preceding word; padding has index 0.
 
         Parameters
         ----------

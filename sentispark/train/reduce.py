@@ -29,9 +29,9 @@ _POWERSGD_RANK, _POWERSGD_STEPS_BEFORE = 4, 50
 
 
 def chosen_wire(wire: str, backend: str) -> str:
-    """What is sent where the user leaves the choice to us ("auto"): rows over gloo, whole gradients over NCCL.
+    """What is sent for "auto": rows over gloo, whole gradients over NCCL.
 
-    The choice does not follow from measured times, so that a training can be repeated. Over gloo, which copies
+    The choice never depends on timing, so trainings are reproducible. Over gloo, which copies
     everything several times, rows are faster even on one host.
     """
     if wire != "auto":

@@ -16,7 +16,7 @@ from sentispark.train.clock import StepClock
 
 __all__ = ["RowSums", "row_tables"]
 
-# A table of which more rows than this share have a gradient is sent whole: picking rows takes time, too.
+# If more than this share of a table's rows have gradients, the whole table is sent, since picking rows takes time.
 _SHARE_TO_PICK = 0.8
 
 

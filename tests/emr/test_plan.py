@@ -205,6 +205,11 @@ def test_code_is_uploaded_to_where_nodes_look_for_it() -> None:
             "'create' must come first, followed only by prepare, train, predict. Got train create.",
         ),
         (("create", "status"), {}, "'create' must come first, followed only by prepare, train, predict. Got create"),
+        (
+            ("train", "terminate"),
+            {"cluster": "j-1"},
+            "'terminate' must be given alone: it ends a cluster at once, jobs included. Got train terminate.",
+        ),
         (("train", "train"), {}, "Each action must be given once. Got 'train' twice."),
         (("train",), {}, "'--cluster' must be the id that 'create' prints. Got none for 'train'. Add --cluster ID."),
         (

@@ -43,6 +43,7 @@ def test_ordinary_arguments_pass() -> None:
             "--root=s3://bucket/secret-santa/reviews",
             "--reviews",
             "s3://bucket/tokens/*.csv",
+            "s3://bucket/asiapacificreviews12/*.csv",
             "--prepare-flags=--text-col token --rating-scale 1-5",
             "--tags",
             "owner=me@example.com,project=x",
