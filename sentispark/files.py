@@ -221,7 +221,8 @@ class Folder:
                 return
             # What inherits fsspec's own `rm` takes the name for a pattern, as do object stores.
             inherited = type(fs).rm is fsspec.AbstractFileSystem.rm
-            if not inherited if self.renames else not re.search(r"[][*?]", path):
+            takes_patterns = inherited if self.renames else re.search(r"[][*?]", path)
+            if not takes_patterns:
                 fs.rm(path, recursive=True)
                 return
             for file in fs.find(path):

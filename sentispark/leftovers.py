@@ -22,6 +22,7 @@ from sentispark.drafts import (
 )
 from sentispark.errors import SetupError
 from sentispark.files import Folder
+from sentispark.ownership import MARKER
 from sentispark.processes import is_running
 
 __all__ = ["adopted", "remove_leftovers"]
@@ -91,6 +92,11 @@ def _remove_or_name(kind: str, folder: Folder, now: datetime | None) -> None:
             remove_draft(folder)  # in an order that can be interrupted
         else:
             folder.remove()
+    elif kind == "draft" and folder.exists(MARKER):
+        _log.warning(
+            "'%s' is a complete output that was not moved into place. Move it, or delete it if you do not need it.",
+            folder.url,
+        )
     elif kind == "draft":
         _log.warning("'%s' is the draft of a killed or a running run. Delete it if no run is using it.", folder.url)
     else:

@@ -34,20 +34,15 @@ __all__ = [
     "keep_continuable",
     "remove_drafts",
     "replaced_folder",
-    "require_free",
     "require_writable",
 ]
 
 _log = logging.getLogger(__name__)
 
 # The drafts of this process that are being written, or were abandoned while tasks may still have been writing. True if
-# the draft is not created yet or was removed: what is at its path then can only be from this process's tasks.
+# the draft has no owner's note, as it is not created yet, is closed or was removed: its path is this process's.
 _drafts: dict[Folder, bool] = {}
 _keeps_continuable = threading.Event()  # see keep_continuable
-
-
-class _NotMovedError(SetupError):
-    """A finished draft could not be moved into place; it is kept."""
 
 
 @contextlib.contextmanager
@@ -76,47 +71,55 @@ def replaced_folder(
     ------
     DatasetError
         Before the block, if the target exists and `overwrite` is false, or if it holds files that sentispark did not
-        write; after the block, if the target was created meanwhile and `overwrite` is false.
+        write; after the block, if the target was created meanwhile and `overwrite` is false. The draft is then kept.
     SetupError
-        Before the block, if the folder cannot be written to; after it, if this process was silent for so long that
-        another run has continued its draft.
+        Before the block, if the folder cannot be written to; after it, if the draft cannot be moved into place, and is
+        kept, or if this process was silent for so long that another run has continued its draft.
     """
-    require_free(target, overwrite, option)
+    _require_free(target, overwrite, option)
     given, target = target, target.resolved()
     with _opened_draft(target, given, key) as draft:
         with kept_alive(draft):
             remove_leftovers(target, draft)
             yield draft
-        with _kept_if_it_cannot_be_moved(draft, given):
-            require_free(target, overwrite, option, after_work=True)
+        with _kept_if_it_cannot_be_moved(draft, given, is_own=draft.renames):
             is_own = is_ours(draft)
         if not is_own:
             raise SetupError(
                 f"'{given.url}' was not written: this run was silent, and another run continued or removed its draft. "
                 "Wait for that run to finish, or run the command again."
             )
-        with _kept_if_it_cannot_be_moved(draft, given):
+        with _kept_if_it_cannot_be_moved(draft, given, is_own=True):
             scratch = close_draft(draft)
             _drafts[draft] = True  # it has no owner's note any more
             try:
                 leave_marker(Folder(draft.url))
+                _require_free(target, overwrite, option, after_work=True)
                 move_into_place(draft, target, overwrite=overwrite)
             finally:
                 _remove_scratch(scratch)
 
 
 @contextlib.contextmanager
-def _kept_if_it_cannot_be_moved(draft: Folder, given: Folder) -> Iterator[None]:
-    """In this context, an error of the file system says where the finished work is, which no run removes."""
+def _kept_if_it_cannot_be_moved(draft: Folder, given: Folder, *, is_own: bool) -> Iterator[None]:
+    """An error in this block keeps the draft, and names its path.
+
+    Unless it is known to be this run's own, another one may have continued it, and its notes are left alone.
+    """
     try:
         yield
-    except (OSError, SetupError) as error:
+    except (OSError, SetupError, DatasetError) as error:
+        del _drafts[draft]
         kept = f"It is complete in '{draft.url}'."
         try:
-            disown(draft)
+            if is_own:
+                disown(draft)
         except (OSError, SetupError):
+            is_own = False
+        if not is_own:
             kept += " Move it away before you run the command again."
-        raise _NotMovedError(f"The result could not be moved to '{given.url}': {sentence_of(error)} {kept}") from error
+        kind = DatasetError if isinstance(error, DatasetError) else SetupError
+        raise kind(f"The result could not be moved to '{given.url}': {sentence_of(error)} {kept}") from error
 
 
 def _remove_scratch(scratch: Folder | None) -> None:
@@ -142,11 +145,9 @@ def _opened_draft(target: Folder, given: Folder, key: str | None) -> Iterator[Fo
             _remove_or_warn(unused)
             _drafts.pop(unused, None)
         yield draft
-    except _NotMovedError:
-        del _drafts[draft]
-        raise
     except BaseException:
-        _remove_or_warn(draft)
+        if draft in _drafts:
+            _remove_or_warn(draft)
         with contextlib.suppress(OSError):
             for parent in new:
                 parent.rmdir()  # fails if something else was created in it
@@ -208,7 +209,7 @@ def keep_continuable(kept: bool) -> None:
         _keeps_continuable.clear()
 
 
-def require_free(target: Folder, overwrite: bool, option: str = "--overwrite", *, after_work: bool = False) -> None:
+def _require_free(target: Folder, overwrite: bool, option: str = "--overwrite", *, after_work: bool = False) -> None:
     """Raise `DatasetError` unless a folder may be written.
 
     Parameters
@@ -219,7 +220,7 @@ def require_free(target: Folder, overwrite: bool, option: str = "--overwrite", *
     option : str
         What the error about an existing folder suggests.
     after_work : bool
-        Whether the work is done: then files in it that sentispark did not write are no error, as they are kept.
+        Whether the work is done. Then files that sentispark did not write are allowed: they are kept in the old folder.
     """
     if target.is_file():
         raise DatasetError(f"'{target.url}' is a file, not a folder. Name another output.")

@@ -1,4 +1,4 @@
-"""A finished draft takes the place of its target; if that fails, the old folder is there as it was."""
+"""Moves a finished draft to its target; if that fails, the old folder is restored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sentispark.drafts import ATTEMPTS, STAGING, sibling
 from sentispark.errors import DatasetError, SetupError, sentence_of
 from sentispark.files import Folder
-from sentispark.ownership import foreign_file
+from sentispark.ownership import MARKER, foreign_file
 
 __all__ = ["move_into_place"]
 
@@ -45,12 +45,15 @@ def move_into_place(draft: Folder, target: Folder, *, overwrite: bool) -> None:
 
 
 def _rename(draft: Folder, target: Folder, former: Folder | None) -> None:
-    if former:
-        target.move_to(former)
     try:
+        if former:
+            target.move_to(former)
         draft.move_to(target)
     except BaseException:
-        if former:
+        # A signal may have come as a rename returned, so what was done is looked up.
+        if target.exists(MARKER) and not draft.exists(MARKER):
+            return
+        if former and former.exists() and not target.exists():
             former.move_to(target)
         raise
 

@@ -183,7 +183,9 @@ def test_files_that_others_add_during_the_work_are_kept(tmp_path):
 
     with pytest.raises(DatasetError, match="already exists"):
         work(overwrite=False)
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs.txt"]
+    kept, out = sorted(path for path in tmp_path.iterdir())
+    assert (contents(Folder(str(out))), contents(Folder(str(kept)))) == ({"theirs.txt": "theirs"}, {"ours.txt": "ours"})
+    Folder(str(kept)).remove()
     (tmp_path / "out" / "theirs.txt").unlink()
     work(overwrite=True)
     former, out = sorted(tmp_path.iterdir())
@@ -315,17 +317,19 @@ def test_a_result_that_is_in_its_place_stays_there_whatever_happens_then(root, f
 
 
 def test_without_overwrite_the_output_of_another_run_that_finished_meanwhile_stays(root, monkeypatch):
-    target, close = Folder(f"{root}/out"), drafts.close_draft
+    target, move = Folder(f"{root}/out"), outputs.move_into_place
 
-    def slowly(draft):
-        monkeypatch.setattr(outputs, "close_draft", close)
+    def slowly(draft, to, *, overwrite):
+        monkeypatch.setattr(outputs, "move_into_place", move)
         write(target, "other")
-        return close(draft)
+        move(draft, to, overwrite=overwrite)
 
-    monkeypatch.setattr(outputs, "close_draft", slowly)
+    monkeypatch.setattr(outputs, "move_into_place", slowly)
     with pytest.raises(DatasetError, match="was created by another run meanwhile"):
         write(target, "mine", overwrite=False)
     assert contents(target) == {"deep/other.txt": "other"}
+    (draft,) = (name for name in Folder(root).names() if name != "out")
+    assert contents(Folder(f"{root}/{draft}")) == {"deep/mine.txt": "mine"}
 
 
 @pytest.mark.parametrize("step", ["close_draft", "is_ours", "leave_marker"])
@@ -404,6 +408,49 @@ def test_scratch_files_that_cannot_be_removed_do_not_matter_and_the_next_run_rem
     assert len(os.listdir(tmp_path)) == 2
     write(target, "new")
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(("move", "has_old"), [(1, True), (2, True), (1, False)])
+def test_a_signal_as_a_rename_returns_leaves_the_old_or_the_new_output(tmp_path, monkeypatch, move, has_old):
+    """Python calls the handler of a signal once the call that it interrupted has returned."""
+    target, rename, moves = Folder(f"{tmp_path}/out"), Folder.move_to, []
+    if has_old:
+        write(target, "old")
+
+    def interrupted(folder, to):
+        rename(folder, to)
+        if target in (folder, to):
+            moves.append(to)
+            if len(moves) == move:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Folder, "move_to", interrupted)
+    if has_old and move == 1:
+        with pytest.raises(KeyboardInterrupt):
+            write(target, "new")
+        assert contents(target) == {"deep/old.txt": "old"}
+    else:
+        write(target, "new")  # it was in its place
+        assert contents(target) == {"deep/new.txt": "new"}
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_work_is_kept_if_the_output_was_created_meanwhile_and_the_next_run_says_what_it_is(root, caplog):
+    target = Folder(f"{root}/out")
+
+    def work():
+        with replaced_folder(target, overwrite=False) as draft:
+            draft.write("part", "1")
+            target.write("theirs", "")
+
+    with pytest.raises(DatasetError, match=r"already exists.* It is complete in '.*'\.$") as caught:
+        work()
+    draft = Folder(str(caught.value).rsplit("'", 2)[1])
+    assert contents(draft) == {"part": "1"}
+    target.remove()
+    write(target, "new")
+    assert f"'{draft.url}' is a complete output that was not moved into place." in caplog.text
+    write(draft, "again")  # it can be used, and replaced, as any output
 
 
 def test_tasks_that_outlive_a_failure_do_not_recreate_the_draft(root):

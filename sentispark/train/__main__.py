@@ -16,7 +16,7 @@ from types import FrameType
 from sentispark.dataset.dataset import open_dataset
 from sentispark.errors import PreemptedError, SentisparkError, sentence_of
 from sentispark.files import Folder
-from sentispark.outputs import replaced_folder, require_free
+from sentispark.outputs import replaced_folder
 from sentispark.overlap import require_apart
 from sentispark.signals import Signals
 from sentispark.text import wordlist
@@ -62,14 +62,12 @@ def _run(flags: argparse.Namespace) -> int:
     require_apart(output, folders=[Folder(config.dataset)], files=[flags.config, *([vectors] if vectors else [])])
     dataset = open_dataset(config.dataset)
     if config.checkpoints.checkpoint_dir:
-        checkpoints = Folder(config.checkpoints.checkpoint_dir)
-        require_apart(checkpoints, folders=[Folder(config.dataset), output])
-        # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
-        if config.checkpoints.fresh and world.is_first_start:
-            require_free(output, flags.overwrite)
-            check_trainable(dataset, config, world.size)
-            remove_checkpoints(checkpoints, keep=0)
+        require_apart(Folder(config.checkpoints.checkpoint_dir), folders=[Folder(config.dataset), output])
     with replaced_folder(output, overwrite=flags.overwrite) as draft:
+        # torchrun starts the ranks again after a failure: then the checkpoints are those of this run.
+        if config.checkpoints.checkpoint_dir and config.checkpoints.fresh and world.is_first_start:
+            check_trainable(dataset, config, world.size)
+            remove_checkpoints(Folder(config.checkpoints.checkpoint_dir), keep=0)
         if sentence := one_class_sentence(dataset):
             _log.warning(sentence)
         words = dataset.word_list
